@@ -1,0 +1,159 @@
+"""How a fan-out's children are let in, one by one: under a limit of its own, or under a limiter shared with others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from penstock_limits._lending import Permit, current_permit, lender_for, living
+from penstock_limits._limiter import Limiter
+
+__all__ = ["Admission", "FanOut", "OwnAdmission", "SharedAdmission"]
+
+ChildDone = Callable[["asyncio.Future[Any]"], None]
+
+
+class FanOut(Protocol):
+    """Something with children to start."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def wants(self) -> bool:
+        """Tell whether it has a child to start now."""
+
+    def start(self, done: ChildDone, permit: Permit | None) -> None:
+        """Start the next child, under a permit; `done` must be called when it is done."""
+
+    def record(self, child: asyncio.Future[Any]) -> None:
+        """Take note that a child is done."""
+
+
+class Admission(Protocol):
+    """Starts a fan-out's children as soon as they may start."""
+
+    def fill(self) -> None:
+        """Start what may start, and queue for the rest; called in the loop's thread.
+
+        Raises:
+            QueueFullError: As many callers wait as may wait.
+        """
+
+    def leave(self) -> None:
+        """Queue no more; called when there is nothing to start now."""
+
+
+class OwnAdmission:
+    """Lets at most a number of children run."""
+
+    __slots__ = ("_fan_out", "_room")
+
+    def __init__(self, fan_out: FanOut, limit: int) -> None:
+        self._fan_out = fan_out
+        self._room = limit
+
+    def fill(self) -> None:
+        fan_out = self._fan_out
+        while self._room > 0 and fan_out.wants():
+            self._room -= 1
+            fan_out.start(self._child_done, None)
+
+    def leave(self) -> None:
+        pass
+
+    def _child_done(self, child: asyncio.Future[Any]) -> None:
+        self._room += 1
+        self._fan_out.record(child)
+        self.fill()
+
+
+class SharedAdmission:
+    """Lets children in under a limiter. A fan-out is one waiter, at the queue's end again after each admission."""
+
+    __slots__ = ("_fan_out", "_queued", "_seated", "limiter", "lineage")
+
+    def __init__(self, fan_out: FanOut, limiter: Limiter) -> None:
+        self._fan_out = fan_out
+        self._queued = False
+        self._seated = False  # has been in the queue, and is not refused any more
+        self.limiter = limiter
+        self.lineage = living(current_permit.get())
+
+    def fill(self) -> None:
+        fan_out, limiter = self._fan_out, self.limiter
+        while fan_out.wants():
+            permit = self._next_permit()
+            if permit is None:
+                limiter._settle()  # a permit may have come free before we stood in the queue
+                return
+            self._start(permit)
+        self.leave()
+        limiter.mode_changed()
+
+    def leave(self) -> None:
+        if not self._queued and self.lineage is None:
+            return
+        with self.limiter._lock:
+            self._queued = self._queued and not self.limiter._leave(self)
+            lender = lender_for(self.limiter, self.lineage)
+            if lender is not None:
+                lender.leave(self)
+
+    def admit(self) -> None:
+        """Take over a token of the limiter."""
+        self._in_loop(lambda: self._admitted(Permit(self.limiter, self.lineage)), self.limiter.release)
+
+    def lend(self, permit: Permit) -> None:
+        """Take over a permit on loan."""
+        self._in_loop(lambda: self._lent(permit), permit.end)
+
+    def _next_permit(self) -> Permit | None:
+        """Return a permit, on loan or of the limiter; if there is none, queue for both."""
+        limiter = self.limiter
+        with limiter._lock:
+            self.lineage = living(self.lineage)
+            lender = lender_for(limiter, self.lineage)
+            if lender is not None and (permit := lender.borrow(self.lineage)) is not None:
+                return permit
+            if not self._queued:
+                if limiter._admit():
+                    return Permit(limiter, self.lineage)
+                # A caller with a lender is inside already: refusing it would throw away work that was admitted.
+                limiter._enqueue(self, always=self._seated or lender is not None)
+                self._queued = self._seated = True
+            if lender is not None:
+                lender.wait(self)
+            return None
+
+    def _admitted(self, permit: Permit) -> None:
+        self._queued = False
+        self._lent(permit)
+
+    def _lent(self, permit: Permit) -> None:
+        if self._fan_out.wants():
+            self._start(permit)
+        else:
+            permit.end()
+        self.fill()
+
+    def _start(self, permit: Permit) -> None:
+        def done(child: asyncio.Future[Any]) -> None:
+            self._fan_out.record(child)
+            permit.end()
+
+        try:
+            self._fan_out.start(done, permit)
+        except BaseException:
+            permit.end()
+            raise
+
+    def _in_loop(self, action: Callable[[], None], otherwise: Callable[[], None]) -> None:
+        """Act in the fan-out's loop, or otherwise if that loop is closed."""
+        loop = self._fan_out.loop
+        if asyncio._get_running_loop() is loop:
+            action()
+            return
+        try:
+            loop.call_soon_threadsafe(action)
+        except RuntimeError:
+            otherwise()

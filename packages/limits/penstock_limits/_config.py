@@ -1,0 +1,230 @@
+"""The RFC's ConcurrencyConfig: every field and default, read from TOML and the environment."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Self
+
+from penstock_limits._errors import ConfigurationError
+
+__all__ = ["ConcurrencyConfig", "LimitSettings"]
+
+_SUFFIX = "_semaphore_limit"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """One named limit: `[tool.penstock.limits.NAME]`.
+
+    Attributes:
+        max_running: How many may run at once; 0 or more.
+        max_queued: How many callers may wait; None for any number.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+
+    max_running: int
+    max_queued: int | None = None
+
+    def __post_init__(self) -> None:
+        _require(_is_count(self.max_running), "max_running", self.max_running, "a whole number from 0")
+        _require(
+            self.max_queued is None or _is_count(self.max_queued),
+            "max_queued",
+            self.max_queued,
+            "a whole number from 0",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConcurrencyConfig:
+    """Centralized concurrency configuration; timeouts in seconds.
+
+    Attributes:
+        default_semaphore_limit: The limit named `default`.
+        stress_test_semaphore_limit: The limit named `stress_test`.
+        api_call_semaphore_limit: The limit named `api_call`.
+        rag_pool_min_size: Connections that the pool `rag` keeps open.
+        rag_pool_max_size: Connections that the pool `rag` may open.
+        openai_requests_per_minute: Requests per minute to the provider `openai`.
+        anthropic_requests_per_minute: Requests per minute to the provider `anthropic`.
+        default_operation_timeout: Deadline of an operation without one of its own.
+        llm_call_timeout: Deadline of a call of a language model.
+        database_operation_timeout: Deadline of a database operation.
+        enable_metrics: Whether metrics are collected.
+        alert_threshold_percentage: The share of a limit, above 0 up to 1, from which its use alerts.
+        limits: More named limits.
+
+    Raises:
+        ConfigurationError: A value is wrong; the message names the key, the value and what is allowed.
+    """
+
+    default_semaphore_limit: int = 10
+    stress_test_semaphore_limit: int = 5
+    api_call_semaphore_limit: int = 20
+    rag_pool_min_size: int = 5
+    rag_pool_max_size: int = 20
+    openai_requests_per_minute: int = 60
+    anthropic_requests_per_minute: int = 50
+    default_operation_timeout: float = 30.0
+    llm_call_timeout: float = 60.0
+    database_operation_timeout: float = 10.0
+    enable_metrics: bool = True
+    alert_threshold_percentage: float = 0.8
+    limits: Mapping[str, LimitSettings] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        for each in dataclasses.fields(self):
+            if each.name != "limits":
+                _check(each.name, getattr(self, each.name))
+        _require(
+            self.rag_pool_min_size <= self.rag_pool_max_size,
+            "rag_pool_min_size",
+            self.rag_pool_min_size,
+            f"at most rag_pool_max_size ({self.rag_pool_max_size})",
+        )
+
+    def named_limits(self) -> dict[str, LimitSettings]:
+        """Return every limit by its name: `default`, `api_call`, `stress_test`, and those of `limits`."""
+        fields = [each.name for each in dataclasses.fields(self) if each.name.endswith(_SUFFIX)]
+        named = {name.removesuffix(_SUFFIX): LimitSettings(getattr(self, name)) for name in fields}
+        return named | dict(self.limits)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] = ".") -> Self:
+        """Read the configuration of a project, and let the environment override it.
+
+        A folder is searched for `penstock.toml`, then for `pyproject.toml` with `[tool.penstock]`; with neither, the
+        RFC's defaults hold. `PENSTOCK_<FIELD>` (`PENSTOCK_API_CALL_SEMAPHORE_LIMIT=40`) goes before both.
+
+        Args:
+            path: A TOML file, or the folder of one.
+
+        Raises:
+            ConfigurationError: A value, a key or the file is wrong; the message names file, key, value and what is
+                allowed.
+        """
+        file, table = _find(Path(path))
+        values = {key: _from_file(cls, file, key, value) for key, value in table.items() if _concerns(cls, key, value)}
+        for each in dataclasses.fields(cls):
+            variable = "PENSTOCK_" + each.name.upper()
+            if each.name != "limits" and variable in os.environ:
+                with _Blaming(variable):
+                    values[each.name] = _parse(each.name, each.default, os.environ[variable])
+        with _Blaming(str(file)):
+            return cls(**values)
+
+
+class _Blaming:
+    """Puts the place in front of a ConfigurationError's message."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, ConfigurationError):
+            raise ConfigurationError(f"{self.place}: {error}") from None
+
+
+def _find(path: Path) -> tuple[Path, dict[str, Any]]:
+    if not path.is_dir():
+        return path, _section(path)
+    if (path / "penstock.toml").is_file():
+        return path / "penstock.toml", _section(path / "penstock.toml")
+    if (path / "pyproject.toml").is_file():
+        return path / "pyproject.toml", _section(path / "pyproject.toml")
+    return path, {}
+
+
+def _section(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: is no valid TOML: {error}") from None
+    section = document
+    if path.name == "pyproject.toml" or "tool" in document:
+        tool = document.get("tool", {})
+        section = tool.get("penstock", {}) if isinstance(tool, dict) else {}
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"{path}: tool.penstock = {section!r}; allowed is a table")
+    return section
+
+
+def _concerns(cls: type[ConcurrencyConfig], key: str, value: object) -> bool:
+    """Other tools keep tables and lists beside ours; a plain value with an unknown key is a mistake."""
+    return key in {each.name for each in dataclasses.fields(cls)} or not isinstance(value, (dict, list, str))
+
+
+def _from_file(cls: type[ConcurrencyConfig], file: Path, key: str, value: Any) -> Any:
+    known = [each.name for each in dataclasses.fields(cls)]
+    if key not in known:
+        raise ConfigurationError(f"{file}: {key} = {value!r} is no setting; known are: {', '.join(known)}")
+    with _Blaming(str(file)):
+        if key == "limits":
+            return _limits(value)
+        _check(key, value)
+    return value
+
+
+def _limits(value: object) -> Mapping[str, LimitSettings]:
+    _require(isinstance(value, dict), "limits", value, "a table of tables: [tool.penstock.limits.NAME]")
+    assert isinstance(value, dict)
+    return MappingProxyType({name: _limit(name, table) for name, table in value.items()})
+
+
+def _limit(name: str, table: object) -> LimitSettings:
+    known = {each.name for each in dataclasses.fields(LimitSettings)}
+    allowed = "a table with max_running, and max_queued if callers may be refused"
+    if not isinstance(table, dict) or "max_running" not in table or set(table) - known:
+        raise ConfigurationError(f"limits.{name} = {table!r}; allowed is {allowed}")
+    try:
+        return LimitSettings(**table)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"limits.{name}.{error}") from None
+
+
+def _parse(name: str, default: object, text: str) -> object:
+    """Read an environment variable as the type that the field's default has."""
+    booleans = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    try:
+        value = booleans[text.lower()] if isinstance(default, bool) else type(default)(text)  # type: ignore[call-arg]
+    except (KeyError, ValueError):
+        value = text
+    _check(name, value)
+    return value
+
+
+def _check(name: str, value: object) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if name == "enable_metrics":
+        _require(isinstance(value, bool), name, value, "true or false")
+    elif name == "alert_threshold_percentage":
+        _require(number and 0 < value <= 1, name, value, "a share above 0, up to 1")  # type: ignore[operator]
+    elif name.endswith("_timeout"):
+        _require(number and value > 0, name, value, "seconds above 0")  # type: ignore[operator]
+    elif name == "rag_pool_min_size":
+        _require(_is_count(value), name, value, "a whole number from 0")
+    else:
+        _require(_is_count(value) and value != 0, name, value, "a whole number from 1")
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _require(condition: bool, key: str, value: object, allowed: str) -> None:
+    if not condition:
+        raise ConfigurationError(f"{key} = {value!r}; allowed is {allowed}")

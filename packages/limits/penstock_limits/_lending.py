@@ -1,0 +1,124 @@
+"""Permits that know their lineage, so that nested fan-outs on one limiter never deadlock.
+
+A child admitted by a limiter that fans out on the same limiter waits for its own children; with every permit held by
+such a child, nothing could run. So the child lends its permit: while it lives, one of its children at a time runs on
+it. That child can lend it on. Helpers in other tasks find the lender by a context variable.
+
+The loan ends with the lender: whoever runs on the permit then keeps it, and it goes back to the limiter, or to the
+lender's own lender, when that child ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Protocol
+
+from penstock_limits._limiter import Limiter
+
+__all__ = ["Borrower", "Permit", "current_permit", "lender_for", "living"]
+
+current_permit: ContextVar[Permit | None] = ContextVar("penstock_limits.current_permit", default=None)
+
+
+class Borrower(Protocol):
+    """A fan-out that waits for a permit on loan."""
+
+    limiter: Limiter
+    lineage: Permit | None
+
+    def lend(self, permit: Permit) -> None:
+        """Take over a permit on loan; called without a lock held, in whatever thread freed it."""
+
+
+class Permit:
+    """A child's place under a limiter: a token of the limiter, or a loan from the child's lender.
+
+    Args:
+        limiter: The limiter that the permit counts under.
+        outer: The permit under which the fan-out was called, whatever its limiter.
+        lender: The permit that this one is borrowed from; None if it holds a token of its own.
+    """
+
+    __slots__ = ("_borrower", "_lender", "_waiting", "ended", "limiter", "outer")
+
+    def __init__(self, limiter: Limiter, outer: Permit | None, lender: Permit | None = None) -> None:
+        self.limiter = limiter
+        self.outer = outer
+        self.ended = False
+        self._lender = lender
+        self._borrower: Permit | None = None
+        self._waiting: dict[Borrower, None] | None = None
+
+    def borrow(self, outer: Permit | None) -> Permit | None:
+        """Return a permit on loan from this one, None if it is lent already; the limiter's lock is held."""
+        if self._borrower is not None:
+            return None
+        self._borrower = Permit(self.limiter, outer, self)
+        return self._borrower
+
+    def wait(self, borrower: Borrower) -> None:
+        """Queue for a loan; the limiter's lock is held."""
+        if self._waiting is None:
+            self._waiting = {}
+        self._waiting[borrower] = None
+
+    def leave(self, borrower: Borrower) -> None:
+        """Queue for a loan no longer; the limiter's lock is held."""
+        if self._waiting is not None:
+            self._waiting.pop(borrower, None)
+
+    def end(self) -> None:
+        """Give the permit back; whoever runs on it keeps it, whoever waits for it looks for another lender."""
+        with self.limiter._lock:
+            self.ended = True
+            heir, lender = self._borrower, self._lender
+            waiting, self._waiting = self._waiting, None
+            if heir is not None:
+                heir._lender = lender
+            if lender is not None:
+                lender._borrower = heir
+            loans = [loan for borrower in waiting or () for loan in _find_loan(borrower)]
+            if lender is not None and heir is None:
+                loans += lender._lend_next()
+        for grant in loans:
+            grant()
+        if lender is None and heir is None:
+            self.limiter.release()
+
+    def _lend_next(self) -> list[Callable[[], None]]:
+        if not self._waiting or self._borrower is not None:
+            return []
+        borrower = next(iter(self._waiting))
+        del self._waiting[borrower]
+        return self._grant(borrower)
+
+    def _grant(self, borrower: Borrower) -> list[Callable[[], None]]:
+        permit = self.borrow(borrower.lineage)
+        return [] if permit is None else [lambda: borrower.lend(permit)]
+
+
+def living(lineage: Permit | None) -> Permit | None:
+    """Return the nearest permit of a lineage whose holder still lives."""
+    while lineage is not None and lineage.ended:
+        lineage = lineage.outer
+    return lineage
+
+
+def lender_for(limiter: Limiter, lineage: Permit | None) -> Permit | None:
+    """Return the nearest permit of a limiter in a lineage whose holder still lives; the limiter's lock is held."""
+    permit = lineage
+    while permit is not None and (permit.ended or permit.limiter is not limiter):
+        permit = permit.outer
+    return permit
+
+
+def _find_loan(borrower: Borrower) -> list[Callable[[], None]]:
+    """Queue a fan-out, whose lender has ended, with the next lender up its lineage."""
+    lender = lender_for(borrower.limiter, borrower.lineage)
+    if lender is None:
+        return []
+    grant = lender._grant(borrower)
+    if not grant:
+        lender.wait(borrower)
+    return grant

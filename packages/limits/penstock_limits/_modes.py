@@ -1,0 +1,133 @@
+"""The mode of a capability: off, observe or enforce, and who says so."""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Protocol, runtime_checkable
+
+from penstock_limits._errors import ConfigurationError
+from penstock_limits._resources import resources
+
+__all__ = ["Mode", "ModeSource", "mode_of", "parse_mode", "set_mode_source"]
+
+logger = logging.getLogger("penstock.limits")
+
+
+class Mode(enum.StrEnum):
+    """What a capability does.
+
+    Attributes:
+        OFF: Exactly what the code did before.
+        OBSERVE: Count what would have waited or been refused, act on nothing.
+        ENFORCE: Wait and refuse.
+    """
+
+    OFF = "off"
+    OBSERVE = "observe"
+    ENFORCE = "enforce"
+
+
+class ModeSource(Protocol):
+    """Says the mode of a capability; may also offer `subscribe(callback)`, returning a function that unsubscribes.
+
+    The callback takes no argument, may be called in any thread, and says that some mode has changed.
+    """
+
+    def mode(self, capability: str) -> str:
+        """Return `off`, `observe` or `enforce`."""
+        ...
+
+
+@runtime_checkable
+class _Subscribable(Protocol):
+    def subscribe(self, callback: Callable[[], None], /) -> Callable[[], None]: ...
+
+
+@runtime_checkable
+class _FollowsMode(Protocol):
+    def mode_changed(self) -> None: ...
+
+
+class _State:
+    """The one mode source of the process."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.source: ModeSource | None = None
+        self.unsubscribe: Callable[[], None] | None = None
+        self.reported: set[str] = set()
+
+
+_state = _State()
+
+
+def parse_mode(value: str, where: str) -> Mode:
+    """Return the mode that a text names.
+
+    Raises:
+        ConfigurationError: It names none; the message says where it stood.
+    """
+    try:
+        return Mode(value)
+    except ValueError:
+        raise ConfigurationError(f"{where}: {value!r} is no mode; allowed are off, observe, enforce") from None
+
+
+def set_mode_source(source: ModeSource | None) -> None:
+    """Let an object say the mode of every capability, from now on; None returns to `off`.
+
+    The environment goes before it: `PENSTOCK_MODE_<CAPABILITY>` (`PENSTOCK_MODE_BOUNDED_FANOUT`), then
+    `PENSTOCK_MODE`. A source that offers `subscribe` wakes waiters as soon as a mode changes; with another source
+    they notice at the limiter's next use.
+
+    Args:
+        source: Anything with `mode(capability) -> str`, such as `penstock_flags.open()`.
+
+    Raises:
+        ConfigurationError: `source` has no `mode`, or the environment names no mode.
+    """
+    if source is not None and not callable(getattr(source, "mode", None)):
+        raise ConfigurationError(f"{source!r} is no mode source: it needs mode(capability) -> str")
+    for variable in os.environ:
+        if variable == "PENSTOCK_MODE" or variable.startswith("PENSTOCK_MODE_"):
+            parse_mode(os.environ[variable], variable)
+    with _state.lock:
+        unsubscribe, _state.unsubscribe = _state.unsubscribe, None
+        _state.source = source
+        _state.reported.clear()
+    if unsubscribe is not None:
+        unsubscribe()
+    if isinstance(source, _Subscribable):
+        subscription = source.subscribe(_tell_resources)
+        with _state.lock:
+            _state.unsubscribe = subscription
+    _tell_resources()
+
+
+def mode_of(capability: str) -> Mode:
+    """Return the mode of a capability; a source that fails or names no mode counts as off, and is logged once."""
+    variable = "PENSTOCK_MODE_" + capability.upper().replace("-", "_")
+    value = os.environ.get(variable) or os.environ.get("PENSTOCK_MODE")
+    try:
+        if value is None:
+            value = Mode.OFF if _state.source is None else _state.source.mode(capability)
+        return Mode(value)
+    except Exception as error:  # noqa: BLE001 - a broken flag must not break the program
+        _report(capability, error)
+        return Mode.OFF
+
+
+def _report(capability: str, error: Exception) -> None:
+    if capability not in _state.reported:
+        _state.reported.add(capability)
+        logger.error("the mode of %s cannot be told and counts as off: %s", capability, error)
+
+
+def _tell_resources() -> None:
+    for resource in resources():
+        if isinstance(resource, _FollowsMode):
+            resource.mode_changed()

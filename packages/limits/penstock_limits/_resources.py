@@ -1,0 +1,45 @@
+"""What is limited, pooled or owned, so that monitoring and tests can see it without being told."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from typing import Protocol, runtime_checkable
+
+__all__ = ["Resource", "enter", "resources"]
+
+
+@runtime_checkable
+class Resource(Protocol):
+    """What `resources()` holds: limiters now; rates, breakers, pools, executors and task managers as they come."""
+
+    @property
+    def name(self) -> str:
+        """The name people know it by."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What it is: `limiter`, `pool` ..."""
+        ...
+
+    def statistics(self) -> object:
+        """A snapshot of its plain counters, as a frozen dataclass."""
+        ...
+
+
+_entered: weakref.WeakSet[Resource] = weakref.WeakSet()
+_lock = threading.Lock()
+
+
+def enter(resource: Resource) -> None:
+    """Add a resource to the registry for as long as somebody else keeps it alive."""
+    with _lock:
+        _entered.add(resource)
+
+
+def resources() -> tuple[Resource, ...]:
+    """Return every live resource, by kind and name."""
+    with _lock:
+        entered = list(_entered)
+    return tuple(sorted(entered, key=lambda resource: (resource.kind, resource.name)))
