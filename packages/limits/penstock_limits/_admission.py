@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from penstock_limits._lending import Permit, current_permit, lender_for, living
 from penstock_limits._limiter import Limiter
@@ -71,6 +71,7 @@ class SharedAdmission:
     """Lets children in under a limiter. A fan-out is one waiter, at the queue's end again after each admission."""
 
     __slots__ = ("_fan_out", "_queued", "_seated", "limiter", "lineage")
+    stays: ClassVar[bool] = True
 
     def __init__(self, fan_out: FanOut, limiter: Limiter) -> None:
         self._fan_out = fan_out
@@ -99,13 +100,25 @@ class SharedAdmission:
             if lender is not None:
                 lender.leave(self)
 
-    def admit(self) -> None:
+    def admit(self, *, queued: bool) -> None:
         """Take over a token of the limiter."""
-        self._in_loop(lambda: self._admitted(Permit(self.limiter, self.lineage)), self.limiter.release)
+        if asyncio._get_running_loop() is self._fan_out.loop:
+            self._admitted(queued)
+            return
+        try:
+            self._fan_out.loop.call_soon_threadsafe(self._admitted, queued)
+        except RuntimeError:  # the loop is closed
+            self.limiter.release()
 
     def lend(self, permit: Permit) -> None:
         """Take over a permit on loan."""
-        self._in_loop(lambda: self._lent(permit), permit.end)
+        if asyncio._get_running_loop() is self._fan_out.loop:
+            self._lent(permit)
+            return
+        try:
+            self._fan_out.loop.call_soon_threadsafe(self._lent, permit)
+        except RuntimeError:
+            permit.end()
 
     def _next_permit(self) -> Permit | None:
         """Return a permit, on loan or of the limiter; if there is none, queue for both."""
@@ -113,7 +126,7 @@ class SharedAdmission:
         with limiter._lock:
             self.lineage = living(self.lineage)
             lender = lender_for(limiter, self.lineage)
-            if lender is not None and (permit := lender.borrow(self.lineage)) is not None:
+            if lender is not None and (permit := lender.borrow(self)) is not None:
                 return permit
             if not self._queued:
                 if limiter._admit():
@@ -125,16 +138,18 @@ class SharedAdmission:
                 lender.wait(self)
             return None
 
-    def _admitted(self, permit: Permit) -> None:
-        self._queued = False
-        self._lent(permit)
+    def _admitted(self, queued: bool) -> None:
+        if not queued:
+            self._queued = False
+        self._lent(Permit(self.limiter, self.lineage))
 
     def _lent(self, permit: Permit) -> None:
         if self._fan_out.wants():
             self._start(permit)
         else:
             permit.end()
-        self.fill()
+        if not self._queued or self.lineage is not None or not self._fan_out.wants():
+            self.fill()
 
     def _start(self, permit: Permit) -> None:
         def done(child: asyncio.Future[Any]) -> None:
@@ -146,14 +161,3 @@ class SharedAdmission:
         except BaseException:
             permit.end()
             raise
-
-    def _in_loop(self, action: Callable[[], None], otherwise: Callable[[], None]) -> None:
-        """Act in the fan-out's loop, or otherwise if that loop is closed."""
-        loop = self._fan_out.loop
-        if asyncio._get_running_loop() is loop:
-            action()
-            return
-        try:
-            loop.call_soon_threadsafe(action)
-        except RuntimeError:
-            otherwise()

@@ -10,11 +10,13 @@ lender's own lender, when that child ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Protocol
 
 from penstock_limits._limiter import Limiter
+
+Loan = tuple["Borrower", "Permit"]
 
 __all__ = ["Borrower", "Permit", "current_permit", "lender_for", "living"]
 
@@ -50,11 +52,11 @@ class Permit:
         self._borrower: Permit | None = None
         self._waiting: dict[Borrower, None] | None = None
 
-    def borrow(self, outer: Permit | None) -> Permit | None:
+    def borrow(self, borrower: Borrower) -> Permit | None:
         """Return a permit on loan from this one, None if it is lent already; the limiter's lock is held."""
         if self._borrower is not None:
             return None
-        self._borrower = Permit(self.limiter, outer, self)
+        self._borrower = Permit(self.limiter, borrower.lineage, self)
         return self._borrower
 
     def wait(self, borrower: Borrower) -> None:
@@ -70,32 +72,38 @@ class Permit:
 
     def end(self) -> None:
         """Give the permit back; whoever runs on it keeps it, whoever waits for it looks for another lender."""
-        with self.limiter._lock:
+        limiter = self.limiter
+        with limiter._lock:
             self.ended = True
-            heir, lender = self._borrower, self._lender
-            waiting, self._waiting = self._waiting, None
-            if heir is not None:
-                heir._lender = lender
-            if lender is not None:
-                lender._borrower = heir
-            loans = [loan for borrower in waiting or () for loan in _find_loan(borrower)]
-            if lender is not None and heir is None:
-                loans += lender._lend_next()
-        for grant in loans:
-            grant()
-        if lender is None and heir is None:
-            self.limiter.release()
+            heir, lender, waiting = self._borrower, self._lender, self._waiting
+            waiter = limiter._give_back() if heir is None and lender is None else None
+            loans = self._pass_on(heir, lender, waiting) if heir or lender or waiting else ()
+        if waiter is not None:
+            waiter.admit(queued=waiter.stays)
+        for borrower, permit in loans:
+            borrower.lend(permit)
 
-    def _lend_next(self) -> list[Callable[[], None]]:
+    def _pass_on(self, heir: Permit | None, lender: Permit | None, waiting: Iterable[Borrower] | None) -> list[Loan]:
+        self._waiting = None
+        if heir is not None:
+            heir._lender = lender
+        if lender is not None:
+            lender._borrower = heir
+        loans = [loan for borrower in waiting or () for loan in _find_loan(borrower)]
+        if lender is not None and heir is None:
+            loans += lender._lend_next()
+        return loans
+
+    def _lend_next(self) -> list[Loan]:
         if not self._waiting or self._borrower is not None:
             return []
         borrower = next(iter(self._waiting))
         del self._waiting[borrower]
-        return self._grant(borrower)
+        return self._lend_to(borrower)
 
-    def _grant(self, borrower: Borrower) -> list[Callable[[], None]]:
-        permit = self.borrow(borrower.lineage)
-        return [] if permit is None else [lambda: borrower.lend(permit)]
+    def _lend_to(self, borrower: Borrower) -> list[Loan]:
+        permit = self.borrow(borrower)
+        return [] if permit is None else [(borrower, permit)]
 
 
 def living(lineage: Permit | None) -> Permit | None:
@@ -113,12 +121,12 @@ def lender_for(limiter: Limiter, lineage: Permit | None) -> Permit | None:
     return permit
 
 
-def _find_loan(borrower: Borrower) -> list[Callable[[], None]]:
+def _find_loan(borrower: Borrower) -> list[Loan]:
     """Queue a fan-out, whose lender has ended, with the next lender up its lineage."""
     lender = lender_for(borrower.limiter, borrower.lineage)
     if lender is None:
         return []
-    grant = lender._grant(borrower)
-    if not grant:
+    loan = lender._lend_to(borrower)
+    if not loan:
         lender.wait(borrower)
-    return grant
+    return loan

@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from collections.abc import Awaitable, Generator
 from dataclasses import dataclass
 from types import EllipsisType, TracebackType
-from typing import Any, Final, Literal, Protocol
+from typing import Any, ClassVar, Final, Literal, Protocol
 
 from penstock_limits import _modes, _resources
 from penstock_limits._errors import ConfigurationError, LimitReachedError, QueueFullError
@@ -39,16 +39,27 @@ _READY: Final[Any] = _Ready()
 
 
 class Waiter(Protocol):
-    """Somebody in a limiter's queue."""
+    """Somebody in a limiter's queue.
 
-    def admit(self) -> None:
-        """Take over a permit; called once, without a lock held, in whatever thread freed it."""
+    Attributes:
+        stays: Whether a freed permit sends it to the queue's end, until it leaves, and not out of the queue.
+    """
+
+    stays: ClassVar[bool]
+
+    def admit(self, *, queued: bool) -> None:
+        """Take over a permit; called without a lock held, in whatever thread freed it.
+
+        Args:
+            queued: Whether it is still in the queue.
+        """
 
 
 class _TaskWaiter:
     """A task that waits for one permit."""
 
     __slots__ = ("_future", "_limiter")
+    stays: ClassVar[bool] = False
 
     def __init__(self, limiter: Limiter) -> None:
         self._limiter = limiter
@@ -57,7 +68,7 @@ class _TaskWaiter:
     def __await__(self) -> Generator[Any, None, None]:
         return self._future.__await__()
 
-    def admit(self) -> None:
+    def admit(self, *, queued: bool) -> None:  # noqa: ARG002 - it never stays
         loop = self._future.get_loop()
         if asyncio._get_running_loop() is loop:
             self._wake()
@@ -388,7 +399,7 @@ class Limiter:
     def _settle(self) -> None:
         """Retire what is too much, and admit whoever can be admitted."""
         while (waiter := self._next_admitted()) is not None:
-            waiter.admit()
+            waiter.admit(queued=False)
 
     def _next_admitted(self) -> Waiter | None:
         with self._lock:
@@ -447,22 +458,29 @@ class Limiter:
         self._crowded = bool(self._waiters) or self._tokens > self._capacity
 
     def _release_crowded(self) -> None:
-        """Hand the permit to the longest waiting, or retire it if there are too many."""
         with self._lock:
-            waiter = None
-            if not self._held:
-                self._add_surplus()
-            elif self._tokens > self._capacity:
-                self._retired_uses += 1
-                self._retire(self._held)
-            else:
-                self._held.append(self._held.pop() + 1)
-                waiter = self._first() if self._waiters else None
-                if waiter is None:
-                    self._free.append(self._held.pop())
-            self._recount()
+            waiter = self._give_back()
         if waiter is not None:
-            waiter.admit()
+            waiter.admit(queued=waiter.stays)
+
+    def _give_back(self) -> Waiter | None:
+        """Retire a permit if there are too many, else return the longest waiting, whose it is now."""
+        waiter = None
+        if not self._held:
+            self._add_surplus()
+        elif self._tokens > self._capacity:
+            self._retired_uses += 1
+            self._retire(self._held)
+            self._recount()
+        elif self._waiters and (waiter := self._first()) is not None:
+            self._held.append(self._held.pop() + 1)
+            if waiter.stays:
+                self._waiters[waiter] = None
+            elif not self._waiters:
+                self._crowded = False
+        else:
+            self._free.append(self._held.pop() + 1)
+        return waiter
 
     def _add_surplus(self) -> None:
         with self._lock:

@@ -249,6 +249,8 @@ class Mapping:
             self._exhausted = True
         except Exception as error:  # noqa: BLE001 - raised where its item would have been
             self._exhausted, self._error = True, error
+        if self._exhausted:
+            self._wake(self._wake_up)
         return not self._exhausted
 
     async def _read(self, items: AsyncIterator[Any]) -> None:
