@@ -21,6 +21,7 @@ class FanOut(Protocol):
 
     def wants(self) -> bool:
         """Tell whether it has a child to start now."""
+        ...
 
     def start(self, done: ChildDone, permit: Permit | None) -> None:
         """Start the next child, under a permit; `done` must be called when it is done."""

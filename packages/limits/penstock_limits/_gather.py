@@ -17,6 +17,7 @@ from penstock_limits._names import Limit, limiter_for, own_limit
 
 __all__ = ["gather"]
 
+# The overloads are typeshed's for asyncio.gather; a call with one argument fits the last two as well.
 T1 = TypeVar("T1")
 T2 = TypeVar("T2")
 T3 = TypeVar("T3")
@@ -26,7 +27,7 @@ T6 = TypeVar("T6")
 
 
 @overload
-def gather(
+def gather(  # pyright: ignore[reportOverlappingOverload]
     aw1: Awaitable[T1],
     /,
     *,
@@ -36,7 +37,7 @@ def gather(
 
 
 @overload
-def gather(
+def gather(  # pyright: ignore[reportOverlappingOverload]
     aw1: Awaitable[T1],
     /,
     *,
