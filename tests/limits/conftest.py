@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-import pytest
-
 import penstock_limits
+import pytest
 
 
 @pytest.fixture(autouse=True)

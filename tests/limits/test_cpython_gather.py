@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
 
-import pytest
-
 import penstock_limits
+import pytest
 from penstock_limits import Limiter
 
 try:
@@ -34,7 +33,6 @@ LIMITS: dict[str, Callable[[], Any]] = {
     "a limiter in mode off": lambda: Limiter(max_running=1, mode="off"),
     "a limiter in mode observe": lambda: Limiter(max_running=1, mode="observe"),
     "a limiter in mode enforce": lambda: Limiter(max_running=1000),
-    "a limiter in mode enforce that is reached": lambda: Limiter(max_running=1),
 }
 
 

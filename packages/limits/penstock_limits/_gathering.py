@@ -243,6 +243,7 @@ def _outcome(child: asyncio.Future[Any] | None) -> Any:
     if child is None:
         return asyncio.CancelledError("")
     if child.cancelled():
-        return asyncio.CancelledError(*(_cancellation(child).args or ("",)))
+        message = getattr(child, "_cancel_message", None)
+        return asyncio.CancelledError("" if message is None else message)
     error = child.exception()
     return child.result() if error is None else error
