@@ -1,0 +1,70 @@
+"""Run a bar's contenders in interleaved rounds, so that a noisy moment hits all of them alike."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks._bar import Bar, Contender
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one contender did in a bar.
+
+    Attributes:
+        contender: Who.
+        cpu_seconds: CPU time of each round.
+        memory: MiB above the RSS before, at most, of each round.
+        ratio: Its best CPU time in terms of the first contender's best.
+    """
+
+    contender: Contender
+    cpu_seconds: list[float]
+    memory: list[float]
+    ratio: float
+
+    @property
+    def met(self) -> bool | None:
+        """Whether it keeps to what is allowed; None if it is only shown."""
+        checks = []
+        if self.contender.ratio_at_most is not None:
+            checks.append(self.ratio <= self.contender.ratio_at_most)
+        if self.contender.memory_at_most is not None:
+            checks.append(min(self.memory) <= self.contender.memory_at_most)
+        return all(checks) if checks else None
+
+
+def measure(name: str, bar: Bar, *, quick: bool, advance: Callable[[str], None]) -> list[Result]:
+    """Measure every contender of a bar, in the bar's order."""
+    size = bar.quick_size if quick else bar.size
+    samples: list[list[dict[str, float]]] = [[] for _ in bar.contenders]
+    for _ in range(rounds(bar, quick=quick)):
+        for number, contender in enumerate(bar.contenders):
+            advance(f"{bar.title}: {contender.title}")
+            samples[number].append(_run_child(name, number, size))
+    best = [min(sample["cpu_seconds"] for sample in each) for each in samples]
+    return [
+        Result(
+            contender,
+            [sample["cpu_seconds"] for sample in samples[number]],
+            [sample["memory"] / MIB for sample in samples[number]],
+            best[number] / best[0],
+        )
+        for number, contender in enumerate(bar.contenders)
+    ]
+
+
+def rounds(bar: Bar, *, quick: bool) -> int:
+    """Return how often each contender of a bar runs."""
+    return min(2, bar.rounds) if quick else bar.rounds
+
+
+def _run_child(name: str, number: int, size: int) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks._child", name, str(number), str(size)]
+    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)

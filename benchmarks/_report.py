@@ -1,0 +1,72 @@
+"""Show results as one table for people, or as one JSON object for machines."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+
+from rich.table import Table
+
+from benchmarks._bar import Bar
+from benchmarks._measure import Result
+
+Results = list[tuple[Bar, int, list[Result]]]
+
+
+def as_table(results: Results) -> Table:
+    """Return the results of every bar as one table."""
+    table = Table(title=f"CPU time, best round, Python {platform.python_version()}")
+    table.add_column("contender", no_wrap=True)
+    for heading in ("CPU ms", "ratio", "allowed", "MiB", "allowed", "met"):
+        table.add_column(heading, justify="right")
+    for bar, size, contenders in results:
+        table.add_row(f"[bold]{size:,} {bar.title}[/]")
+        for result in contenders:
+            table.add_row(*_row(result))
+        table.add_section()
+    return table
+
+
+def as_json(results: Results) -> dict[str, object]:
+    """Return the results of every bar as one JSON object."""
+    return {
+        "version": 1,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "penstock_limits": version("penstock-limits"),
+        "met": met(results),
+        "bars": [
+            {"title": bar.title, "size": size, "contenders": [_object(result) for result in contenders]}
+            for bar, size, contenders in results
+        ],
+    }
+
+
+def met(results: Results) -> bool:
+    """Tell whether every bar is met."""
+    return all(result.met is not False for _, _, contenders in results for result in contenders)
+
+
+def _row(result: Result) -> tuple[str, ...]:
+    allowed, memory = result.contender.ratio_at_most, result.contender.memory_at_most
+    return (
+        f"  {result.contender.title}",
+        f"{min(result.cpu_seconds) * 1e3:,.1f}",
+        f"{result.ratio:.2f}",
+        "" if allowed is None else f"{allowed:.2f}",
+        f"{min(result.memory):,.1f}",
+        "" if memory is None else f"{memory:.1f}",
+        {True: "[green]yes[/]", False: "[bold red]no[/]", None: ""}[result.met],
+    )
+
+
+def _object(result: Result) -> dict[str, object]:
+    return {
+        "title": result.contender.title,
+        "cpu_seconds": result.cpu_seconds,
+        "memory_mib": result.memory,
+        "ratio": result.ratio,
+        "ratio_at_most": result.contender.ratio_at_most,
+        "memory_at_most_mib": result.contender.memory_at_most,
+        "met": result.met,
+    }
