@@ -145,10 +145,11 @@ class SharedAdmission:
         self._lent(Permit(self.limiter, self.lineage))
 
     def _lent(self, permit: Permit) -> None:
-        if self._fan_out.wants():
-            self._start(permit)
-        else:
+        if not self._fan_out.wants():
+            self.leave()  # or the permit would come straight back
             permit.end()
+            return
+        self._start(permit)
         if not self._queued or self.lineage is not None or not self._fan_out.wants():
             self.fill()
 
