@@ -1,0 +1,369 @@
+"""How `bounded_map` reads, runs and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from penstock_limits import ConfigurationError, Limiter, QueueFullError, bounded_map
+
+from tests.limits.gauge import Doors, Gauge, settled
+
+variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
+
+
+class Input:
+    """Items, of which the test can tell how many were read and whether it was closed."""
+
+    def __init__(self, number: int = 100) -> None:
+        self.number = number
+        self.read = 0
+        self.closed = False
+
+    def plain(self) -> Iterator[int]:
+        try:
+            for item in range(self.number):
+                self.read += 1
+                yield item
+        finally:
+            self.closed = True
+
+    async def asynchronous(self) -> AsyncIterator[int]:
+        try:
+            for item in range(self.number):
+                self.read += 1
+                await asyncio.sleep(0)
+                yield item
+        finally:
+            self.closed = True
+
+
+KINDS = pytest.mark.parametrize("kind", [Input.plain, Input.asynchronous], ids=["iterable", "async iterable"])
+ISOLATE = pytest.mark.parametrize("isolate", [True, False], ids=["tasks", "workers"])
+LIMITS = pytest.mark.parametrize("limit", [lambda: 3, lambda: Limiter(max_running=3)], ids=["number", "limiter"])
+
+
+async def collect(results: AsyncIterator[object], seen: list[object]) -> None:
+    async for result in results:
+        seen.append(result)  # noqa: PERF401 - what came before a failure must be seen
+
+
+async def double(item: int) -> int:
+    await asyncio.sleep(0)
+    return 2 * item
+
+
+@KINDS
+@ISOLATE
+@LIMITS
+async def test_results_come_in_the_order_of_the_items(kind: Callable, isolate: bool, limit: Callable) -> None:
+    """Of a hundred items never more than three run at once; results come in order, and the input is closed."""
+    items, gauge = Input(), Gauge()
+
+    async def work(item: int) -> int:
+        await gauge.visit(turns=item % 5)
+        return item
+
+    results = [result async for result in bounded_map(work, kind(items), limit=limit(), isolate=isolate)]
+
+    assert results == list(range(100))
+    assert gauge.peak == 3
+    assert items.closed
+
+
+@KINDS
+@ISOLATE
+async def test_unordered_results_come_as_they_finish(kind: Callable, isolate: bool) -> None:
+    """A slow first item does not hold back the others."""
+    doors = Doors()
+
+    async def work(item: int) -> int:
+        if item == 0:
+            await doors.enter()
+        return item
+
+    results = bounded_map(work, kind(Input(5)), limit=2, ordered=False, isolate=isolate)
+    early = [await anext(results) for _ in range(4)]
+    doors.open.set()
+
+    assert (sorted(early), [result async for result in results]) == ([1, 2, 3, 4], [0])
+
+
+@KINDS
+@ISOLATE
+@LIMITS
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_a_slow_consumer_stops_the_intake(kind: Callable, isolate: bool, limit: Callable, ordered: bool) -> None:
+    """Items that run, or are finished and not yet yielded, never exceed twice the limit."""
+    items, taken = Input(), 0
+
+    async with bounded_map(double, kind(items), limit=limit(), ordered=ordered, isolate=isolate) as results:
+        async for _ in results:
+            taken += 1
+            await settled()
+            in_hand = 1  # read, but not started
+            assert items.read - taken <= 2 * 3 + in_hand
+
+
+@KINDS
+async def test_nothing_is_read_before_the_first_step(kind: Callable) -> None:
+    """The call itself only looks at its arguments."""
+    items = Input()
+
+    bounded_map(double, kind(items), limit=2)
+    await settled()
+
+    assert items.read == 0
+
+
+@KINDS
+@ISOLATE
+@LIMITS
+async def test_leaving_early_cancels_and_awaits_what_runs(kind: Callable, isolate: bool, limit: Callable) -> None:
+    """After `break`, nothing runs and the input is closed before the block is left."""
+    items, doors, cleaned = Input(), Doors(), []
+
+    async def work(item: int) -> int:
+        if item == 0:
+            return item
+        try:
+            await doors.enter()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(item)
+        return item
+
+    async with bounded_map(work, kind(items), limit=limit(), isolate=isolate) as results:
+        async for _ in results:
+            await settled()
+            break
+
+    assert (sorted(cleaned), doors.gauge.now, items.closed) == ([1, 2, 3], 0, True)
+    assert [result async for result in results] == []
+
+
+@KINDS
+@ISOLATE
+async def test_the_first_exception_cancels_the_others_and_is_raised(kind: Callable, isolate: bool) -> None:
+    """It is raised in its place in the order, after the others have ended."""
+    items, doors, seen = Input(), Doors(), []
+
+    async def work(item: int) -> int:
+        if item == 1:
+            raise LookupError(item)
+        if item > 1:
+            await doors.enter()
+        return item
+
+    with pytest.raises(LookupError):
+        await collect(bounded_map(work, kind(items), limit=3, isolate=isolate), seen)
+
+    assert (seen, doors.gauge.now, items.closed) == ([0], 0, True)
+
+
+@ISOLATE
+async def test_exceptions_can_be_results(isolate: bool) -> None:
+    """With on_error="return" each stands in the place of its result, and all items run."""
+
+    async def work(item: int) -> int:
+        if item % 2:
+            raise KeyError(item)
+        return item
+
+    results = [
+        repr(result) async for result in bounded_map(work, range(4), limit=2, isolate=isolate, on_error="return")
+    ]
+
+    assert results == ["0", "KeyError(1)", "2", "KeyError(3)"]
+
+
+@ISOLATE
+async def test_a_function_that_raises_before_it_awaits_fails_its_item(isolate: bool) -> None:
+    """The failure of a plain function is the item's, like that of a coroutine."""
+
+    def work(item: int) -> asyncio.Future[int]:
+        raise KeyError(item)
+
+    with pytest.raises(KeyError):
+        await anext(bounded_map(work, [1], limit=1, isolate=isolate))
+
+
+@KINDS
+async def test_an_exception_of_the_input_is_raised_after_the_results_before_it(kind: Callable) -> None:
+    """Nothing that was read is lost."""
+
+    def broken() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise LookupError
+
+    async def broken_too() -> AsyncIterator[int]:
+        for item in broken():
+            yield item
+
+    results, seen = bounded_map(double, broken() if kind is Input.plain else broken_too(), limit=5), []
+    with pytest.raises(LookupError):
+        await collect(results, seen)
+
+    assert seen == [2, 4]
+
+
+@KINDS
+@ISOLATE
+@LIMITS
+@pytest.mark.parametrize("turns", range(0, 30, 3))
+async def test_cancelling_the_consumer_ends_everything(
+    kind: Callable, isolate: bool, limit: Callable, turns: int
+) -> None:
+    """Whenever it comes, nothing runs afterwards, the permits are back and the input is closed."""
+    items, gauge, chosen = Input(), Gauge(), limit()
+
+    async def consume() -> None:
+        mapped = bounded_map(lambda _: gauge.visit(3), kind(items), limit=chosen, isolate=isolate)
+        async with mapped as results:
+            async for _ in results:
+                await asyncio.sleep(0)
+
+    consumer = asyncio.create_task(consume())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    consumer.cancel()
+    await asyncio.wait([consumer])
+
+    assert (gauge.now, items.closed) == (0, items.read > 0)
+    if isinstance(chosen, Limiter):
+        assert (chosen.statistics().running, chosen.statistics().queued) == (0, 0)
+
+
+@ISOLATE
+async def test_a_cancelled_item_cancels_the_consumer(isolate: bool) -> None:
+    """As with `await task`: who awaits something cancelled is told so."""
+
+    async def work(item: int) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await anext(bounded_map(work, [1], limit=1, isolate=isolate))
+
+
+async def test_context_variables_never_pass_from_item_to_item() -> None:
+    """Each item has a task of its own, with the context of the call."""
+
+    async def work(_: int) -> int:
+        before = variable.get()
+        variable.set(before + 1)
+        return before
+
+    variable.set(7)
+    results = bounded_map(work, range(20), limit=2)
+    variable.set(8)
+
+    assert [result async for result in results] == [7] * 20
+
+
+async def test_a_worker_pool_shares_its_context_among_the_items_of_a_worker() -> None:
+    """What `isolate=False` gives up for its speed."""
+
+    async def work(_: int) -> int:
+        variable.set(variable.get() + 1)
+        return variable.get()
+
+    results = [result async for result in bounded_map(work, range(10), limit=1, isolate=False)]
+
+    assert max(results) > 1
+
+
+async def test_an_abandoned_map_stops() -> None:
+    """`break` without `async with`: once the map is forgotten, what runs is cancelled."""
+    doors = Doors()
+
+    async def work(item: int) -> int:
+        if item:
+            await doors.enter()
+        return item
+
+    async for _ in bounded_map(work, range(10), limit=2):
+        break
+    gc.collect()
+    await settled()
+
+    assert doors.gauge.now == 0
+
+
+async def test_a_full_queue_is_raised_by_the_first_step() -> None:
+    """And the input is closed."""
+    limiter, items = Limiter(max_running=0, max_queued=0), Input()
+
+    with pytest.raises(QueueFullError):
+        await anext(bounded_map(double, items.plain(), limit=limiter))
+
+    assert items.closed
+
+
+@pytest.mark.parametrize("mode", ["off", "observe"])
+async def test_a_limit_that_is_not_enforced_does_not_hold_back(mode: str) -> None:
+    """Only the window of twice the limit remains."""
+    limiter, doors = Limiter(max_running=2, mode=mode), Doors()
+
+    async with bounded_map(doors.enter, range(10), limit=limiter) as results:
+        step = asyncio.ensure_future(anext(results))
+        await settled()
+        assert doors.gauge.now == 4
+        step.cancel()
+
+    assert limiter.statistics().would_wait == (2 if mode == "observe" else 0)
+
+
+async def test_a_wrong_on_error_is_refused() -> None:
+    """The message says what is allowed."""
+    with pytest.raises(ConfigurationError, match="on_error = 'ignore'; allowed are 'raise' and 'return'"):
+        bounded_map(double, [], limit=1, on_error="ignore")  # type: ignore[call-overload]
+
+
+@given(
+    waits=st.lists(st.integers(0, 4), max_size=30),
+    limit=st.integers(1, 5),
+    ordered=st.booleans(),
+    isolate=st.booleans(),
+    asynchronous=st.booleans(),
+    shared=st.booleans(),
+    failing=st.sets(st.integers(0, 29)),
+)
+@settings(deadline=None, max_examples=200)
+def test_every_item_gives_one_result(
+    waits: list[int],
+    limit: int,
+    ordered: bool,
+    isolate: bool,
+    asynchronous: bool,
+    shared: bool,
+    failing: set[int],
+) -> None:
+    """Whatever the options and the durations: each item once, in order if asked for, within limit and window."""
+    gauge = Gauge()
+
+    async def work(item: int) -> int:
+        await gauge.visit(waits[item])
+        if item in failing:
+            raise LookupError(item)
+        return item
+
+    async def run() -> list[int]:
+        items, results = Input(len(waits)), []
+        source = items.asynchronous() if asynchronous else items.plain()
+        chosen = Limiter(max_running=limit) if shared else limit
+        mapped = bounded_map(work, source, limit=chosen, ordered=ordered, isolate=isolate, on_error="return")
+        async for result in mapped:
+            results.append(result.args[0] if isinstance(result, LookupError) else result)
+            assert items.read - len(results) <= 2 * limit + 1
+        return results
+
+    results = asyncio.run(run())
+
+    assert (results if ordered else sorted(results)) == list(range(len(waits)))
+    assert gauge.peak <= limit
