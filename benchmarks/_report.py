@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib.metadata import version
 
+from rich import box
 from rich.table import Table
 
 from benchmarks._bar import Bar
@@ -15,10 +16,10 @@ Results = list[tuple[Bar, int, list[Result]]]
 
 def as_table(results: Results) -> Table:
     """Return the results of every bar as one table."""
-    table = Table(title=f"CPU time, best round, Python {platform.python_version()}")
+    table = Table(title=f"CPU time, best round, Python {platform.python_version()}", box=box.SIMPLE_HEAD)
     table.add_column("contender", no_wrap=True)
-    for heading in ("CPU ms", "ratio", "allowed", "MiB", "allowed", "met"):
-        table.add_column(heading, justify="right")
+    for heading in ("CPU ms", "ratio", "MiB", "met"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for bar, size, contenders in results:
         table.add_row(f"[bold]{size:,} {bar.title}[/]")
         for result in contenders:
@@ -48,16 +49,17 @@ def met(results: Results) -> bool:
 
 
 def _row(result: Result) -> tuple[str, ...]:
-    allowed, memory = result.contender.ratio_at_most, result.contender.memory_at_most
     return (
         f"  {result.contender.title}",
-        f"{min(result.cpu_seconds) * 1e3:,.1f}",
-        f"{result.ratio:.2f}",
-        "" if allowed is None else f"{allowed:.2f}",
-        f"{min(result.memory):,.1f}",
-        "" if memory is None else f"{memory:.1f}",
+        f"{min(result.cpu_seconds) * 1e3:,.0f}",
+        f"{result.ratio:.2f}{_of(result.contender.ratio_at_most)}",
+        f"{min(result.memory):,.1f}{_of(result.contender.memory_at_most)}",
         {True: "[green]yes[/]", False: "[bold red]no[/]", None: ""}[result.met],
     )
+
+
+def _of(allowed: float | None) -> str:
+    return "" if allowed is None else f" of {allowed:g}"
 
 
 def _object(result: Result) -> dict[str, object]:

@@ -61,8 +61,8 @@ BAR = Bar(
     rounds=1,
     contenders=(
         Contender("asyncio.gather + Semaphore", gather_semaphore),
-        Contender("penstock_limits.bounded_map", mapped, ratio_at_most=0.30, memory_at_most=10),
-        Contender("penstock_limits.bounded_map, isolate=False", mapped_by_workers, memory_at_most=10),
+        Contender("bounded_map", mapped, ratio_at_most=0.30, memory_at_most=10),
+        Contender("bounded_map, isolate=False", mapped_by_workers, memory_at_most=10),
         Contender("TaskGroup + Semaphore", task_group),
         Contender("aiometer.amap", amap),
     ),
