@@ -9,7 +9,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 from penstock_limits._errors import ConfigurationError
@@ -79,7 +78,7 @@ class ConcurrencyConfig:
     database_operation_timeout: float = 10.0
     enable_metrics: bool = True
     alert_threshold_percentage: float = 0.8
-    limits: Mapping[str, LimitSettings] = field(default_factory=lambda: MappingProxyType({}))
+    limits: Mapping[str, LimitSettings] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
@@ -182,7 +181,7 @@ def _from_file(cls: type[ConcurrencyConfig], file: Path, key: str, value: Any) -
 def _limits(value: object) -> Mapping[str, LimitSettings]:
     _require(isinstance(value, dict), "limits", value, "a table of tables: [tool.penstock.limits.NAME]")
     assert isinstance(value, dict)
-    return MappingProxyType({name: _limit(name, table) for name, table in value.items()})
+    return {name: _limit(name, table) for name, table in value.items()}
 
 
 def _limit(name: str, table: object) -> LimitSettings:

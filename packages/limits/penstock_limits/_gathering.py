@@ -74,7 +74,10 @@ class _Gathering:
     # --- what admission needs
 
     def wants(self) -> bool:
-        return bool(self._pending)
+        if not self._pending:
+            return False
+        # At shutdown keeper and children are cancelled together; no child may take the place of one that ended first.
+        return self._keeper is None or not self._keeper.cancelling()
 
     def start(self, done: ChildDone, permit: Permit | None) -> None:
         number, coroutine = self._pending.popleft()
