@@ -16,7 +16,7 @@ from benchmarks._report import Results, as_json, as_table, met
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("only", metavar="[BAR]...", nargs=-1, type=click.Choice(names()))
-@click.option("--quick", is_flag=True, help="Fewer rounds and, where the ratio does not depend on it, less work.")
+@click.option("--quick", is_flag=True, help="Fewer rounds and less work; a bar that is about more work is not judged.")
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object in place of the table.")
 def main(only: tuple[str, ...], *, quick: bool, json_output: bool) -> None:
     """Compare CPU time and memory with installed peers, each measured in an interpreter of its own.

@@ -36,6 +36,6 @@ BAR = Bar(
     rounds=3,
     contenders=(
         Contender("asyncio.Semaphore", semaphore),
-        Contender("penstock_limits.Limiter", limiter, ratio_at_most=0.10),
+        Contender("Limiter", limiter, ratio_at_most=0.10),
     ),
 )

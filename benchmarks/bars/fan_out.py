@@ -57,8 +57,8 @@ BAR = Bar(
     rounds=9,
     contenders=(
         Contender("asyncio.gather + Semaphore", gather_semaphore),
-        Contender("penstock_limits.gather, int", gather_int, ratio_at_most=0.70),
-        Contender("penstock_limits.gather, Limiter", gather_limiter, ratio_at_most=0.85),
+        Contender("gather, int", gather_int, ratio_at_most=0.70),
+        Contender("gather, Limiter", gather_limiter, ratio_at_most=0.85),
         Contender("TaskGroup + Semaphore", task_group),
         Contender("aiometer.run_all", run_all),
     ),

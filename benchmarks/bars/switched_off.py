@@ -26,5 +26,5 @@ BAR = Bar(
     size=10_000,
     quick_size=10_000,
     rounds=9,
-    contenders=(Contender("asyncio.gather", plain), Contender("penstock_limits.gather, name", named)),
+    contenders=(Contender("asyncio.gather", plain), Contender("gather, name", named)),
 )

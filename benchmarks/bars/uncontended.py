@@ -37,13 +37,13 @@ async def capacity_limiter(size: int, stopwatch: Stopwatch) -> None:
 
 
 BAR = Bar(
-    title="times `async with`, uncontended",
+    title="uncontended `async with`",
     size=500_000,
-    quick_size=200_000,
+    quick_size=500_000,
     rounds=7,
     contenders=(
         Contender("asyncio.Semaphore", semaphore),
-        Contender("penstock_limits.Limiter", limiter, ratio_at_most=0.65),
+        Contender("Limiter", limiter, ratio_at_most=0.65),
         Contender("anyio.CapacityLimiter", capacity_limiter),
     ),
 )
