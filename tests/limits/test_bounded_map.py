@@ -295,6 +295,33 @@ async def test_an_abandoned_map_stops() -> None:
     assert doors.gauge.now == 0
 
 
+async def test_two_consumers_at_once_are_refused() -> None:
+    """As with an async generator; the first goes on."""
+    doors = Doors()
+    results = bounded_map(doors.enter, [1], limit=1)
+    first = asyncio.ensure_future(anext(results))
+    await settled()
+
+    with pytest.raises(RuntimeError, match="one consumer at a time"):
+        await anext(results)
+
+    doors.open.set()
+    assert await first == 1
+
+
+async def test_closing_from_elsewhere_ends_the_consumer() -> None:
+    """Who waits for the next result learns that there is none."""
+    doors = Doors()
+    results = bounded_map(doors.enter, [1], limit=1)
+    consumer = asyncio.create_task(collect(results, []))
+    await settled()
+
+    await results.aclose()
+
+    await consumer
+    assert doors.gauge.now == 0
+
+
 async def test_a_full_queue_is_raised_by_the_first_step() -> None:
     """And the input is closed."""
     limiter, items = Limiter(max_running=0, max_queued=0), Input()

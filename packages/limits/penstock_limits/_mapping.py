@@ -91,17 +91,20 @@ class Mapping:
         if isinstance(self._source, AsyncIterable):
             self._items = aiter(self._source)
             self._reader = self.loop.create_task(self._read(self._items))
+            self._reader.add_done_callback(self._input_ended)
         else:
             self._items = iter(self._source)
 
     async def next(self) -> Any:
+        if self._wake_up is not None and not self._wake_up.done():
+            raise RuntimeError("this bounded_map is being iterated already; it serves one consumer at a time")
         if self._closed:
             raise StopAsyncIteration
         try:
             self.open()
             self._admission.fill()
             while (cell := self._take_finished()) is None:
-                if self._exhausted and not self._in_flight and self._buffer is _EMPTY:
+                if self._closed or (self._exhausted and not self._in_flight and self._buffer is _EMPTY):
                     raise self._error or StopAsyncIteration
                 self._wake_up = self.loop.create_future()
                 await self._wake_up
@@ -119,11 +122,10 @@ class Mapping:
             return
         self.abandon()
         interrupted: asyncio.CancelledError | None = None
-        while unfinished := [
-            child for child in (*self._running, self._reader) if child is not None and not child.done()
-        ]:
+        while self._running or not (self._reader is None or self._reader.done()):
+            self._wake_up = self.loop.create_future()
             try:
-                await asyncio.wait(unfinished)
+                await self._wake_up
             except asyncio.CancelledError as error:
                 interrupted = error
                 self._cancel_children()
@@ -140,6 +142,7 @@ class Mapping:
         self._buffer = _EMPTY
         self._admission.leave()
         self._cancel_children()
+        self._wake(self._wake_up)
 
     @property
     def abandonable(self) -> bool:
@@ -173,6 +176,7 @@ class Mapping:
             self._finished(child)
         elif child.cancelled():
             self._fail()
+        self._wake(self._wake_up)
 
     # --- children
 
@@ -263,9 +267,10 @@ class Mapping:
                     await self._taken
         except Exception as error:  # noqa: BLE001 - raised where its item would have been
             self._error = error
-        finally:
-            self._exhausted = True
-            self._wake(self._wake_up)
+
+    def _input_ended(self, _: asyncio.Future[None]) -> None:
+        self._exhausted = True
+        self._wake(self._wake_up)
 
     async def _close_input(self) -> None:
         if isinstance(self._items, AsyncIterator):
