@@ -1,0 +1,142 @@
+"""What a reader does: follow one page from top to bottom, in a checkout of their own."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import NOT_RUN, ROOT, Block
+
+IGNORED = (".*", "__pycache__", "site", "*.egg-info", "node_modules", "build", "dist")
+EXIT_STATUS = re.compile(r"^\(exit status (\d+)\)$")
+LANGUAGES = {"bash", "console", "diff", "json", "python", "text", "toml", "yaml"}
+TIMEOUT = 600
+
+
+class Session:
+    """A copy of the checkout in which the blocks of one page are done in their order.
+
+    Args:
+        folder: Where the copy goes; it must not exist.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*IGNORED), symlinks=True)
+        self.folder = folder
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+        self.environment |= {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PENSTOCK_CACHE_DIR": str(folder / ".cache"),
+            "COLUMNS": "100",
+            "NO_COLOR": "1",
+            "PYTHONWARNINGS": "error",
+        }
+        self.commands = ""
+
+    def do(self, block: Block) -> None:
+        """Do what a block says, and fail if it does not turn out as the page says."""
+        assert block.language in LANGUAGES, f"{block}: {block.language or 'no language'}; known are {LANGUAGES}"
+        if not block.title.startswith(NOT_RUN) and block.language != "text":
+            getattr(self, f"_do_{block.language}")(block)
+
+    def _do_python(self, block: Block) -> None:
+        if block.title:
+            self._write(block)
+            return
+        program = self.folder / ".block.py"
+        program.write_text(block.source, encoding="utf-8")
+        expected = re.findall(r"#>[ ]?(.*)\n", block.source)
+        result = self._run([sys.executable, str(program)])
+        if result.returncode:
+            pytest.fail(f"{block}:\n{result.stdout}{result.stderr}", pytrace=False)
+        assert_same(block, expected, result.stdout.splitlines())
+
+    def _do_console(self, block: Block) -> None:
+        commands = re.split(r"^\$ ", block.source, flags=re.MULTILINE)
+        assert not commands[0], f"{block}: a console block begins with `$ `"
+        for each in commands[1:]:
+            command, *expected = each.splitlines()
+            while command.endswith("\\"):
+                command = f"{command[:-1]}{expected.pop(0).strip()}"
+            self._check(block, command, expected)
+
+    def _do_bash(self, block: Block) -> None:
+        self.commands += block.source
+        result = self._run(["bash", "-euo", "pipefail", "-c", block.source])
+        if result.returncode:
+            pytest.fail(f"{block}: exit status {result.returncode}\n{result.stdout}{result.stderr}", pytrace=False)
+
+    def _do_toml(self, block: Block) -> None:
+        tomllib.loads(block.source)
+        self._write(block)
+
+    def _do_json(self, block: Block) -> None:
+        json.loads(block.source)
+        self._write(block)
+
+    def _do_yaml(self, block: Block) -> None:
+        assert ":" in block.source
+        self._write(block)
+
+    def _do_diff(self, block: Block) -> None:
+        """The codemod makes the second half of the diff of the first."""
+        lines = [line for line in block.source.splitlines() if not line.startswith(("--- ", "+++ ", "@@ "))]
+        before = [line[1:] for line in lines if not line.startswith("+")]
+        after = [line[1:] for line in lines if not line.startswith("-")]
+        program = self.folder / ".diff" / "program.py"
+        program.parent.mkdir(exist_ok=True)
+        program.write_text("\n".join(before) + "\n", encoding="utf-8")
+        result = self._run(["penstock", "codemod", str(program.parent), "--write"])
+        assert result.returncode in {0, 1}, f"{block}:\n{result.stdout}{result.stderr}"
+        assert_same(block, after, program.read_text(encoding="utf-8").splitlines())
+
+    def _check(self, block: Block, command: str, expected: list[str]) -> None:
+        self.commands += f"{command}\n"
+        expected = [line for line in expected if line.strip()]
+        status = EXIT_STATUS.match(expected[-1]) if expected else None
+        if status is not None:
+            expected.pop()
+        result = self._run(["bash", "-c", command])
+        if result.returncode != int(status[1] if status else 0):
+            pytest.fail(
+                f"{block}: $ {command}: exit status {result.returncode}\n{result.stdout}{result.stderr}", pytrace=False
+            )
+        if expected:
+            assert_same(block, expected, (result.stdout + result.stderr).splitlines())
+
+    def _write(self, block: Block) -> None:
+        if block.title:
+            path = self.folder / block.title
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.source, encoding="utf-8")
+
+    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def assert_same(block: Block, expected: list[str], actual: list[str]) -> None:
+    """Compare lines; `...` in what a page shows stands for anything, alone on a line for any lines."""
+    wanted = [line.rstrip() for line in expected if line.strip()]
+    given = [line.rstrip() for line in actual if line.strip()]
+    pattern = "\n".join(re.escape(line).replace(r"\.\.\.", ".*") for line in wanted)
+    pattern = re.sub(r"^\.\*$\n?", r"(?:.*\\n)*", pattern, flags=re.MULTILINE)
+    if not re.fullmatch(pattern + r"\n?", "\n".join(given) + "\n"):
+        difference = difflib.unified_diff(wanted, given, "the page", "what happens", lineterm="")
+        pytest.fail(f"{block}:\n" + "\n".join(difference), pytrace=False)
