@@ -13,6 +13,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+from penstock_limits import ConcurrencyConfig
 
 from tests.docs.pages import NOT_RUN, ROOT, Block
 
@@ -49,11 +51,9 @@ class Session:
             getattr(self, f"_do_{block.language}")(block)
 
     def _do_python(self, block: Block) -> None:
-        if block.title:
-            self._write(block)
+        program = self._write(block.title or ".block/program.py", block.source)
+        if block.title:  # a command further down runs it
             return
-        program = self.folder / ".block.py"
-        program.write_text(block.source, encoding="utf-8")
         expected = re.findall(r"#>[ ]?(.*)\n", block.source)
         result = self._run([sys.executable, str(program)])
         if result.returncode:
@@ -76,25 +76,26 @@ class Session:
             pytest.fail(f"{block}: exit status {result.returncode}\n{result.stdout}{result.stderr}", pytrace=False)
 
     def _do_toml(self, block: Block) -> None:
-        tomllib.loads(block.source)
-        self._write(block)
+        tables = tomllib.loads(block.source)
+        name = block.title or f".block/{'pyproject' if tables.keys() & {'project', 'tool'} else 'penstock'}.toml"
+        path = self._write(name, block.source)
+        if path.name in {"pyproject.toml", "penstock.toml"}:
+            ConcurrencyConfig.load(path)
 
     def _do_json(self, block: Block) -> None:
         json.loads(block.source)
-        self._write(block)
+        self._write(block.title or ".block/document.json", block.source)
 
     def _do_yaml(self, block: Block) -> None:
-        assert ":" in block.source
-        self._write(block)
+        yaml.safe_load(block.source)
+        self._write(block.title or ".block/document.yaml", block.source)
 
     def _do_diff(self, block: Block) -> None:
         """The codemod makes the second half of the diff of the first."""
         lines = [line for line in block.source.splitlines() if not line.startswith(("--- ", "+++ ", "@@ "))]
         before = [line[1:] for line in lines if not line.startswith("+")]
         after = [line[1:] for line in lines if not line.startswith("-")]
-        program = self.folder / ".diff" / "program.py"
-        program.parent.mkdir(exist_ok=True)
-        program.write_text("\n".join(before) + "\n", encoding="utf-8")
+        program = self._write(".diff/program.py", "\n".join(before) + "\n")
         result = self._run(["penstock", "codemod", str(program.parent), "--write"])
         assert result.returncode in {0, 1}, f"{block}:\n{result.stdout}{result.stderr}"
         assert_same(block, after, program.read_text(encoding="utf-8").splitlines())
@@ -113,11 +114,11 @@ class Session:
         if expected:
             assert_same(block, expected, (result.stdout + result.stderr).splitlines())
 
-    def _write(self, block: Block) -> None:
-        if block.title:
-            path = self.folder / block.title
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.source, encoding="utf-8")
+    def _write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
