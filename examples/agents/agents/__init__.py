@@ -1,0 +1,1 @@
+"""Research, retrieval and chat agents over one model provider."""

@@ -1,0 +1,1 @@
+"""Chat: a conversation with tools."""

@@ -1,0 +1,1 @@
+"""Research: one question, many documents, one report."""

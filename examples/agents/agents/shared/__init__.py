@@ -1,0 +1,1 @@
+"""What all workflows may use to keep their concurrency bounded; the first modules of the remediation."""

@@ -1,0 +1,1 @@
+"""Limits by name, for the whole process."""

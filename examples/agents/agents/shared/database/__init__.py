@@ -1,0 +1,1 @@
+"""Database connections, opened once and lent."""

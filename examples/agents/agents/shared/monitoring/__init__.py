@@ -1,0 +1,1 @@
+"""What is in use right now, and what runs out."""
