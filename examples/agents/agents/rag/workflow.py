@@ -59,8 +59,7 @@ class RagWorkflow:
             for position, (piece, embedding) in enumerate(zip(pieces, embeddings))
             if embedding
         ]
-        await asyncio.gather(*writes)
-        return len(writes)
+        return len(await asyncio.gather(*writes))
 
     async def write(self, document: Document, position: int, piece: str, embedding: list[float]) -> None:
         from agents.rag.store import Chunk
@@ -76,9 +75,9 @@ class RagWorkflow:
 
     async def answer_all(self, questions: list[str]) -> dict[str, str]:
         """Answer many questions; one that fails has no answer."""
-        tasks = {question: asyncio.create_task(self.answer(question)) for question in questions}
-        answers = await asyncio.gather(*tasks.values(), return_exceptions=True)
-        for question, answer in zip(tasks, answers):
+        pending = {question: self.answer(question) for question in questions}
+        answers = await asyncio.gather(*pending.values(), return_exceptions=True)
+        for question, answer in zip(pending, answers):
             if isinstance(answer, BaseException):
                 logger.warning("no answer to %r: %s", question, answer)
-        return {q: a for q, a in zip(tasks, answers) if isinstance(a, str)}
+        return {question: answer for question, answer in zip(pending, answers) if isinstance(answer, str)}

@@ -35,7 +35,7 @@ class ResearchWorkflow:
             report.notes.extend(notes)
         report.lost = len(questions) * len(documents) - len(report.notes)
         await self.grade_all(report)
-        report.summary, titles = await asyncio.gather(self.summarise(report), self.titles(documents[:5]))
+        report.summary, titles = await asyncio.gather(self.summarise(report), self.titles(documents))
         report.summary = f"{report.summary}\n\nFirst sources: {', '.join(titles)}"
         return report
 
@@ -87,7 +87,9 @@ class ResearchWorkflow:
 
     async def titles(self, documents: list[Document]) -> list[str]:
         """The first few documents by a readable name."""
-        answers = await asyncio.gather(*[self.provider.complete(each.text[:200], max_tokens=16) for each in documents])
+        answers = await asyncio.gather(
+            *[self.provider.complete(document.text[:200], max_tokens=16) for document in documents[:5]]
+        )
         return [answer.text.splitlines()[0] for answer in answers]
 
 
