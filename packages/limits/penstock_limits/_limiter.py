@@ -364,9 +364,9 @@ class Limiter:
     def _join(self, number: int) -> None:
         """Count callers as running that did not ask."""
         with self._lock:
-            for _ in range(number):
-                if not self._pop():
-                    self._mint()
+            while number and self._pop():
+                number -= 1
+            self._mint(number)
 
     def _enqueue(self, waiter: Waiter, *, always: bool = False) -> None:
         """Put a waiter at the queue's end; `_settle()` must follow, as a permit may have come free meanwhile.
@@ -441,9 +441,9 @@ class Limiter:
             self._mint()
         return True
 
-    def _mint(self) -> None:
-        self._held.append(0)
-        self._tokens += 1
+    def _mint(self, number: int = 1) -> None:
+        self._held.extend((0,) * number)
+        self._tokens += number
         self._peak = max(self._peak, self._tokens)
         self._recount()
 

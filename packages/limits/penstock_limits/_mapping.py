@@ -104,10 +104,12 @@ class Mapping:
             self.open()
             self._admission.fill()
             while (cell := self._take_finished()) is None:
-                if self._closed or (self._exhausted and not self._in_flight and self._buffer is _EMPTY):
+                if self._exhausted and not self._in_flight and self._buffer is _EMPTY:
                     raise self._error or StopAsyncIteration
                 self._wake_up = self.loop.create_future()
                 await self._wake_up
+                if self._closed:  # by another task
+                    raise StopAsyncIteration
             self._in_flight -= 1
             self._release_reader()
             self._admission.fill()
