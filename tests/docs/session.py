@@ -21,6 +21,7 @@ from tests.docs.pages import NOT_RUN, ROOT, Block
 IGNORED = (".*", "__pycache__", "site", "*.egg-info", "node_modules", "build", "dist")
 EXIT_STATUS = re.compile(r"^\(exit status (\d+)\)$")
 LANGUAGES = {"bash", "console", "diff", "json", "python", "text", "toml", "yaml"}
+FINDS = "finds "
 TIMEOUT = 600
 
 
@@ -51,10 +52,13 @@ class Session:
             getattr(self, f"_do_{block.language}")(block)
 
     def _do_python(self, block: Block) -> None:
-        program = self._write(block.title or ".block/program.py", block.source)
+        if block.title.startswith(FINDS):
+            self._audit(block)
+            return
+        program = self._write(block.title or "block/program.py", block.source)
         if block.title:  # a command further down runs it
             return
-        expected = re.findall(r"#>[ ]?(.*)\n", block.source)
+        expected = re.findall(r"^ *# -> (.*)\n", block.source, flags=re.MULTILINE)
         result = self._run([sys.executable, str(program)])
         if result.returncode:
             pytest.fail(f"{block}:\n{result.stdout}{result.stderr}", pytrace=False)
@@ -77,28 +81,35 @@ class Session:
 
     def _do_toml(self, block: Block) -> None:
         tables = tomllib.loads(block.source)
-        name = block.title or f".block/{'pyproject' if tables.keys() & {'project', 'tool'} else 'penstock'}.toml"
+        name = block.title or f"block/{'pyproject' if tables.keys() & {'project', 'tool'} else 'penstock'}.toml"
         path = self._write(name, block.source)
         if path.name in {"pyproject.toml", "penstock.toml"}:
             ConcurrencyConfig.load(path)
 
     def _do_json(self, block: Block) -> None:
         json.loads(block.source)
-        self._write(block.title or ".block/document.json", block.source)
+        self._write(block.title or "block/document.json", block.source)
 
     def _do_yaml(self, block: Block) -> None:
         yaml.safe_load(block.source)
-        self._write(block.title or ".block/document.yaml", block.source)
+        self._write(block.title or "block/document.yaml", block.source)
 
     def _do_diff(self, block: Block) -> None:
         """The codemod makes the second half of the diff of the first."""
         lines = [line for line in block.source.splitlines() if not line.startswith(("--- ", "+++ ", "@@ "))]
         before = [line[1:] for line in lines if not line.startswith("+")]
         after = [line[1:] for line in lines if not line.startswith("-")]
-        program = self._write(".diff/program.py", "\n".join(before) + "\n")
+        program = self._write("block/program.py", "\n".join(before) + "\n")
         result = self._run(["penstock", "codemod", str(program.parent), "--write"])
         assert result.returncode in {0, 1}, f"{block}:\n{result.stdout}{result.stderr}"
         assert_same(block, after, program.read_text(encoding="utf-8").splitlines())
+
+    def _audit(self, block: Block) -> None:
+        """The audit finds in a block what its title says, or nothing."""
+        program = self._write("block/example.py", block.source)
+        result = self._run(["penstock", "audit", str(program), "--format", "json"])
+        found = {finding["code"] for finding in json.loads(result.stdout)["findings"]}
+        assert found == {block.title.removeprefix(FINDS)} - {"nothing"}, f"{block}: finds {found or 'nothing'}"
 
     def _check(self, block: Block, command: str, expected: list[str]) -> None:
         self.commands += f"{command}\n"

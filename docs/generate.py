@@ -1,0 +1,100 @@
+"""Write the pages that say what the code says already: one for each rule, and the command line.
+
+`python docs/generate.py` writes them. They are committed, and a test compares them with what this writes.
+"""  # noqa: INP001 - a script beside the pages, no package
+
+from __future__ import annotations
+
+import difflib
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from penstock_migrations._rules import rules
+from penstock_migrations.rule import Example, Rule
+
+DOCS = Path(__file__).parent
+NOTE = "<!-- Written by docs/generate.py: change the rule or the command, then run it. -->\n\n"
+
+
+def render() -> dict[str, str]:
+    """Return the text of every generated page by its POSIX path within docs/."""
+    pages = {f"rules/{rule.name}.md": _rule(rule) for rule in rules()}
+    return pages | {"rules/index.md": _index(), "reference/command-line.md": _command_line()}
+
+
+def _index() -> str:
+    rows = [f"| [{rule.code}]({rule.name}.md) | {rule.name} | {rule.issue} | {_summary(rule)} |" for rule in rules()]
+    return (
+        f"{NOTE}# Rules\n\n"
+        "A rule's code is `PEN`, the digit of its critical issue, and two more digits. `penstock explain PEN101`\n"
+        "shows the same text in a terminal.\n\n"
+        "| code | name | issue | finds |\n|---|---|---|---|\n" + "\n".join(rows) + "\n\n"
+        "Where a finding is known and meant, say so beside it, with the reason:\n"
+        "`# penstock: ignore[PEN101] three warm-up calls, never more`.\n"
+    )
+
+
+def _rule(rule: Rule) -> str:
+    _, _, text = rule.documentation.partition("\n")
+    sections = [f"{NOTE}# {rule.code} {rule.name}", f"{_summary(rule)}.", text.strip()]
+    sections += ["## Examples: found", *(_found(rule, example) for example in rule.bad)]
+    sections += ["## Examples: left alone", *(_left_alone(example) for example in rule.good)]
+    return "\n\n".join(sections) + "\n"
+
+
+def _summary(rule: Rule) -> str:
+    return rule.documentation.partition("\n")[0].rstrip(".")
+
+
+def _found(rule: Rule, example: Example) -> str:
+    heading = f"### {example.title}"
+    if example.rewritten is None:
+        return f"{heading}\n\n{_fence('python', example.source, f'finds {rule.code}')}\n\nReported, not rewritten."
+    return f"{heading}\n\n{_fence('diff', _diff(example.source, example.rewritten))}"
+
+
+def _left_alone(example: Example) -> str:
+    return f"### {example.title}\n\n{_fence('python', example.source, 'finds nothing')}"
+
+
+def _diff(before: str, after: str) -> str:
+    """Return the whole of two texts as one diff."""
+    changes = difflib.ndiff(before.strip("\n").splitlines(), after.strip("\n").splitlines())
+    return "\n".join(line[0] + line[2:] for line in changes if not line.startswith("?"))
+
+
+def _fence(language: str, text: str, title: str = "") -> str:
+    shown = f' title="{title}"' if title else ""
+    return f"```{language}{shown}\n{text.strip(chr(10))}\n```"
+
+
+def _command_line() -> str:
+    sections = [
+        f"{NOTE}# Command line",
+        "Exit status of every command: 0 clean or pass, 1 findings or fail, 2 usage, 3 inconclusive.",
+        *(f"## {title}\n\n{_help(command)}" for title, command in _commands()),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _commands() -> Iterator[tuple[str, str]]:
+    yield "penstock", "penstock"
+    for entry_point in sorted(entry_points(group="penstock.commands")):
+        command = f"penstock {entry_point.name}"
+        yield command, command
+        for name in sorted(getattr(entry_point.load(), "commands", ())):
+            yield f"{command} {name}", f"{command} {name}"
+
+
+def _help(command: str) -> str:
+    program = [sys.executable, "-m", "penstock_cli", *command.split()[1:], "--help"]
+    shown = subprocess.run(program, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own command
+    return _fence("console", f"$ {command} --help\n{shown}")
+
+
+if __name__ == "__main__":
+    for path, text in render().items():
+        (DOCS / path).write_text(text, encoding="utf-8")

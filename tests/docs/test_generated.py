@@ -1,0 +1,25 @@
+"""Pages that are written from the code say what the code says."""
+
+import re
+
+import pytest
+
+from docs.generate import DOCS, render
+from tests.docs.pages import ROOT
+
+PAGES = render()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_generated_page_is_up_to_date(path: str) -> None:
+    """If this fails, run `python docs/generate.py`."""
+    assert (DOCS / path).read_text(encoding="utf-8") == PAGES[path]
+
+
+def test_every_page_has_its_place_in_the_navigation() -> None:
+    """A page that nothing leads to is not read; and nothing leads nowhere."""
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+
+    listed = re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)
+
+    assert sorted(listed) == sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("**/*.md"))
