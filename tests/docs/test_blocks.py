@@ -13,8 +13,8 @@ WITH_SLOW_BLOCKS = [page for page in WITH_BLOCKS if any(block.slow for block in 
 
 @pytest.mark.parametrize("page", WITH_BLOCKS)
 def test_a_reader_who_follows_a_page_sees_what_it_shows(page: str, tmp_path: Path) -> None:
-    """Every block of the page, in order, in a copy of the checkout; slow ones aside."""
-    session = Session(tmp_path / "checkout")
+    """Every block of the page, in order; slow ones aside."""
+    session = Session(page, tmp_path / "folder")
 
     for block in blocks(page):
         if not block.slow:
@@ -25,7 +25,7 @@ def test_a_reader_who_follows_a_page_sees_what_it_shows(page: str, tmp_path: Pat
 @pytest.mark.parametrize("page", WITH_SLOW_BLOCKS)
 def test_a_reader_with_time_sees_what_a_page_shows(page: str, tmp_path: Path) -> None:
     """Every block of the page, in order, the slow ones too."""
-    session = Session(tmp_path / "checkout")
+    session = Session(page, tmp_path / "folder")
 
     for block in blocks(page):
         session.do(block)
