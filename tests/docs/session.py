@@ -66,7 +66,7 @@ class Session:
         if block.title:  # a command further down runs it
             return
         expected = re.findall(r"^ *# -> (.*)\n", block.source, flags=re.MULTILINE)
-        result = self._run([sys.executable, str(program)])
+        result = self._run([sys.executable, "-u", str(program)])
         if result.returncode:
             pytest.fail(f"{block}:\n{result.stdout}{result.stderr}", pytrace=False)
         if expected:
