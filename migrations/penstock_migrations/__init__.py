@@ -1,1 +1,1 @@
-"""TODO."""
+"""Audit, codemod, verify and gate: finds concurrency defects in Python code and rewrites them phase by phase."""

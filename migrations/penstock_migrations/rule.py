@@ -1,15 +1,24 @@
 """All that a rule needs: what it finds (`Finding`), how that is mended (`Rewrite`), and its examples.
 
-A rule finds and mends in one statement: the finding carries its rewrites as data, so detecting needs only
-the standard library's `ast`, and the codemod alone needs libcst.
+A rule is one file in the folder of its phase. The file's name is the rule's name, its docstring the documentation,
+and its `RULE` the rest. A rule finds and mends in one statement: the finding carries its rewrites as data, so
+detecting needs only the standard library's `ast`, and the codemod alone needs libcst.
 """
 
 from __future__ import annotations
 
+import ast
 import enum
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-__all__ = ["Finding", "Fix", "ReplaceCall", "Rewrite", "Severity", "UnwrapCall"]
+if TYPE_CHECKING:
+    from penstock_migrations._module import Module
+    from penstock_migrations._settings import Settings
+
+__all__ = ["Defect", "Example", "Finding", "Fix", "ReplaceCall", "Rewrite", "Rule", "Severity", "UnwrapCall"]
 
 
 class Severity(enum.StrEnum):
@@ -100,3 +109,83 @@ class Finding:
     fingerprint: str
     sha256: str
     rewrites: tuple[Rewrite, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """What a detector yields: a finding before the audit gives it a place and an identity.
+
+    Attributes:
+        call: The offending call.
+        severity: How much it matters.
+        message: What is wrong and what to do, in one line.
+        fix: How much review the rewrite needs.
+        fix_reason: Why it is not rewritten, or what to look at in review.
+        rewrites: What the codemod does about it.
+        callees: References of the functions that do the work; if each of them, here or in an imported module, takes a
+            limiter, there is no defect.
+    """
+
+    call: ast.Call
+    severity: Severity
+    message: str
+    fix: Fix = Fix.NONE
+    fix_reason: str | None = None
+    rewrites: tuple[Rewrite, ...] = ()
+    callees: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A piece of code that a rule is shown in its documentation and held to by its tests.
+
+    Attributes:
+        title: What the code shows, in a few words.
+        source: The code.
+        rewritten: What the codemod makes of it; None where it rewrites nothing.
+    """
+
+    title: str
+    source: str
+    rewritten: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """A defect class: what it is, how it is found and mended, and examples of both sides.
+
+    Attributes:
+        module: The rule's module, `__name__`: its last part names the rule, its folder the phase.
+        documentation: The module's docstring.
+        code: `PEN`, the digit of the RFC's issue, and two digits.
+        triggers: Bytes of which a file holds at least one, or the rule has nothing to find in it.
+        detect: Yields the defects of a parsed file.
+        bad: Code that the rule finds.
+        good: Code that the rule leaves alone.
+    """
+
+    module: str
+    documentation: str
+    code: str
+    triggers: tuple[bytes, ...]
+    detect: Callable[[Module, Settings], Iterable[Defect]]
+    bad: tuple[Example, ...]
+    good: tuple[Example, ...]
+
+    @property
+    def name(self) -> str:
+        """The rule's name, `unbounded-gather`."""
+        return self.module.rpartition(".")[2].replace("_", "-")
+
+    @property
+    def issue(self) -> int:
+        """The RFC's critical issue, 1 to 8."""
+        return int(self.code[3])
+
+    @property
+    def phase(self) -> int:
+        """The phase that mends it, 1 to 4."""
+        found = re.search(r"\.phase(\d)_", self.module)
+        if found is None:
+            raise ValueError(f"{self.module}: a rule lives in the folder of its phase, phase1_... to phase4_...")
+        return int(found[1])

@@ -1,1 +1,1 @@
-"""TODO."""
+"""Phase 1, emergency stabilization: the rules that end unbounded fan-out."""

@@ -1,0 +1,91 @@
+"""Finds the Python files beneath the paths to audit, and the names under which findings show them."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+__all__ = ["AuditedFile", "discover"]
+
+_SKIPPED = frozenset({"__pycache__", "node_modules", "site-packages"})
+
+
+@dataclass(frozen=True, slots=True)
+class AuditedFile:
+    """A file to audit.
+
+    Attributes:
+        file: Where it is.
+        shown: The POSIX path that findings show: relative to the working directory if beneath it, else to `root`.
+        root: The path it was found under.
+        error: Why it cannot be audited, if that is known already.
+    """
+
+    file: Path
+    shown: str
+    root: Path
+    error: str | None = None
+
+
+def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[AuditedFile]:
+    """List the files to audit, each once, ordered by the path shown.
+
+    Hidden folders, virtual environments and caches are left out, and links to folders are not followed.
+
+    Args:
+        paths: Files, and folders to search for `*.py`.
+        exclude: Globs that leave out what they match: a name (`generated`) or a shown path (`docs/*.py`).
+    """
+    found: dict[str, AuditedFile] = {}
+    for root in paths:
+        for audited in _beneath(root, exclude):
+            found.setdefault(os.path.realpath(audited.file), audited)
+    return sorted(found.values(), key=lambda audited: audited.shown)
+
+
+def _beneath(root: Path, exclude: Sequence[str]) -> Iterator[AuditedFile]:
+    if not root.is_dir():
+        yield AuditedFile(root, _shown(root, root.parent), root.parent)
+        return
+    failed: list[tuple[Path, str]] = []
+
+    def fail(error: OSError) -> None:
+        failed.append((Path(error.filename), error.strerror or str(error)))
+
+    for folder, folders, files in os.walk(root, onerror=fail):
+        here = Path(folder)
+        folders[:] = sorted(name for name in folders if not _is_skipped(here / name, root, exclude))
+        for name in sorted(files):
+            shown = _shown(here / name, root)
+            if name.endswith(".py") and not _is_excluded(shown, exclude):
+                yield AuditedFile(here / name, shown, root)
+    for where, reason in failed:
+        yield AuditedFile(where, _shown(where, root), root, f"cannot be listed: {reason}")
+
+
+def _is_skipped(folder: Path, root: Path, exclude: Sequence[str]) -> bool:
+    if folder.name.startswith(".") or folder.name in _SKIPPED or (folder / "pyvenv.cfg").exists():
+        return True
+    return _is_excluded(_shown(folder, root), exclude)
+
+
+def _is_excluded(shown: str, exclude: Sequence[str]) -> bool:
+    path = PurePath(shown)
+    return any(
+        fnmatch.fnmatch(shown, glob.rstrip("/")) or fnmatch.fnmatch(path.name, glob.rstrip("/")) for glob in exclude
+    )
+
+
+def _shown(file: Path, root: Path) -> str:
+    absolute = _absolute(file)
+    for base in (Path.cwd(), _absolute(root)):
+        if absolute != base and absolute.is_relative_to(base):
+            return absolute.relative_to(base).as_posix()
+    return absolute.name
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.normpath(path.absolute()))  # without following links: they are shown as they are named

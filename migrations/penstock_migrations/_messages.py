@@ -1,0 +1,37 @@
+"""Says in words what a fan-out does, and how much it matters."""
+
+from __future__ import annotations
+
+import ast
+
+from penstock_migrations._fanout import FanOut, Kind, Work
+from penstock_migrations._sizes import Size
+from penstock_migrations.rule import Severity
+
+__all__ = ["describe", "severity_of"]
+
+
+def severity_of(fan_out: FanOut) -> Severity:
+    """Say how much a fan-out matters: what never ends, and what the object itself holds, is advice."""
+    return max((_severity(work) for work in fan_out.works), key=list(Severity)[::-1].index)
+
+
+def describe(fan_out: FanOut) -> str:
+    """Say what is started, how often, and that nothing limits it."""
+    work = max(fan_out.works, key=lambda work: work.size)
+    started = "what its caller hands in" if work.call is None else f"`{_shortened(work.call.func)}`"
+    often = {Size.OWN: "for everything the object holds"}.get(work.size, "once for each item")
+    if work.call is None:
+        return f"starts {started}, however many that are, at once"
+    return f"starts {started} {often}, all at once"
+
+
+def _severity(work: Work) -> Severity:
+    if work.endless or work.size is Size.OWN:
+        return Severity.LOW
+    return Severity.MEDIUM if work.kind is Kind.UNKNOWN else Severity.HIGH
+
+
+def _shortened(node: ast.expr) -> str:
+    text = " ".join(ast.unparse(node).split())
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,138 @@
+"""`Settings`: what the audit reads from `[tool.penstock.audit]` of pyproject.toml or `[audit]` of penstock.toml."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from penstock_migrations.rule import Severity
+
+__all__ = ["Settings", "SettingsError"]
+
+ISSUES = tuple(str(number) for number in range(1, 9))
+_SELECTOR = re.compile(r"[1-8]|PEN[1-8]\d\d")
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message names the place, the key, the value and what is allowed."""
+
+    def __init__(self, place: str, key: str, value: object, allowed: str) -> None:
+        super().__init__(f"{place}: {key} = {value!r} is not allowed; allowed: {allowed}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What to look for, and where.
+
+    Attributes:
+        select: Codes (`PEN101`) or issue numbers (`1`) to report; empty for all.
+        ignore: Codes or issue numbers not to report.
+        exclude: Globs of files and folders to leave out, besides hidden folders, environments and caches.
+        limit: Name of the limit that the codemod writes.
+        severity: The least severity to report; `low` is advice.
+
+    Raises:
+        SettingsError: A value is wrong.
+    """
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    limit: str = "api_call"
+    severity: Severity = Severity.LOW
+
+    def __post_init__(self) -> None:
+        for key in ("select", "ignore"):
+            for value in getattr(self, key):
+                if not _SELECTOR.fullmatch(value):
+                    raise SettingsError("settings", key, value, _selectors())
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", self.limit):
+            raise SettingsError("settings", "limit", self.limit, "a name such as api_call")
+
+    def reports(self, code: str, severity: Severity) -> bool:
+        """Say whether a finding of this code and severity is asked for."""
+        names = {code, code[3]}
+        selected = not self.select or bool(names & set(self.select))
+        return selected and not names & set(self.ignore) and _rank(severity) >= _rank(self.severity)
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read the settings that hold for a path.
+
+        The folders from `path` upward are searched for `penstock.toml` and for a `pyproject.toml` with
+        `[tool.penstock]`; the first found holds. With none, the defaults hold.
+
+        Args:
+            path: The file or folder to audit.
+
+        Raises:
+            SettingsError: The file or a value is wrong.
+        """
+        found = _find(path)
+        return cls() if found is None else _checked(cls, *found)
+
+
+def _rank(severity: Severity) -> int:
+    return [Severity.LOW, Severity.MEDIUM, Severity.HIGH].index(severity)
+
+
+def _selectors() -> str:
+    from penstock_migrations._rules import rules
+
+    return f"issue numbers 1 to 8, codes {', '.join(rule.code for rule in rules())}"
+
+
+def _find(path: Path) -> tuple[Path, dict[str, Any]] | None:
+    start = path.resolve()
+    for folder in (start, *start.parents):
+        for file, keys in ((folder / "penstock.toml", ()), (folder / "pyproject.toml", ("tool", "penstock"))):
+            if file.is_file() and (table := _table(file, keys)) is not None:
+                return file, table
+    return None
+
+
+def _table(file: Path, keys: tuple[str, ...]) -> dict[str, Any] | None:
+    try:
+        table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(str(file), "content", str(error), "a readable TOML file") from None
+    for key in keys:
+        if not isinstance(table, dict) or key not in table:
+            return None
+        table = table[key]
+    audit = table.get("audit", {}) if isinstance(table, dict) else {}
+    if not isinstance(audit, dict):
+        raise SettingsError(str(file), "audit", audit, "a table")
+    return audit
+
+
+def _checked(cls: type[Settings], file: Path, table: dict[str, Any]) -> Settings:
+    known = {field.name for field in dataclasses.fields(cls)}
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise SettingsError(str(file), f"audit.{key}", value, f"the keys {', '.join(sorted(known))}")
+        values[key] = _value(str(file), key, value)
+    return cls(**values)
+
+
+def _value(place: str, key: str, value: object) -> object:
+    if key in ("select", "ignore", "exclude"):
+        if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
+            raise SettingsError(place, key, value, 'a list such as ["PEN101", 2]')
+        items = tuple(str(item) for item in value)
+        wrong = [item for item in items if key != "exclude" and not _SELECTOR.fullmatch(item)]
+        if wrong:
+            raise SettingsError(place, key, wrong[0], _selectors())
+        return items
+    if not isinstance(value, str):
+        raise SettingsError(place, key, value, "a string")
+    if key == "severity":
+        if value not in list(Severity):
+            raise SettingsError(place, key, value, ", ".join(Severity))
+        return Severity(value)
+    return value

@@ -1,0 +1,99 @@
+"""Reads Python files: bytes in, text and tree out, or one line that says why not."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import re
+import tokenize
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+__all__ = ["Source", "UnreadableError", "parse", "read"]
+
+_MAX_BYTES = 20_000_000
+_PRAGMA = re.compile(r"#\s*penstock:\s*ignore(?:\[(?P<codes>[^\]]*)\])?", re.IGNORECASE)
+
+
+class UnreadableError(Exception):
+    """A file cannot be audited; the message is one line for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file as it was when it was read.
+
+    Attributes:
+        data: Its bytes.
+        sha256: Their hash.
+    """
+
+    data: bytes
+    sha256: str
+
+
+def read(file: Path) -> Source:
+    """Read a file.
+
+    Raises:
+        UnreadableError: It is missing, no regular file, too big, or may not be read.
+    """
+    try:
+        if not file.is_file():
+            raise UnreadableError("not a regular file, or gone since it was listed")
+        if file.stat().st_size > _MAX_BYTES:
+            raise UnreadableError(f"larger than {_MAX_BYTES // 1_000_000} MB, no source that people write")
+        data = file.read_bytes()
+    except OSError as error:
+        raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
+    return Source(data, hashlib.sha256(data).hexdigest())
+
+
+def parse(source: Source) -> tuple[str, ast.Module]:
+    """Decode and parse a file.
+
+    Returns:
+        Its text, without a byte order mark and with its line ends as they are, and its tree.
+
+    Raises:
+        UnreadableError: It does not decode or parse.
+    """
+    text = _decode(source.data)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # invalid escapes concern the file's author, not the audit
+            return text, ast.parse(text)
+    except SyntaxError as error:
+        place = f" (line {error.lineno})" if error.lineno else ""
+        raise UnreadableError(f"does not parse: {error.msg}{place}") from None
+    except (RecursionError, MemoryError):
+        raise UnreadableError("does not parse: nested too deeply") from None
+    except ValueError as error:  # NUL bytes, before Python 3.12
+        raise UnreadableError(f"does not parse: {error}") from None
+
+
+def _decode(data: bytes) -> str:
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+        return data.decode(encoding)
+    except (SyntaxError, LookupError, UnicodeDecodeError) as error:
+        detail = f"{error.reason} at byte {error.start}" if isinstance(error, UnicodeDecodeError) else str(error)
+        raise UnreadableError(f"does not decode: {detail}") from None
+
+
+def suppressions(text: str) -> dict[int, frozenset[str]]:
+    """Find the comments `# penstock: ignore[PEN101] reason`.
+
+    Returns:
+        The codes ignored on each line, from 1; an empty set ignores them all.
+    """
+    if "penstock:" not in text:
+        return {}
+    found: dict[int, frozenset[str]] = {}
+    for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
+        if token.type == tokenize.COMMENT and (pragma := _PRAGMA.search(token.string)):
+            codes = pragma["codes"] or ""
+            found[token.start[0]] = frozenset(code.strip().upper() for code in codes.split(",") if code.strip())
+    return found

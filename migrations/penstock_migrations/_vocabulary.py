@@ -1,0 +1,70 @@
+"""The words people use in names, where a name is all there is to see of a limit, a worker or a configuration."""
+
+from __future__ import annotations
+
+import re
+
+__all__ = [
+    "CHUNK",
+    "CONFIGURED",
+    "ENDLESS",
+    "LIMITER",
+    "SETTINGS",
+    "TASK",
+    "WORKER",
+    "mentions",
+    "says",
+    "words",
+]
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+
+def _vocabulary(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+LIMITER = _vocabulary(
+    "semaphore semaphor sem sema limiter ratelimiter ratelimit throttle throttler throttled bounded limited bulkhead"
+    " capacity slot"
+)
+CHUNK = _vocabulary("batch batched chunk chunked window partition sliced page")
+WORKER = _vocabulary(
+    "worker consumer parallel parallelism concurrency concurrent concurrently cpu thread shard replica"
+)
+# What a program is set up with, a handful of each; what it is fed with (documents, urls, calls) is not among them.
+CONFIGURED = _vocabulary(
+    "agent backend callback capability client condition config configuration evaluator exporter guardrail handler hook"
+    " integration interceptor listener middleware observer option participant plugin processor provider reporter"
+    " retriever sensor server service setting sink source strategy subscriber subscription subsystem transport"
+    " validator variant watcher worker"
+)
+SETTINGS = _vocabulary("settings setting config cfg conf configuration option")
+ENDLESS = _vocabulary(
+    "consume consumer daemon forever heartbeat keepalive listen listener listening loop monitor poller serve"
+    " subscribe watch watcher worker"
+)
+TASK = _vocabulary("future task handle")
+_ATTRIBUTES = _vocabulary("name id key value list item map dict set triggered registered active enabled")
+
+
+def words(name: str) -> list[str]:
+    """Split an identifier into lower-case words in the singular: `maxWorkers`, `MAX_WORKERS` into max, worker."""
+    return [_singular(word.lower()) for word in _WORD.findall(name)]
+
+
+def mentions(name: str, vocabulary: frozenset[str]) -> bool:
+    """Say whether any word of a name is in a vocabulary."""
+    return not vocabulary.isdisjoint(words(name))
+
+
+def says(name: str, vocabulary: frozenset[str]) -> bool:
+    """Say whether what a name stands for, its last word, is in a vocabulary: `other_listeners`, `listener_names`."""
+    found = [word for word in words(name) if word not in _ATTRIBUTES] or words(name)
+    return bool(found) and (found[-1] in vocabulary)
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    return word[:-1] if word.endswith("s") and not word.endswith(("ss", "us", "is")) and len(word) > 3 else word

@@ -1,0 +1,58 @@
+"""Every rule keeps what its documentation and its examples promise."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from penstock_migrations._audit import audit
+from penstock_migrations._rules import rules
+from penstock_migrations._settings import Settings
+from penstock_migrations.rule import Example, Fix, Rule
+
+BAD = [pytest.param(rule, example, id=f"{rule.code} {example.title}") for rule in rules() for example in rule.bad]
+GOOD = [pytest.param(rule, example, id=f"{rule.code} {example.title}") for rule in rules() for example in rule.good]
+HEADINGS = ["What it does", "Why is this bad", "Example", "Use instead", "Fix safety"]
+
+
+def findings(folder: Path, source: str):
+    (folder / "example.py").write_text(source, encoding="utf-8")
+    return audit([folder], Settings()).findings
+
+
+@pytest.mark.parametrize(("rule", "example"), BAD)
+def test_finds_what_is_bad(rule: Rule, example: Example, tmp_path: Path):
+    """A BAD example has exactly one finding, of its own rule: no other rule reports the same defect."""
+    found = findings(tmp_path, example.source)
+
+    assert [one.code for one in found] == [rule.code]
+
+
+@pytest.mark.parametrize(("rule", "example"), GOOD)
+def test_leaves_what_is_good_alone(rule: Rule, example: Example, tmp_path: Path):
+    """A GOOD example has no finding of any rule."""
+    assert not findings(tmp_path, example.source)
+
+
+@pytest.mark.parametrize(("rule", "example"), [one for one in BAD if one.values[1].rewritten is not None])
+def test_rewrites_safely_what_it_shows_rewritten(rule: Rule, example: Example, tmp_path: Path):
+    """An example that is shown rewritten has a safe fix and carries its rewrites."""
+    (found,) = findings(tmp_path, example.source)
+
+    assert found.fix is Fix.SAFE
+    assert found.rewrites
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.code)
+def test_explains_itself_under_fixed_headings(rule: Rule):
+    """A rule's docstring is its documentation: one line, then the same headings in the same order."""
+    assert re.findall(r"^## (.+)$", rule.documentation, re.MULTILINE) == HEADINGS
+    assert rule.documentation.splitlines()[0].endswith(".")
+
+
+def test_has_codes_that_say_the_issue_and_names_that_are_files():
+    """A code is PEN, the digit of the RFC's issue and two digits; code and name are each given once."""
+    assert all(re.fullmatch(r"PEN[1-8]\d\d", rule.code) for rule in rules())
+    assert len({rule.code for rule in rules()}) == len({rule.name for rule in rules()}) == len(rules())
+    assert all(1 <= rule.phase <= 4 for rule in rules())
