@@ -14,7 +14,7 @@ from tomlkit.items import Array, Table
 
 from penstock_migrations._rewrite_source import RewriteError
 
-__all__ = ["Declaration", "declare", "declared"]
+__all__ = ["Declaration", "declare", "undeclared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +60,17 @@ def declare(root: Path, names: Sequence[str]) -> Declaration:
     raise RewriteError("the project declares its dependencies nowhere")
 
 
-def declared(root: Path, names: Sequence[str]) -> bool:
-    """Say whether the project declares all of these distributions."""
-    try:
-        declaration = declare(root, names)
-    except (RewriteError, OSError):
-        return False
-    return declaration.before == declaration.after
+def undeclared(root: Path, names: Sequence[str]) -> list[str]:
+    """Return those of the distributions that the project does not declare where `declare` would."""
+
+    def is_declared(name: str) -> bool:
+        try:
+            declaration = declare(root, [name])
+        except (RewriteError, OSError):
+            return False
+        return declaration.before == declaration.after
+
+    return [name for name in names if not is_declared(name)]
 
 
 def _added(

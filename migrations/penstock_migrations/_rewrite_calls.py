@@ -48,7 +48,9 @@ def _appended(args: list[cst.Arg], new: cst.Arg) -> list[cst.Arg]:
     last = args[-1]
     trailing = last.comma.whitespace_after if isinstance(last.comma, cst.Comma) else last.whitespace_after_arg
     between = args[-2].comma.whitespace_after if len(args) > 1 and isinstance(args[-2].comma, cst.Comma) else None
-    own_line = isinstance(last.comma, cst.Comma) or _has_comment(trailing) or _breaks(between)
+    own_line = (
+        isinstance(last.comma, cst.Comma) or _has_comment(trailing) or _breaks(between) or _spans_lines(last.value)
+    )
     if not (own_line and isinstance(trailing, cst.ParenthesizedWhitespace)):
         moved = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
         comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
@@ -79,6 +81,10 @@ def _on_lines_of_their_own(
 
 def _breaks(whitespace: cst.BaseParenthesizableWhitespace | None) -> bool:
     return isinstance(whitespace, cst.ParenthesizedWhitespace)
+
+
+def _spans_lines(value: cst.BaseExpression) -> bool:
+    return "\n" in cst.Module([]).code_for_node(value)
 
 
 def _has_comment(whitespace: cst.CSTNode | cst.MaybeSentinel) -> bool:

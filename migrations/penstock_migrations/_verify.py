@@ -10,12 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from penstock_migrations._audit import audit
+from penstock_migrations._files import discover
 from penstock_migrations._rewrite_source import check_compiles
+from penstock_migrations._settings import Settings
 from penstock_migrations._verify_tests import TestRun, run_tests
 from penstock_migrations._write import digest
 from penstock_migrations.rule import Finding
 
-__all__ = ["MODES", "Snapshot", "Verification", "runner", "trace", "tree_digest", "verify"]
+__all__ = ["MODES", "Snapshot", "Verification", "listed", "runner", "trace", "tree_digest", "verify"]
 
 MODES = ("off", "enforce")
 
@@ -129,31 +132,38 @@ class Verification:
 
 
 def verify(
+    path: Path,
+    settings: Settings,
     snapshot: Snapshot,
-    now: Sequence[Finding],
-    files: Mapping[str, Path],
     *,
     run: Callable[[str, Mapping[str, Path]], TestRun] | None = None,
 ) -> Verification:
-    """Compare the code with the snapshot of a codemod, compile what it changed, and run the project's tests.
+    """Compare code with the snapshot of a codemod, compile what that changed, and run the project's tests.
 
     Args:
+        path: The file or folder that the codemod was given.
+        settings: What to look for.
         snapshot: What the codemod found and did.
-        now: What the audit finds now.
-        files: All Python files, by the path that findings give.
         run: Runs the tests in a mode, given the changed files; None to leave them out.
     """
-    changed = {path: files[path] for path in snapshot.changed if path in files}
+    files = listed(path, settings)
+    changed = {name: files[name] for name in snapshot.changed if name in files}
     broken = tuple(_broken(changed))
+    problems = tuple(_problems(snapshot, audit([path], settings).findings))
     tests = tuple(run(mode, changed) for mode in MODES) if run and not broken else ()
     return Verification(
-        tree=tree_digest(files),
+        tree=tree_digest(listed(path, settings)),  # the tests may have written files of their own
         mended=len(snapshot.mended),
         changed=tuple(changed),
-        problems=tuple(_problems(snapshot, now)),
+        problems=problems,
         broken=broken,
         tests=tests,
     )
+
+
+def listed(path: Path, settings: Settings) -> dict[str, Path]:
+    """Return the Python files that are audited beneath a path, by the name that findings give them."""
+    return {each.shown: each.file for each in discover([path], settings.exclude) if each.error is None}
 
 
 def tree_digest(files: Mapping[str, Path]) -> str:

@@ -15,7 +15,7 @@ __all__ = ["Edit", "WriteError", "check_writable", "digest", "write_all", "write
 
 
 class WriteError(OSError):
-    """A file was not written, and is as it was; the message says which and why."""
+    """A file was not written, and is as it was; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ def check_writable(file: Path) -> None:
     try:
         mode = target.stat().st_mode
     except OSError as error:
-        raise WriteError(f"{file}: cannot be read any more: {error.strerror}; left as it is") from None
+        raise WriteError(f"cannot be read any more: {error.strerror}; left as it is") from None
     # A rename would replace a read-only file without asking, and root may write anything: the mode says the intent.
     if not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(target, os.W_OK):
-        raise WriteError(f"{file}: is read-only; left as it is. Make it writable and run again")
+        raise WriteError("is read-only; left as it is. Make it writable and run again")
     if not os.access(target.parent, os.W_OK):
-        raise WriteError(f"{file}: its folder is read-only; left as it is. Make it writable and run again")
+        raise WriteError("its folder is read-only; left as it is. Make it writable and run again")
 
 
 def write_atomically(file: Path, content: bytes, *, before: bytes | None = None) -> None:
@@ -95,7 +95,7 @@ def write_all(edits: Sequence[Edit]) -> None:
         for each in reversed(begun):
             _put_back(each)
         if isinstance(error, OSError) and not isinstance(error, WriteError):
-            raise WriteError(f"{error.filename}: cannot be written: {error.strerror}; nothing was changed") from None
+            raise WriteError(f"{error.filename}: cannot be written: {error.strerror}; left as it is") from None
         raise
     finally:
         for each in staged:
@@ -115,7 +115,7 @@ def _check_unchanged(edit: Edit) -> None:
         return
     check_writable(edit.file)
     if edit.file.read_bytes() != edit.before:
-        raise WriteError(f"{edit.path}: has changed since it was read; left as it is. Run again")
+        raise WriteError("has changed since it was read; left as it is. Run again")
 
 
 def _stage(edit: Edit) -> _Staged:

@@ -1,0 +1,90 @@
+"""`penstock codemod`: show what would be rewritten, or rewrite it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock_migrations._audit_command import _Selectors, settings_for
+
+if TYPE_CHECKING:
+    from penstock_migrations._codemod import Plan
+
+__all__ = ["codemod", "reports_option"]
+
+reports_option = click.option(
+    "--reports",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("penstock-reports"),
+    show_default=True,
+    help="Folder for reports and the ledger.",
+)
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
+@click.option("--select", type=_Selectors(), help="Mend only these: PEN101,2.")
+@click.option("--write", is_flag=True, help="Write the files, atomically; without it the diff is shown.")
+@click.option("--review", is_flag=True, help="Rewrite also what needs your review.")
+@reports_option
+@click.pass_context
+def codemod(
+    context: click.Context,
+    paths: tuple[Path, ...],
+    select: tuple[str, ...] | None,
+    *,
+    write: bool,
+    review: bool,
+    reports: Path,
+) -> None:
+    """Rewrite what the audit finds in PATH, and say what is left.
+
+    Shows a diff that `patch -p1` applies. Exit status: 0 nothing left to do, 1 findings remain, 2 usage error.
+    """
+    from penstock_migrations._codemod import plan
+    from penstock_migrations._codemod_output import console, print_diff, print_left, print_lines
+
+    planned = plan(paths, settings_for(paths, select=select), review=review)
+    screen, notes = console(), console(stderr=True)
+    if write:
+        _write(planned, reports)
+        print_lines(screen, (f"rewrote {each.path} ({each.purpose})" for each in planned.edits))
+    else:
+        print_diff(screen, planned.edits)
+    print_left(notes if not write and not screen.is_terminal else screen, planned.left)
+    print_lines(notes, [f"{each.path}: {each.reason}" for each in planned.report.unreadable] + planned.notes)
+    print_lines(notes, [_summary(planned, write=write)])
+    done = write or not planned.edits
+    context.exit(0 if done and not planned.remaining else 1)
+
+
+def _write(planned: Plan, reports: Path) -> None:
+    """Write each file for itself: one that cannot be written is left, and said, and the others go on."""
+    from penstock_migrations._codemod import Left
+    from penstock_migrations._verify import Snapshot
+    from penstock_migrations._write import WriteError, write_all, write_atomically
+
+    written = []
+    for edit in planned.edits:
+        try:
+            write_all([edit])
+            written.append(edit)
+        except WriteError as error:
+            stale = [each for each in planned.mended if each.path == edit.path]
+            planned.mended = [each for each in planned.mended if each.path != edit.path]
+            planned.left += [Left(edit.path, str(error), each) for each in stale] or [Left(edit.path, str(error))]
+    planned.edits = written
+    if written:
+        reports.mkdir(parents=True, exist_ok=True)
+        snapshot = Snapshot.of(planned.report.findings, planned.mended, (each.path for each in written))
+        write_atomically(reports / "codemod.json", snapshot.to_json().encode())
+
+
+def _summary(planned: Plan, *, write: bool) -> str:
+    if not planned.edits and not planned.left:
+        return f"Nothing to do: {planned.report.files} files audited."
+    verb = "Mended" if write else "Would mend"
+    counts = f"{len(planned.mended)} findings in {len(planned.edits)} files, {len(planned.remaining)} left to you."
+    return f"{verb} {counts}" + ("" if write or not planned.edits else " Run again with --write to write it.")

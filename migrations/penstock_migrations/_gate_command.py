@@ -1,0 +1,119 @@
+"""`penstock gate`: judge a phase on the evidence at hand, and enter the judgement in the ledger."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from penstock_migrations._audit_command import settings_for
+from penstock_migrations._codemod_command import reports_option
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from penstock_migrations._gate import Evidence, Judgement
+    from penstock_migrations._settings import Settings
+    from penstock_migrations._verify import Verification
+
+__all__ = ["enter", "evidence_of", "gate", "print_judgement"]
+
+
+@click.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option("--phase", "number", type=click.IntRange(1, 4), default=1, show_default=True)
+@reports_option
+@click.pass_context
+def gate(context: click.Context, path: Path, number: int, reports: Path) -> None:
+    """Judge whether PATH has reached the end of a phase, and enter the judgement in the ledger.
+
+    The evidence is an audit of the code as it is, and what penstock verify saw of the same code. Exit status: 0 pass,
+    1 fail or a broken ledger, 2 usage error, 3 inconclusive, which never promotes.
+    """
+    from penstock_migrations._codemod_output import console
+    from penstock_migrations._gate import judge
+    from penstock_migrations._phases import phase
+
+    try:
+        wanted = phase(number)
+    except ValueError as error:
+        raise click.UsageError(str(error), context) from None
+    evidence = evidence_of(path, settings_for([path]), _read_verification(reports / "verify.json"))
+    judgement = judge(wanted, evidence)
+    hash_ = enter(reports / "ledger.jsonl", path, judgement)
+    print_judgement(console(), judgement, hash_)
+    context.exit(judgement.verdict.exit_status)
+
+
+def evidence_of(path: Path, settings: Settings, verification: Verification | None) -> Evidence:
+    """Gather what the gate is shown about a path; a verification of other code than this counts as none."""
+    from penstock_migrations._audit import audit
+    from penstock_migrations._declaration import undeclared
+    from penstock_migrations._entry_point import sets_mode_source
+    from penstock_migrations._gate import Evidence
+    from penstock_migrations._project import project_root
+    from penstock_migrations._verify import listed, tree_digest
+
+    root = project_root(path)
+    report = audit([path], settings)
+    source = sets_mode_source(listed(root, settings).values())
+    current = verification is not None and verification.tree == tree_digest(listed(path, settings))
+    return Evidence(
+        findings=report.findings,
+        unreadable=tuple(each.path for each in report.unreadable),
+        verification=verification if current else None,
+        mode_source=None if source is None else source.resolve().relative_to(root).as_posix(),
+        not_declared=tuple(undeclared(root, ["penstock-limits", *(["penstock-flags"] if source else [])])),
+    )
+
+
+def enter(ledger: Path, path: Path, judgement: Judgement) -> str:
+    """Enter a judgement in the ledger, and return its line's hash.
+
+    Raises:
+        click.ClickException: The ledger's chain is broken, or it cannot be written.
+    """
+    from penstock_migrations._ledger import BrokenLedgerError, append
+
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    try:
+        return append(ledger, {"time": now, "path": path.as_posix(), **dataclasses.asdict(judgement)})
+    except BrokenLedgerError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{ledger}: cannot be written: {error.strerror}") from None
+
+
+def print_judgement(to: Console, judgement: Judgement, entry: str) -> None:
+    """Print each criterion with its checks, what is not covered, and the verdict."""
+    from rich.text import Text
+
+    styles = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
+    criterion = ""
+    for check in judgement.checks:
+        if check.criterion != criterion:
+            criterion = check.criterion
+            to.print(Text(f"\n{criterion}", style="bold"))
+        to.print(Text(f"  {check.outcome:<13}", style=styles[check.outcome]) + Text(f"{check.name}: {check.evidence}"))
+    if judgement.not_covered:
+        to.print(Text("\nNot covered by this release, and not part of the verdict", style="bold"))
+        for statement in judgement.not_covered:
+            to.print(Text(f"  - {statement}"))
+    verdict = Text(f"\nPhase {judgement.phase}: ") + Text(
+        judgement.verdict.upper(), style=f"bold {styles[judgement.verdict]}"
+    )
+    to.print(verdict + Text(f"  (ledger entry {entry[:16]})"))
+
+
+def _read_verification(file: Path) -> Verification | None:
+    from penstock_migrations._verify import Verification
+
+    try:
+        return Verification.from_json(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{file}: {error}; run penstock verify again, or remove the file") from None
