@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import sys
 from typing import TextIO
@@ -11,6 +12,7 @@ from agents.chat.workflow import ChatWorkflow
 from agents.research.documents import load_documents
 from agents.research.workflow import ResearchWorkflow, compare
 from agents.settings import Settings
+from agents.shared.concurrency.manager import ConcurrencyMetrics
 
 
 class Worker:
@@ -47,4 +49,7 @@ class Worker:
         if job["workflow"] == "chat":
             chat = self.chats.setdefault(job["user"], ChatWorkflow(self.research.provider, self.settings))
             return {"answer": await chat.reply(job["message"])}
-        raise ValueError(f"unknown workflow {job['workflow']!r}; known are: research, compare, chat")
+        if job["workflow"] == "status":
+            limiters = ConcurrencyMetrics().snapshot()
+            return {"limiters": {name: dataclasses.asdict(statistics) for name, statistics in limiters.items()}}
+        raise ValueError(f"unknown workflow {job['workflow']!r}; known are: research, compare, chat, status")

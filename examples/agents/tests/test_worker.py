@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import penstock_limits
+
 from agents.main import main
 from agents.worker import Worker
 
@@ -36,8 +38,17 @@ def test_a_bad_job_is_answered_and_the_next_one_done(stub):
         "no json", {"id": 1, "workflow": "dance"}, {"id": 2, "workflow": "chat", "user": "ada", "message": "Hello"}
     )
     assert bad["error"].startswith("JSONDecodeError")
-    assert unknown == {"id": 1, "error": "ValueError: unknown workflow 'dance'; known are: research, compare, chat"}
+    assert unknown == {
+        "id": 1,
+        "error": "ValueError: unknown workflow 'dance'; known are: research, compare, chat, status",
+    }
     assert "answer" in good
+
+
+def test_the_status_tells_of_every_limiter(stub):
+    limiter = penstock_limits.Limiter("reports", max_running=3)
+    (status,) = work({"id": 1, "workflow": "status"})
+    assert (limiter.name, status["limiters"]["reports"]["max_running"]) == ("reports", 3)
 
 
 def test_the_command_prints_a_report(folder, stub, capsys):
