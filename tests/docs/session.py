@@ -48,7 +48,6 @@ class Session:
             "PENSTOCK_CACHE_DIR": str(folder / ".cache"),
             "COLUMNS": "100",
             "NO_COLOR": "1",
-            "PYTHONWARNINGS": "error",
         }
         self.commands = ""
 
@@ -66,7 +65,7 @@ class Session:
         if block.title:  # a command further down runs it
             return
         expected = re.findall(r"^ *# -> (.*)\n", block.source, flags=re.MULTILINE)
-        result = self._run([sys.executable, "-u", str(program)])
+        result = self._run([sys.executable, "-u", "-W", "error", str(program)])
         if result.returncode:
             pytest.fail(f"{block}:\n{result.stdout}{result.stderr}", pytrace=False)
         if expected:
@@ -103,7 +102,10 @@ class Session:
         self._write(block.title or "block/document.yaml", block.source)
 
     def _do_diff(self, block: Block) -> None:
-        """The codemod makes the second half of the diff of the first."""
+        """The codemod makes the second half of the diff of the first; a diff with a name is for a command to apply."""
+        if block.title:
+            self._write(block.title, block.source)
+            return
         lines = [line for line in block.source.splitlines() if not line.startswith(("--- ", "+++ ", "@@ "))]
         before = [line[1:] for line in lines if not line.startswith("+")]
         after = [line[1:] for line in lines if not line.startswith("-")]
@@ -155,8 +157,11 @@ def assert_same(block: Block, expected: list[str], actual: list[str]) -> None:
     """Compare lines; `...` in what a page shows stands for anything, alone on a line for any lines."""
     wanted = [line.rstrip() for line in expected if line.strip()]
     given = [line.rstrip() for line in actual if line.strip()]
-    pattern = "\n".join(re.escape(line).replace(r"\.\.\.", ".*") for line in wanted)
-    pattern = re.sub(r"^\.\*$\n?", r"(?:.*\\n)*", pattern, flags=re.MULTILINE)
-    if not re.fullmatch(pattern + r"\n?", "\n".join(given) + "\n"):
+    pattern = "".join(r"(?:.*\n)*" if line.strip() == "..." else _pattern(line) for line in wanted)
+    if not re.fullmatch(pattern, "".join(f"{line}\n" for line in given)):
         difference = difflib.unified_diff(wanted, given, "the page", "what happens", lineterm="")
         pytest.fail(f"{block}:\n" + "\n".join(difference), pytrace=False)
+
+
+def _pattern(line: str) -> str:
+    return re.escape(line).replace(re.escape("..."), ".*") + r"\n"

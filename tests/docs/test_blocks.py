@@ -39,13 +39,15 @@ def test_a_block_that_is_not_run_says_why() -> None:
     assert len(not_run) <= 6, [str(block) for block in not_run]
 
 
-def test_a_program_with_a_name_is_run_by_its_page() -> None:
-    """A block whose title is a Python file is only written; a command further down runs it."""
+def test_a_file_with_a_name_is_used_by_its_page() -> None:
+    """A block whose title is a program or a patch is only written; a command further down runs or applies it."""
     for page in WITH_BLOCKS:
         shown = blocks(page)
         commands = "".join(block.source for block in shown if block.language in {"bash", "console"})
 
-        assert [block.title for block in shown if block.title.endswith(".py") and block.title not in commands] == []
+        assert [
+            block.title for block in shown if block.title.endswith((".py", ".patch")) and block.title not in commands
+        ] == []
 
 
 @pytest.mark.parametrize(
