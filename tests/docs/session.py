@@ -22,6 +22,7 @@ IGNORED = (".*", "__pycache__", "site", "*.egg-info", "node_modules", "build", "
 EXIT_STATUS = re.compile(r"^\(exit status (\d+)\)$")
 LANGUAGES = {"bash", "console", "diff", "json", "python", "text", "toml", "yaml"}
 FINDS = "finds "
+FOREIGN = ("PENSTOCK_", "PYTEST_", "NOX_", "UV_PROJECT", "VIRTUAL_ENV")
 TIMEOUT = 600
 
 
@@ -42,14 +43,13 @@ class Session:
         else:
             shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*IGNORED), symlinks=True)
         self.folder = folder
-        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PENSTOCK_")}
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         self.environment |= {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PENSTOCK_CACHE_DIR": str(folder / ".cache"),
             "COLUMNS": "100",
             "NO_COLOR": "1",
         }
-        self.commands = ""
 
     def do(self, block: Block) -> None:
         """Do what a block says, and fail if it does not turn out as the page says."""
@@ -81,10 +81,19 @@ class Session:
             self._check(block, command, expected)
 
     def _do_bash(self, block: Block) -> None:
-        self.commands += block.source
-        result = self._run(["bash", "-euo", "pipefail", "-c", block.source])
+        path = (
+            f"{self._bare_python()}{os.pathsep}{self.environment['PATH']}" if block.slow else self.environment["PATH"]
+        )
+        result = self._run(["bash", "-euo", "pipefail", "-c", block.source], PATH=path)
         if result.returncode:
             pytest.fail(f"{block}: exit status {result.returncode}\n{result.stdout}{result.stderr}", pytrace=False)
+
+    def _bare_python(self) -> Path:
+        """Return the folder of programs of a machine with Python and pip and nothing else."""
+        machine = self.folder / ".machine"
+        if not machine.exists():
+            subprocess.run([sys.executable, "-m", "venv", str(machine)], check=True)
+        return machine / "bin"
 
     def _do_toml(self, block: Block) -> None:
         tables = tomllib.loads(block.source)
@@ -122,7 +131,6 @@ class Session:
         assert found == {block.title.removeprefix(FINDS)} - {"nothing"}, f"{block}: finds {found or 'nothing'}"
 
     def _check(self, block: Block, command: str, expected: list[str]) -> None:
-        self.commands += f"{command}\n"
         expected = [line for line in expected if line.strip()]
         status = EXIT_STATUS.match(expected[-1]) if expected else None
         if status is not None:
@@ -141,11 +149,11 @@ class Session:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+    def _run(self, command: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment,
+            env=self.environment | environment,
             capture_output=True,
             text=True,
             timeout=TIMEOUT,
