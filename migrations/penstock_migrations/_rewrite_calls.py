@@ -32,7 +32,7 @@ def replaced(call: cst.Call, callee: str, keywords: tuple[tuple[str, str], ...])
     func = cst.parse_expression(callee).with_changes(lpar=call.func.lpar, rpar=call.func.rpar)
     args = list(call.args)
     for name, value in keywords:
-        args = _appended(args, _keyword(name, value))
+        args = _appended(args, _keyword(name, value), call.whitespace_before_args)
     return call.with_changes(func=func, args=args)
 
 
@@ -41,7 +41,7 @@ def _keyword(name: str, value: str) -> cst.Arg:
     return cst.Arg(cst.parse_expression(value), keyword=cst.Name(name), equal=bare)
 
 
-def _appended(args: list[cst.Arg], new: cst.Arg) -> list[cst.Arg]:
+def _appended(args: list[cst.Arg], new: cst.Arg, opening: cst.BaseParenthesizableWhitespace) -> list[cst.Arg]:
     """Append an argument in the layout of the others: on a line of its own where they have theirs."""
     if not args:
         return [new]
@@ -55,18 +55,17 @@ def _appended(args: list[cst.Arg], new: cst.Arg) -> list[cst.Arg]:
         moved = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
         comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
         return [*args[:-1], last.with_changes(comma=comma, whitespace_after_arg=cst.SimpleWhitespace("")), moved]
-    return [*args[:-1], *_on_lines_of_their_own(last, new, trailing, between)]
+    return [*args[:-1], *_on_lines_of_their_own(last, new, trailing, between if _breaks(between) else opening)]
 
 
 def _on_lines_of_their_own(
     last: cst.Arg,
     new: cst.Arg,
     trailing: cst.ParenthesizedWhitespace,
-    between: cst.BaseParenthesizableWhitespace | None,
+    before: cst.BaseParenthesizableWhitespace | None,
 ) -> tuple[cst.Arg, cst.Arg]:
     """Keep the last argument's comment on its line, and the closing parenthesis on its own."""
-    indent = between.last_line.value if isinstance(between, cst.ParenthesizedWhitespace) else None
-    hang = cst.SimpleWhitespace(trailing.last_line.value + "    " if indent is None else indent)
+    hang = before.last_line if isinstance(before, cst.ParenthesizedWhitespace) else trailing.last_line
     end = cst.ParenthesizedWhitespace(
         first_line=cst.TrailingWhitespace(newline=trailing.first_line.newline),
         indent=trailing.indent,

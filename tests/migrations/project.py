@@ -1,0 +1,112 @@
+"""A small agents project to migrate, and findings made by hand."""
+
+import ast
+from pathlib import Path
+
+from penstock_migrations.rule import Finding, Fix, ReplaceCall, Severity, UnwrapCall
+
+FAN_OUT = '''\
+"""Research."""
+
+import asyncio
+
+
+async def read(document):
+    await asyncio.sleep(0)
+    return len(document)
+
+
+async def read_all(documents):
+    return await asyncio.gather(*[read(document) for document in documents])
+'''
+
+MAIN = '''\
+"""The program."""
+
+import asyncio
+
+from agents.research import read_all
+
+
+def main():
+    """Run it."""
+    print(asyncio.run(read_all(["a", "bb"])))
+'''
+
+PYPROJECT = """\
+[project]
+name = "agents"
+version = "1"
+requires-python = ">=3.11"
+dependencies = [
+    "httpx>=0.27", # the provider
+]
+
+[project.scripts]
+agents = "agents.main:main"
+"""
+
+TESTS = """\
+import asyncio
+
+from agents.research import read_all
+
+
+def test_reads_all():
+    assert asyncio.run(read_all(["a", "bb"])) == [1, 2]
+"""
+
+
+def make_project(folder: Path, **files: str) -> Path:
+    """Write the project into a folder, some files replaced or added: path with `__` for slashes, without suffix."""
+    content = {
+        "pyproject.toml": PYPROJECT,
+        "agents/__init__.py": "",
+        "agents/main.py": MAIN,
+        "agents/research.py": FAN_OUT,
+        "tests/test_research.py": TESTS,
+    }
+    content |= {name.replace("__", "/") + ".py": text for name, text in files.items()}
+    for name, text in content.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text.encode())
+    return folder
+
+
+def bytes_of(folder: Path) -> dict[str, bytes]:
+    """Return every file's content, so that a test can say that nothing has changed."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def finding(*rewrites, path="agents/research.py", line=1, code="PEN101", fix=Fix.SAFE, severity=Severity.HIGH, **more):
+    """Return a finding with these rewrites."""
+    facts = {"function": None, "fix_reason": None, "sha256": "", **more}
+    return Finding(
+        code=code,
+        name={"PEN101": "unbounded-gather", "PEN102": "unbounded-task-loop"}[code],
+        issue=1,
+        phase=1,
+        path=path,
+        line=line,
+        end_line=line,
+        column=1,
+        severity=severity,
+        message="",
+        fix=fix,
+        fingerprint="",
+        rewrites=rewrites,
+        **facts,
+    )
+
+
+def bound_gathers(source: str) -> Finding:
+    """Return a finding that limits every gather of a source, and unwraps every create_task."""
+    rewrites = []
+    for call in (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)):
+        name = ast.unparse(call.func).rpartition(".")[2]
+        column = len(source.splitlines()[call.lineno - 1].encode()[: call.col_offset].decode())
+        if name == "gather":
+            rewrites.append(ReplaceCall(call.lineno, column, "penstock_limits.gather", (("limit", '"api_call"'),)))
+        elif name == "create_task":
+            rewrites.append(UnwrapCall(call.lineno, column))
+    return finding(*rewrites)
