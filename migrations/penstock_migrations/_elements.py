@@ -61,11 +61,11 @@ class Elements:
     def display(self, items: Iterable[ast.expr]) -> Iterator[Element]:
         """Yield the elements of a list, tuple, set or of a dict's values, as they stand there."""
         for item in items:
-            yield from self.of(item) if isinstance(item, ast.Starred) else self._named(Element(item, Size.CONSTANT))
+            yield from self.of(item) if isinstance(item, ast.Starred) else self.followed(Element(item, Size.CONSTANT))
 
     def comprehension(self, item: ast.expr, generators: Sequence[ast.comprehension]) -> list[Element]:
         """Return what a comprehension makes."""
-        return self._named(Element(item, self.sizes.turns(generators)))
+        return self.followed(Element(item, self.sizes.turns(generators)))
 
     def part(self, node: ast.Subscript) -> list[Element]:
         """Return the elements of a slice."""
@@ -103,7 +103,7 @@ class Elements:
                     yield from self.of(value)
                 case ast.Yield(value=ast.expr() as value):
                     turns = self.sizes.turns(self.names.loops_of_growth(node, None))
-                    yield from self._named(Element(value, turns))
+                    yield from self.followed(Element(value, turns))
                 case _:
                     pass
 
@@ -126,7 +126,7 @@ class Elements:
             elif binding.kind == "value":
                 yield from self.of(value)
             elif binding.kind == "item":
-                yield from self._named(Element(value, turns))
+                yield from self.followed(Element(value, turns))
             else:
                 yield from (replace(one, size=max(one.size, turns)) for one in self.of(value))
         if not found:
@@ -134,11 +134,11 @@ class Elements:
 
     # -- elements that are names ------------------------------------------------------------------------------------
 
-    def _named(self, element: Element) -> list[Element]:
+    def followed(self, element: Element) -> list[Element]:
         """Follow an element that is a name to what it was bound to, as often as needed."""
         value = element.value
         if isinstance(value, ast.IfExp):
-            return [one for part in (value.body, value.orelse) for one in self._named(replace(element, value=part))]
+            return [one for part in (value.body, value.orelse) for one in self.followed(replace(element, value=part))]
         if not isinstance(value, ast.Name):
             return [element]
         _, found = self.names.bindings(value.id, value)
@@ -146,14 +146,14 @@ class Elements:
         if not found:
             return [element]
         return self._followed(
-            "named", value, lambda: (one for binding in found for one in self._follow(element, binding))
+            "element", value, lambda: (one for binding in found for one in self._follow(element, binding))
         )
 
     def _follow(self, element: Element, binding: Binding) -> Iterator[Element]:
         if isinstance(binding.node, ast.arg):
             yield replace(element, parameter=binding.node)
         elif binding.kind == "value" and binding.value is not None and not binding.path:
-            yield from self._named(replace(element, value=binding.value))
+            yield from self.followed(replace(element, value=binding.value))
         elif binding.kind == "element" and binding.value is not None:
             for inner in self._unpacked(binding.value, binding.path):
                 yield replace(inner, size=max(inner.size, element.size)) if inner.value is None else inner
@@ -181,7 +181,7 @@ class Elements:
             elts = value.elts if isinstance(value, ast.Tuple | ast.List) else []
             value = elts[place] if place < len(elts) else None
         picked = replace(element, value=value)
-        return self._named(picked) if path and value is not None else [picked]
+        return self.followed(picked) if path and value is not None else [picked]
 
 
 def _unseen(elements: Elements, node: ast.expr) -> list[Element]:

@@ -9,15 +9,16 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from penstock_migrations._elements import Element, Elements
-from penstock_migrations._limits import Limits, is_endless_name
+from penstock_migrations._limits import Limits
 from penstock_migrations._module import Module
-from penstock_migrations._reaching import LOOPS, Reaching, blocks, own_nodes
+from penstock_migrations._reaching import LOOPS, Reaching, blocks, own_nodes, returns
 from penstock_migrations._sizes import Size, Sizes
 from penstock_migrations._vocabulary import TASK, mentions, says
 
 __all__ = ["FanOut", "FanOuts", "Kind", "Work"]
 
 _GATHERS = frozenset({"asyncio.gather", "asyncio.tasks.gather"})
+_SHOWN_GATHERS = frozenset({"tqdm.asyncio.tqdm.gather", "tqdm.asyncio.tqdm_asyncio.gather"})
 _WAITS = frozenset({"asyncio.wait", "asyncio.as_completed", "asyncio.tasks.wait", "asyncio.tasks.as_completed"})
 _SPAWNS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.tasks.create_task", "asyncio.async"})
 _RUNNING = frozenset({"asyncio.wrap_future", "asyncio.run_coroutine_threadsafe"})
@@ -81,7 +82,11 @@ class FanOuts:
     @cached_property
     def gathers(self) -> list[FanOut]:
         """The gathers whose number of awaitables nothing limits."""
-        return [found for call in self._named(_GATHERS) if (found := self._consumer(call, _starred(call))) is not None]
+        return [
+            found
+            for call in self._named(_GATHERS | _SHOWN_GATHERS)
+            if (found := self._consumer(call, _starred(call))) is not None
+        ]
 
     @cached_property
     def task_loops(self) -> list[FanOut]:
@@ -116,7 +121,8 @@ class FanOuts:
         return (call for call in self.module.calls if self.module.qualified(call.func) in names)
 
     def _consumer(self, call: ast.Call, collections: list[ast.expr]) -> FanOut | None:
-        works = [work for node in collections for element in self.elements.of(node) if (work := self._work(element))]
+        works = [work for node in collections for element in self.elements.of(node) for work in self._works(element)]
+        works = [work for work in works if work.creation is None or self._is_beside(work.creation, call)]
         if any(self._is_drained(node, call) for node in collections):
             return None
         self._covered.update(work.creation for work in works if work.creation is not None)
@@ -127,38 +133,66 @@ class FanOuts:
             return None
         return FanOut(_blamed(call, works, unlimited), tuple(unlimited))
 
-    def _work(self, element: Element) -> Work | None:
-        """Say what an element of a gathered collection is; None for what is no new work."""
+    def _is_beside(self, creation: ast.Call, call: ast.Call) -> bool:
+        """Say whether a task is made by the function that waits for it: else the wait only drains what runs."""
+        return self.module.function(creation) is self.module.function(call)
+
+    def _works(self, element: Element) -> list[Work]:
+        """Say what an element of a gathered collection is; nothing for what is no new work."""
         match element.value:
             case ast.Call() as call:
-                return self._called_work(call, element.size)
+                return self._called_works(call, element.size)
             case None | ast.Name() if element.parameter is not None and not _brings_tasks(element.parameter):
-                return Work(Kind.UNKNOWN, element.size)
+                return [Work(Kind.UNKNOWN, element.size)]
+            case _:
+                return []
+
+    def _called_works(self, call: ast.Call, size: Size) -> list[Work]:
+        name = self.module.qualified(call.func)
+        if self.is_spawn(call):
+            made = [one.value for one in self.elements.followed(Element(call.args[0], size))]
+            return [self._task(one, size, call) for one in made]
+        if name in _RUNNING or (isinstance(call.func, ast.Attribute) and call.func.attr in _RUNNING_METHODS):
+            return []
+        if name in _GATHERS or name == "asyncio.shield":
+            return [Work(Kind.FUTURE, size, call)]
+        if name == "asyncio.wait_for" and call.args and isinstance(call.args[0], ast.Call):
+            return self._called_works(call.args[0], size)
+        if (inner := self._passed_on(call)) is not None:
+            return self._called_works(inner, size)
+        return [Work(Kind.COROUTINE, size, call, endless=self.limits.is_endless(call))]
+
+    def _task(self, made: ast.expr | None, size: Size, creation: ast.Call) -> Work:
+        if not isinstance(made, ast.Call):
+            return Work(Kind.TASK, size, None, creation)
+        return Work(Kind.TASK, size, made, creation, endless=self.limits.is_endless(made))
+
+    def _passed_on(self, call: ast.Call) -> ast.Call | None:
+        """Return the call whose result a plain function or lambda of this module passes on."""
+        if isinstance(call.func, ast.Name):
+            _, found = self.names.bindings(call.func.id, call)
+            if len(found) == 1 and isinstance(found[0].value, ast.Lambda):
+                body = found[0].value.body
+                return body if isinstance(body, ast.Call) else None
+        functions = self.names.functions(call)
+        if len(functions) != 1 or isinstance(functions[0], ast.AsyncFunctionDef):
+            return None
+        match returns(functions[0]):
+            case [ast.Call() as inner] if inner is not call and self.is_starter(inner):
+                return inner
             case _:
                 return None
 
-    def _called_work(self, call: ast.Call, size: Size) -> Work | None:
-        name = self.module.qualified(call.func)
-        if self.is_spawn(call):
-            inner = call.args[0]
-            made = inner if isinstance(inner, ast.Call) else None
-            return Work(Kind.TASK, size, made, call, endless=made is not None and self.is_endless(made))
-        if name in _RUNNING or (isinstance(call.func, ast.Attribute) and call.func.attr in _RUNNING_METHODS):
-            return None
-        if name in _GATHERS or name == "asyncio.shield":
-            return Work(Kind.FUTURE, size, call)
-        if name == "asyncio.wait_for" and call.args and isinstance(call.args[0], ast.Call):
-            return self._called_work(call.args[0], size)
-        return Work(Kind.COROUTINE, size, call, endless=self.is_endless(call))
-
-    def is_endless(self, call: ast.Call) -> bool:
-        """Say whether what a call starts may never end, or waits for its peers."""
-        if is_endless_name(call):
-            return True
-        return any(self.limits.facts(function).endless for function in self.names.functions(call))
+    def is_starter(self, call: ast.Call) -> bool:
+        """Say whether a call starts something that then runs: a task, or work of an executor."""
+        started = isinstance(call.func, ast.Attribute) and call.func.attr in _RUNNING_METHODS
+        return started or self.is_spawn(call) or self.module.qualified(call.func) in _RUNNING
 
     def _is_limited(self, work: Work) -> bool:
-        return work.call is not None and self.limits.is_limited_call(work.call)
+        if work.call is None:
+            return False
+        functions = self.names.functions(work.call)
+        return self.limits.is_limited_call(work.call) or any(self.limits.facts(one).limits for one in functions)
 
     def _is_drained(self, node: ast.expr, call: ast.Call) -> bool:
         """Say whether what is waited for was cancelled before: the wait only drains it."""
@@ -205,12 +239,15 @@ class FanOuts:
         if not loops or self._is_consumed_in_turn(call, loops[0]):
             return None
         size = self.sizes.turns(loops)
-        work = self._called_work(call, size)
-        if work is None or size <= Size.CONFIGURED or self._is_limited(work):
+        works = [work for work in self._called_works(call, size) if not self._is_limited(work)]
+        if not works or size <= Size.CONFIGURED:
             return None
-        if any(self._has_window(name, call) for name in self._collections(call)):
+        collections = self._collections(call)
+        if any(self._has_window(name, call) for name in collections):
             return None
-        return FanOut(call, (work,))
+        if size is Size.ARRIVALS and not collections and not isinstance(self.module.statement(call), ast.Expr):
+            return None  # one task, replaced from time to time
+        return FanOut(call, tuple(works))
 
     def _loops(self, call: ast.Call) -> list[ast.AST]:
         """Return the loops whose turns each make one more task, innermost first."""

@@ -14,7 +14,6 @@ __all__ = ["FunctionFacts", "Limits"]
 
 _CLASSES = frozenset({"Semaphore", "BoundedSemaphore", "CapacityLimiter", "Limiter", "AsyncLimiter", "RateLimiter"})
 _PEERS = frozenset({"Barrier", "Condition", "Event"})
-_QUEUES = frozenset({"Queue", "PriorityQueue", "LifoQueue", "JoinableQueue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class Limits:
         return FunctionFacts(
             limits=any(self._holds(node, function) for node in nodes)
             or any(map(self._is_limiting_decorator, function.decorator_list)),
-            endless=self._is_endless(nodes),
+            endless=self._is_endless(function, nodes),
             calls=tuple(dict.fromkeys(ref for call in calls for ref in self.references(call))),
         )
 
@@ -211,17 +210,22 @@ class Limits:
 
     # -- what never ends --------------------------------------------------------------------------------------------
 
-    def _is_endless(self, nodes: list[ast.AST]) -> bool:
-        return any(self._waits_for_peers(node) for node in nodes) or any(
-            isinstance(node, ast.While) and self._runs_on(node) for node in nodes
-        )
+    def is_endless(self, call: ast.Call) -> bool:
+        """Say whether what a call starts may never end, or waits for its peers."""
+        if functions := self.names.functions(call):
+            return any(self.facts(function).endless for function in functions)
+        return mentions(last_name(call.func), ENDLESS) or self._waits_for_peers(call)
+
+    def _is_endless(self, function: Function, nodes: list[ast.AST]) -> bool:
+        waits = any(isinstance(node, ast.Await) and self._waits_for_peers(node.value) for node in nodes)
+        return waits or any(isinstance(node, ast.While) and self._runs_on(function, node) for node in nodes)
 
     def _waits_for_peers(self, node: ast.AST) -> bool:
         match node:
-            case ast.Await(value=ast.Call(func=ast.Attribute(value=owner, attr="wait"))):
+            case ast.Call(func=ast.Attribute(value=owner, attr="wait")):
                 return self._is_one_of(owner, _PEERS)
-            case ast.Await(value=ast.Call(func=ast.Attribute(value=owner, attr="join"))):
-                return self._is_one_of(owner, _QUEUES)
+            case ast.Call(func=ast.Attribute(attr="join"), args=[]):
+                return True
             case _:
                 return False
 
@@ -232,19 +236,19 @@ class Limits:
             isinstance(value, ast.Call) and last_name(value.func) in classes for value in self._values(node)
         )
 
-    def _runs_on(self, loop: ast.While) -> bool:
-        """Say whether a loop runs until it is cancelled, or takes its work from a queue."""
-        leaves = any(isinstance(node, ast.Return | ast.Break) for node in own_nodes(loop))
-        takes = any(
-            isinstance(node, ast.Await)
-            and isinstance(node.value, ast.Call)
-            and isinstance(node.value.func, ast.Attribute)
-            and node.value.func.attr in {"get", "recv", "receive", "accept"}
-            for node in own_nodes(loop)
-        )
-        return takes or (isinstance(loop.test, ast.Constant) and bool(loop.test.value) and not leaves)
+    def _runs_on(self, function: Function, loop: ast.While) -> bool:
+        """Say whether a loop runs until it is cancelled, or takes its work from a queue that others fill."""
+        nodes = list(own_nodes(loop))
+        leaves = any(isinstance(node, ast.Return | ast.Break) for node in nodes)
+        if isinstance(loop.test, ast.Constant) and loop.test.value and not leaves:
+            return True
+        return any(isinstance(node, ast.Await) and self._takes(function, node.value) for node in nodes)
 
-
-def is_endless_name(call: ast.Call) -> bool:
-    """Say whether a call says by its name that it never ends: `listen`, `serve_forever`."""
-    return mentions(last_name(call.func), ENDLESS)
+    def _takes(self, function: Function, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr="recv" | "receive" | "accept" | "get"), args=[]):
+                scope, _ = self.module.bindings(owner.id, owner) if isinstance(owner, ast.Name) else (None, [])
+                given = isinstance(owner, ast.Name) and owner.id in {one.arg for one in function.args.args}
+                return given or scope is not function
+            case _:
+                return False

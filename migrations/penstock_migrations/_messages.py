@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 
-from penstock_migrations._fanout import FanOut, Kind, Work
+from penstock_migrations._fanout import FanOut, Work
 from penstock_migrations._sizes import Size
 from penstock_migrations.rule import Severity
 
 __all__ = ["describe", "severity_of"]
+
+_OFTEN = {Size.OWN: "for everything the object holds", Size.ARRIVALS: "in each turn of a loop"}
 
 
 def severity_of(fan_out: FanOut) -> Severity:
@@ -20,16 +22,16 @@ def describe(fan_out: FanOut) -> str:
     """Say what is started, how often, and that nothing limits it."""
     work = max(fan_out.works, key=lambda work: work.size)
     started = "what its caller hands in" if work.call is None else f"`{_shortened(work.call.func)}`"
-    often = {Size.OWN: "for everything the object holds"}.get(work.size, "once for each item")
+    often = _OFTEN.get(work.size, "once for each item")
     if work.call is None:
         return f"starts {started}, however many that are, at once"
     return f"starts {started} {often}, all at once"
 
 
 def _severity(work: Work) -> Severity:
-    if work.endless or work.size is Size.OWN:
+    if work.endless or work.size in _OFTEN:
         return Severity.LOW
-    return Severity.MEDIUM if work.kind is Kind.UNKNOWN else Severity.HIGH
+    return Severity.MEDIUM if work.call is None else Severity.HIGH
 
 
 def _shortened(node: ast.expr) -> str:

@@ -27,7 +27,8 @@ class Size(enum.IntEnum):
     LIMITED = 1
     CONFIGURED = 2
     OWN = 3
-    DATA = 4
+    ARRIVALS = 4
+    DATA = 5
 
 
 class Sizes:
@@ -68,7 +69,7 @@ class Sizes:
             self._following.discard(key)
 
     def _turns(self, loop: ast.AST) -> Size:
-        return self.size(loop.iter) if isinstance(loop, ast.For | ast.AsyncFor | ast.comprehension) else Size.DATA
+        return Size.ARRIVALS if isinstance(loop, ast.While) else self.size(loop.iter)  # type: ignore[attr-defined]
 
     # -- names and attributes ---------------------------------------------------------------------------------------
 
@@ -80,19 +81,20 @@ class Sizes:
             return Size.CONSTANT if known else _hinted(node.id, Size.DATA)
         if self._is_cut(node):
             return Size.LIMITED
-        return max(self._binding_size(node, origin, binding) for binding in found)
+        return _hinted(node.id, max(self._binding_size(node, origin, binding) for binding in found))
 
     def _binding_size(self, node: ast.Name, origin: ast.AST | None, binding: Binding) -> Size:
         value = binding.value
+        if isinstance(value, ast.Await) and self.names.called(value.value) == "asyncio.wait":
+            return Size.LIMITED  # of tasks that run already
         if binding.kind == "value" and value is not None and not binding.path:
-            size = self.size(value)
-            return _hinted(node.id, size) if isinstance(value, ast.Call | ast.Await | ast.Attribute) else size
+            return self.size(value)
         if binding.kind in ("item", "items") and value is not None:
             turns = self.turns(self.names.loops_of_growth(binding.node, origin))
             return max(turns, self.size(value)) if binding.kind == "items" else turns
         if binding.kind == "element" and value is not None and self._is_chunk(node.id, value):
             return Size.LIMITED
-        return _hinted(node.id, Size.DATA)
+        return Size.DATA
 
     def _is_chunk(self, name: str, iterable: ast.expr) -> bool:
         """Say whether a loop variable is a chunk of limited size, not one item."""
@@ -242,5 +244,6 @@ _NUMBERS: dict[type[ast.expr], Callable[[Sizes, Any], Size]] = {
     ast.Constant: lambda _sizes, _node: Size.CONSTANT,
     ast.IfExp: lambda sizes, node: sizes.largest_number((node.body, node.orelse)),
     ast.Name: Sizes.named_number,
+    ast.Subscript: lambda _sizes, node: Size.LIMITED if mentions(last_name(node.value), WORKER) else Size.DATA,
     ast.UnaryOp: lambda sizes, node: sizes.number(node.operand),
 }

@@ -34,10 +34,10 @@ WORKER = _vocabulary(
 )
 # What a program is set up with, a handful of each; what it is fed with (documents, urls, calls) is not among them.
 CONFIGURED = _vocabulary(
-    "agent backend callback capability client condition config configuration evaluator exporter guardrail handler hook"
-    " integration interceptor listener middleware observer option participant plugin processor provider reporter"
-    " retriever sensor server service setting sink source strategy subscriber subscription subsystem transport"
-    " validator variant watcher worker"
+    "adapter agent backend callback capability checker classifier condition connector evaluator"
+    " exporter extension filter grader guardrail handler hook integration interceptor judge listener llm method metric"
+    " middleware model observer participant plugin processor provider reporter retriever scorer server service setting"
+    " sink storage store strategy subscriber subscription subsystem tool transport validator watcher worker"
 )
 SETTINGS = _vocabulary("settings setting config cfg conf configuration option")
 ENDLESS = _vocabulary(
@@ -60,8 +60,9 @@ def mentions(name: str, vocabulary: frozenset[str]) -> bool:
 
 def says(name: str, vocabulary: frozenset[str]) -> bool:
     """Say whether what a name stands for, its last word, is in a vocabulary: `other_listeners`, `listener_names`."""
-    found = [word for word in words(name) if word not in _ATTRIBUTES] or words(name)
-    return bool(found) and (found[-1] in vocabulary)
+    found = words(name)
+    found = [word for word in found if word not in _ATTRIBUTES] or found
+    return bool(found) and found[-1] in vocabulary and "and" not in found
 
 
 def _singular(word: str) -> str:

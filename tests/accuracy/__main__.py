@@ -1,0 +1,86 @@
+"""Re-create the corpus, audit it, and print precision and recall for each issue."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+import platformdirs
+from penstock_migrations._audit import audit
+from penstock_migrations._files import discover
+from penstock_migrations._rules import rules
+from penstock_migrations._settings import Settings
+from penstock_migrations.rule import Finding
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from tests.accuracy._corpus import FetchError, Label, fetch, labels
+from tests.accuracy._score import Score, score
+
+BARS = {1: (0.90, 0.85)}
+DEFAULT_CACHE = Path(platformdirs.user_cache_dir("penstock", appauthor=False)) / "accuracy"
+
+
+@click.command()
+@click.option("--cache", type=click.Path(file_okay=False, path_type=Path), default=DEFAULT_CACHE, show_default=True)
+@click.option("--issue", type=click.IntRange(1, 8), help="Only this issue; all that have rules without it.")
+@click.option("--verbose", is_flag=True, help="List what was missed and what was accused wrongly.")
+def main(cache: Path, issue: int | None, verbose: bool) -> None:
+    """Measure the audit on hand-labelled packages.
+
+    Exit status: 0 if the bars hold, 1 if not, 3 if a package could not be fetched.
+    """
+    issues = [issue] if issue else sorted({rule.issue for rule in rules()})
+    wanted = [label for label in labels() if label.issue in issues]
+    try:
+        findings = _findings({label.package for label in wanted}, cache)
+    except FetchError as error:
+        click.echo(f"Inconclusive: {error}", err=True)
+        sys.exit(3)
+    scores = {one: score([label for label in wanted if label.issue == one], findings) for one in issues}
+    _print(scores, verbose)
+    held = [_holds(one, result) for one, result in scores.items()]
+    sys.exit(0 if all(held) else 1)
+
+
+def _findings(packages: set[str], cache: Path) -> list[tuple[str, str, Finding]]:
+    found = []
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        fetching = bar.add_task("Fetching", total=len(packages))
+        folders = fetch(sorted(packages), cache.absolute(), lambda: bar.advance(fetching))
+        auditing = bar.add_task("Auditing", total=len(folders))
+        for package, folder in sorted(folders.items()):
+            places = {one.shown: one.file.relative_to(folder).as_posix() for one in discover([folder])}
+            report = audit([folder], Settings())
+            found += [(package, places[finding.path], finding) for finding in report.findings]
+            bar.advance(auditing)
+    return found
+
+
+def _print(scores: dict[int, Score], verbose: bool) -> None:
+    table = Table("issue", "defects", "found", "missed", "wrong", "precision", "recall", "bars")
+    for issue, result in scores.items():
+        counts = [len(result.found) + len(result.missed), len(result.found), len(result.missed), len(result.wrong)]
+        bars = "{:.2f} / {:.2f}".format(*BARS[issue]) if issue in BARS else "-"
+        table.add_row(str(issue), *map(str, counts), f"{result.precision:.3f}", f"{result.recall:.3f}", bars)
+    Console().print(table)
+    if verbose:
+        for result in scores.values():
+            for title, found in (("missed", result.missed), ("wrongly accused", result.wrong)):
+                for label in found:
+                    click.echo(f"{title}: {_place(label)}")
+
+
+def _place(label: Label) -> str:
+    return f"{label.package} {label.path}:{label.line} ({label.shape}: {label.reason})"
+
+
+def _holds(issue: int, result: Score) -> bool:
+    precision, recall = BARS.get(issue, (0.0, 0.0))
+    return result.precision >= precision and result.recall >= recall
+
+
+if __name__ == "__main__":
+    main()
