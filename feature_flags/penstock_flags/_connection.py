@@ -83,8 +83,12 @@ class Connection:
         if self._client is not client:
             _close(client)
             return
-        client.flag_tracker.add_listener(lambda _change: self._changed(client))
-        self._changed(client)  # what changed before anybody listened
+        client.flag_tracker.add_listener(lambda _change: self._tell(client))
+        self._tell(client)  # what changed before anybody listened
+
+    def _tell(self, client: LDClient) -> None:
+        if not self._closed:
+            self._changed(client)
 
 
 def _close(client: Any) -> None:  # the SDK's method has no types

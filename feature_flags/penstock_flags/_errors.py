@@ -5,6 +5,7 @@ FlagsError
 ├── UnknownEnvironmentError   no environments/<name>.json
 ├── UnknownFlagError          flags.toml does not declare it
 ├── InvalidFlagsError         a file says what cannot be; has `problems`
+├── FlagsExistError           a file that a new project needs is there already
 └── FlagsLockedError          somebody else is writing, and does not end
 """
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 __all__ = [
     "FlagsError",
+    "FlagsExistError",
     "FlagsLockedError",
     "FlagsNotFoundError",
     "InvalidFlagsError",
@@ -82,6 +84,13 @@ class InvalidFlagsError(FlagsError, ValueError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = tuple(problems)
+
+
+class FlagsExistError(FlagsError, FileExistsError):
+    """A file that a new project needs is there already."""
+
+    def __init__(self, present: Sequence[Path]) -> None:
+        super().__init__(f"already there, and left alone: {', '.join(map(str, present))}")
 
 
 class FlagsLockedError(FlagsError, TimeoutError):

@@ -90,18 +90,17 @@ class _Linter:
             self.report(key, f"unknown; allowed are: {', '.join(_TOP)}")
         if "flags" not in document:
             self.report("flags", "missing")
-        return {key: self.table(key, document.get(key, {})) for key in _TOP}
+        tables = {key: document.get(key, {}) for key in _TOP}
+        return {key: table if self.is_table(key, table) else {} for key, table in tables.items()}
 
-    def table(self, where: str, value: Any) -> dict[str, Any]:
-        if isinstance(value, dict):
-            return value
-        self.report(where, f"{_short(value)} must be an object")
-        return {}
+    def is_table(self, where: str, value: Any) -> bool:
+        if not isinstance(value, dict):
+            self.report(where, f"{_short(value)} must be an object")
+        return isinstance(value, dict)
 
     def flag(self, where: str, key: str, flag: Any) -> None:
         """Check what LaunchDarkly expects of every flag and segment."""
-        if not isinstance(flag, dict):
-            self.report(where, f"{_short(flag)} must be an object")
+        if not self.is_table(where, flag):
             return
         if flag.get("key") != key:
             self.report(f"{where}.key", f"{_short(flag.get('key'))} must be {key!r}")
@@ -116,7 +115,7 @@ class _Linter:
             self.report(f"{where}.variations", f"{_short(flag.get('variations'))} must be {json.dumps(MODES)}")
         if flag.get("offVariation") != 0 or not _is_number(flag["offVariation"]):
             self.report(f"{where}.offVariation", f"{_short(flag.get('offVariation'))} must be 0 (off)")
-        self.served(f"{where}.fallthrough", self.table(f"{where}.fallthrough", flag.get("fallthrough")))
+        self.served(f"{where}.fallthrough", flag.get("fallthrough"))
         if flag.get("targets"):
             self.report(f"{where}.targets", f'means users; write contextTargets with "contextKind": "{CONTEXT_KIND}"')
         for name in ("contextTargets", "rules"):
@@ -125,7 +124,8 @@ class _Linter:
 
     def special(self, where: str, name: str, item: Any) -> None:
         """Check a rule or a target."""
-        item = self.table(where, item)
+        if not self.is_table(where, item):
+            return
         if name == "contextTargets":
             self.context_kind(where, item)
             self.variation(f"{where}.variation", item.get("variation"))
@@ -136,27 +136,31 @@ class _Linter:
             if isinstance(clause, dict) and clause.get("op") != "segmentMatch" and clause.get("attribute") != "kind":
                 self.context_kind(f"{where}.clauses[{index}]", clause)
 
-    def served(self, where: str, holder: Mapping[str, Any]) -> None:
+    def served(self, where: str, holder: Any) -> None:
         """Check what is served: one variation, or a rollout over several."""
+        if not self.is_table(where, holder):
+            return
         if ("variation" in holder) == ("rollout" in holder):
             self.report(where, "must have either a variation or a rollout")
         elif "variation" in holder:
             self.variation(f"{where}.variation", holder["variation"])
-        else:
-            self.rollout(f"{where}.rollout", self.table(f"{where}.rollout", holder["rollout"]))
+        elif self.is_table(f"{where}.rollout", holder["rollout"]):
+            self.rollout(f"{where}.rollout", holder["rollout"])
 
     def rollout(self, where: str, rollout: Mapping[str, Any]) -> None:
         self.context_kind(where, rollout)
-        items = [self.table(f"{where}.variations", item) for item in self.array(where, rollout.get("variations"))]
-        indices: list[Any] = [item.get("variation") for item in items]
+        where = f"{where}.variations"
+        items = self.array(where, rollout.get("variations"))
+        if not all(self.is_table(where, item) for item in items) or not items:
+            return
+        indices, weights = [item.get("variation") for item in items], [item.get("weight") for item in items]
         before = len(self.problems)
         for index in indices:
-            self.variation(f"{where}.variations", index)
-        if len(self.problems) == before and indices and indices[0] != min(indices):
-            self.report(f"{where}.variations", "must begin with the safest mode: a context of another kind gets it")
-        weights: list[Any] = [item.get("weight") for item in items]
+            self.variation(where, index)
+        if len(self.problems) == before and indices[0] != min(indices):
+            self.report(where, "must begin with the safest mode: a context of another kind gets it")
         if not all(_is_number(weight) and weight >= 0 for weight in weights) or sum(weights) != WHOLE:
-            self.report(f"{where}.variations", f"weights {_short(weights)} must be whole numbers with the sum {WHOLE}")
+            self.report(where, f"weights {_short(weights)} must be whole numbers with the sum {WHOLE}")
 
     def variation(self, where: str, index: Any) -> None:
         if not _is_number(index) or not 0 <= index < len(MODES):

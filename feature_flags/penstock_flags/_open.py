@@ -50,8 +50,9 @@ def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
     environment = environment or os.environ.get("PENSTOCK_ENVIRONMENT") or None
     make = partial(Flags, declarations=declarations, instance=instance or _instance())
     if key := os.environ.get("LAUNCHDARKLY_SDK_KEY", "").strip():
-        build = partial(streaming_client, key, os.environ.get("LAUNCHDARKLY_STREAM_URI"))
-        flags = make(build, environment=environment, source="LaunchDarkly")
+        stream_uri = os.environ.get("LAUNCHDARKLY_STREAM_URI")
+        # A function shows nothing of what it closes over: the key is in no repr.
+        flags = make(lambda: streaming_client(key, stream_uri), environment=environment, source="LaunchDarkly")
         if not flags.wait(0 if _in_event_loop() else wait):
             logger.warning("flags: LaunchDarkly has not answered yet; every flag counts as its default until it does")
     elif project:
@@ -62,8 +63,8 @@ def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
     else:
         flags = make(None, environment=environment, source="defaults")
         logger.warning(
-            "flags: LAUNCHDARKLY_SDK_KEY and PENSTOCK_FLAGS_DIRECTORY are not set, and neither this folder nor one above "
-            "has %s/flags.toml; every flag counts as its default",
+            "flags: LAUNCHDARKLY_SDK_KEY and PENSTOCK_FLAGS_DIRECTORY are not set, and no folder from here upwards has "
+            "%s/flags.toml; every flag counts as its default",
             DIRECTORY,
         )
     return flags

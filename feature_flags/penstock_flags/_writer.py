@@ -13,7 +13,7 @@ from typing import Any
 
 from penstock_flags._declaration import Mode, parse_declarations
 from penstock_flags._document import describe, new_flag, with_mode
-from penstock_flags._errors import FlagsLockedError, UnknownFlagError
+from penstock_flags._errors import FlagsExistError, FlagsLockedError, UnknownFlagError
 from penstock_flags._project import ENVIRONMENTS, Project, packaged_text
 
 __all__ = ["Change", "initialize", "set_mode"]
@@ -70,15 +70,15 @@ def initialize(directory: Path) -> list[Path]:
         The files written.
 
     Raises:
-        FileExistsError: One of the files is there already; nothing is written.
+        FlagsExistError: One of the files is there already; nothing is written.
         OSError: A file cannot be written; nothing stays behind.
     """
     text = packaged_text()
     flags = {key: new_flag(declaration) for key, declaration in parse_declarations(text, "flags.toml").items()}
     files = {directory / "flags.toml": text, directory / "environments" / ".gitignore": ".lock\n"}
     files |= {directory / "environments" / f"{name}.json": _dump({"flags": flags}) for name in ENVIRONMENTS}
-    if present := [str(path) for path in files if path.exists()]:
-        raise FileExistsError(f"already there, and left alone: {', '.join(present)}")
+    if present := [path for path in files if path.exists()]:
+        raise FlagsExistError(present)
     with contextlib.ExitStack() as undo:
         for path, content in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)

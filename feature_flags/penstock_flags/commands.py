@@ -11,7 +11,7 @@ import click
 
 from penstock_flags._declaration import MODES, Declaration, Mode
 from penstock_flags._document import describe, serves_everyone
-from penstock_flags._errors import FlagsError, InvalidFlagsError
+from penstock_flags._errors import FlagsError, FlagsExistError, InvalidFlagsError
 from penstock_flags._project import DIRECTORY, Project
 from penstock_flags._writer import initialize, set_mode
 
@@ -130,7 +130,7 @@ def init(ctx: click.Context, directory: Path) -> None:
     """Write flags.toml and four environments, every flag off."""
     try:
         written = initialize(directory)
-    except FileExistsError as error:
+    except FlagsExistError as error:
         raise click.UsageError(str(error), ctx) from None
     except OSError as error:
         raise click.ClickException(f"nothing written: {error}") from None
@@ -154,13 +154,15 @@ def _print_table(declarations: Mapping[str, Declaration], documents: Mapping[str
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("flag", "phase", *documents, "remark", box=box.SIMPLE_HEAD)
+    remarks = {key: _remark(documents, key) for key in declarations}
+    headings = ["flag", "phase", *documents, *(["remark"] if any(remarks.values()) else [])]
+    table = Table(*headings, box=box.SIMPLE_HEAD)
     for column in table.columns:
         column.overflow = "fold"
     table.columns[0].no_wrap = True
     for key, declaration in declarations.items():
         cells = [_cell(document, key) for document in documents.values()]
-        table.add_row(key, str(declaration.phase), *cells, _remark(documents, key))
+        table.add_row(*[key, str(declaration.phase), *cells, remarks[key]][: len(headings)])
     Console().print(table)
 
 
