@@ -1,6 +1,7 @@
 """A small agents project to migrate, and findings made by hand."""
 
 import ast
+from collections.abc import Mapping
 from pathlib import Path
 
 from penstock_migrations.rule import Finding, Fix, ReplaceCall, Severity, UnwrapCall
@@ -57,8 +58,8 @@ def test_reads_all():
 """
 
 
-def make_project(folder: Path, **files: str) -> Path:
-    """Write the project into a folder, some files replaced or added: path with `__` for slashes, without suffix."""
+def make_project(folder: Path, files: Mapping[str, str] | None = None) -> Path:
+    """Write the project into a folder, some files replaced or added."""
     content = {
         "pyproject.toml": PYPROJECT,
         "agents/__init__.py": "",
@@ -66,8 +67,7 @@ def make_project(folder: Path, **files: str) -> Path:
         "agents/research.py": FAN_OUT,
         "tests/test_research.py": TESTS,
     }
-    content |= {name.replace("__", "/") + ".py": text for name, text in files.items()}
-    for name, text in content.items():
+    for name, text in (content | dict(files or {})).items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode())
     return folder
