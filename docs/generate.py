@@ -8,12 +8,15 @@ from __future__ import annotations
 import difflib
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from penstock_migrations._codemod import plan
 from penstock_migrations._rules import rules
-from penstock_migrations.rule import Example, Rule
+from penstock_migrations._settings import Settings
+from penstock_migrations.rule import Example, Finding, Fix, Rule
 
 DOCS = Path(__file__).parent
 NOTE = "<!-- Written by docs/generate.py: change the rule or the command, then run it. -->\n\n"
@@ -50,14 +53,32 @@ def _summary(rule: Rule) -> str:
 
 
 def _found(rule: Rule, example: Example) -> str:
-    heading = f"### {example.title}"
-    if example.rewritten is None:
-        return f"{heading}\n\n{_fence('python', example.source, f'finds {rule.code}')}\n\nReported, not rewritten."
-    return f"{heading}\n\n{_fence('diff', _diff(example.source, example.rewritten))}"
+    finding, after = _codemod(rule, example.source)
+    shown = (
+        _fence("python", example.source, f"finds {rule.code}")
+        if after is None
+        else _fence("diff", _diff(example.source, after))
+    )
+    remark = {Fix.NONE: "Reported, not rewritten", Fix.REVIEW: "Rewritten with `--review`"}.get(finding.fix)
+    return f"{_heading(example)}\n\n{shown}" + (f"\n\n{remark}: {finding.fix_reason}." if remark else "")
+
+
+def _codemod(rule: Rule, source: str) -> tuple[Finding, str | None]:
+    """Return what the rule finds in an example, and what the codemod makes of it; None if it leaves it."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "example.py")
+        file.write_text(source, encoding="utf-8")
+        planned = plan([file], Settings(), review=True)
+    finding = next(finding for finding in planned.report.findings if finding.code == rule.code)
+    return finding, next((edit.after.decode() for edit in planned.edits if edit.file.name == file.name), None)
 
 
 def _left_alone(example: Example) -> str:
-    return f"### {example.title}\n\n{_fence('python', example.source, 'finds nothing')}"
+    return f"{_heading(example)}\n\n{_fence('python', example.source, 'finds nothing')}"
+
+
+def _heading(example: Example) -> str:
+    return f"### {example.title[0].upper()}{example.title[1:]}"
 
 
 def _diff(before: str, after: str) -> str:

@@ -119,7 +119,7 @@ class Session:
         before = [line[1:] for line in lines if not line.startswith("+")]
         after = [line[1:] for line in lines if not line.startswith("-")]
         program = self._write("block/program.py", "\n".join(before) + "\n")
-        result = self._run(["penstock", "codemod", str(program.parent), "--write"])
+        result = self._run(["penstock", "codemod", str(program.parent), "--write", "--review"])
         assert result.returncode in {0, 1}, f"{block}:\n{result.stdout}{result.stderr}"
         assert_same(block, after, program.read_text(encoding="utf-8").splitlines())
 
