@@ -13,8 +13,8 @@ from penstock_migrations.rule import Severity
 
 __all__ = ["Settings", "SettingsError"]
 
-ISSUES = tuple(str(number) for number in range(1, 9))
 _SELECTOR = re.compile(r"[1-8]|PEN[1-8]\d\d")
+_LIMIT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 class SettingsError(ValueError):
@@ -46,12 +46,9 @@ class Settings:
     severity: Severity = Severity.LOW
 
     def __post_init__(self) -> None:
-        for key in ("select", "ignore"):
-            for value in getattr(self, key):
-                if not _SELECTOR.fullmatch(value):
-                    raise SettingsError("settings", key, value, _selectors())
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", self.limit):
-            raise SettingsError("settings", "limit", self.limit, "a name such as api_call")
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            _value("settings", field.name, list(value) if isinstance(value, tuple) else value)
 
     def reports(self, code: str, severity: Severity) -> bool:
         """Say whether a finding of this code and severity is asked for."""
@@ -121,18 +118,25 @@ def _checked(cls: type[Settings], file: Path, table: dict[str, Any]) -> Settings
 
 
 def _value(place: str, key: str, value: object) -> object:
+    """Check one value as TOML gives it, and return it as the settings keep it."""
     if key in ("select", "ignore", "exclude"):
-        if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
-            raise SettingsError(place, key, value, 'a list such as ["PEN101", 2]')
-        items = tuple(str(item) for item in value)
-        wrong = [item for item in items if key != "exclude" and not _SELECTOR.fullmatch(item)]
-        if wrong:
-            raise SettingsError(place, key, wrong[0], _selectors())
-        return items
+        return _items(place, key, value)
     if not isinstance(value, str):
         raise SettingsError(place, key, value, "a string")
     if key == "severity":
         if value not in list(Severity):
             raise SettingsError(place, key, value, ", ".join(Severity))
         return Severity(value)
+    if not _LIMIT.fullmatch(value):
+        raise SettingsError(place, key, value, "a name such as api_call")
     return value
+
+
+def _items(place: str, key: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or any(isinstance(item, bool) or not isinstance(item, str | int) for item in value):
+        raise SettingsError(place, key, value, 'a list such as ["PEN101", 2]')
+    items = tuple(str(item) for item in value)
+    wrong = [item for item in items if key != "exclude" and not _SELECTOR.fullmatch(item)]
+    if wrong:
+        raise SettingsError(place, key, wrong[0], _selectors())
+    return items

@@ -78,9 +78,12 @@ def _decode(data: bytes) -> str:
     try:
         encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
         return data.decode(encoding)
-    except (SyntaxError, LookupError, UnicodeDecodeError) as error:
-        detail = f"{error.reason} at byte {error.start}" if isinstance(error, UnicodeDecodeError) else str(error)
-        raise UnreadableError(f"does not decode: {detail}") from None
+    except UnicodeDecodeError as error:
+        raise UnreadableError(f"does not decode as {error.encoding}: {error.reason} at byte {error.start}") from None
+    except (SyntaxError, LookupError) as error:
+        declared = "unknown encoding" in str(error)
+        reason = str(error) if declared else "not UTF-8, and no other encoding is declared"
+        raise UnreadableError(f"does not decode: {reason}") from None
 
 
 def suppressions(text: str) -> dict[int, frozenset[str]]:
