@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from ldclient.client import LDClient
 
 __all__ = ["Connection", "file_client", "streaming_client"]
+
+logger = logging.getLogger("penstock.flags")
 
 # How long the builder's thread waits for LaunchDarkly before it leaves the rest to the SDK's own retries.
 CONNECT_SECONDS = 5.0
@@ -76,7 +79,12 @@ class Connection:
             _close(client)
 
     def _connect(self) -> None:
-        client = self._build()
+        try:
+            client = self._build()
+        except Exception as error:  # noqa: BLE001 - without its flags a program runs on, as it was before
+            # The type alone: a message might show the key.
+            logger.error("flags: no connection (%s); every flag counts as its default", type(error).__name__)  # noqa: TRY400
+            return
         with self._lock:
             if not self._closed:
                 self._client = client

@@ -62,7 +62,7 @@ class Flags:
         self._subscribers: dict[object, Callable[[], None]] = {}
         self._reported: set[str] = set()
         self._closed = build is None
-        modes = {declaration.capability: declaration.default for declaration in declarations.values()}
+        modes: dict[str, Mode] = {flag.capability: flag.default for flag in declarations.values()}
         self._snapshot = Snapshot(environment, source, MappingProxyType(modes))
         self._answered = False
         self._connection: Connection | None = None
@@ -131,7 +131,8 @@ class Flags:
 
     def __repr__(self) -> str:
         modes = ", ".join(f"{capability}={mode}" for capability, mode in self._snapshot.modes.items())
-        return f"<Flags {self._snapshot.environment or 'of'} from {self._snapshot.source}: {modes}>"
+        environment = f" of {self._snapshot.environment}" if self._snapshot.environment else ""
+        return f"<Flags{environment} from {self._snapshot.source}: {modes}>"
 
     def _connect(self) -> None:
         if self._build is None or self._closed:
@@ -155,7 +156,8 @@ class Flags:
         context = Context.builder(self._instance).kind(CONTEXT_KIND).build()
         with self._lock:
             old = self._snapshot
-            modes = {flag.capability: self._mode_of(client, flag, context) for flag in self._declarations.values()}
+            flags = self._declarations.values()
+            modes: dict[str, Mode] = {flag.capability: self._mode_of(client, flag, context) for flag in flags}
             changed = modes != old.modes
             if changed:
                 self._snapshot = Snapshot(old.environment, old.source, MappingProxyType(modes))

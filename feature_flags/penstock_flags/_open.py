@@ -7,8 +7,10 @@ import logging
 import os
 import socket
 from functools import partial
+from urllib.parse import urlsplit
 
 from penstock_flags._connection import file_client, streaming_client
+from penstock_flags._errors import InvalidFlagsError, Problem
 from penstock_flags._flags import Flags
 from penstock_flags._project import DIRECTORY, Project, packaged_declarations
 
@@ -43,14 +45,14 @@ def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
     Raises:
         FlagsNotFoundError: The folder that is named has no `flags.toml`.
         UnknownEnvironmentError: The environment has no file.
-        InvalidFlagsError: `flags.toml` is broken.
+        InvalidFlagsError: `flags.toml` is broken, or `LAUNCHDARKLY_STREAM_URI` is no address.
     """
     project = Project.find(directory)
     declarations = project.declarations() if project else packaged_declarations()
     environment = environment or os.environ.get("PENSTOCK_ENVIRONMENT") or None
     make = partial(Flags, declarations=declarations, instance=instance or _instance())
     if key := os.environ.get("LAUNCHDARKLY_SDK_KEY", "").strip():
-        stream_uri = os.environ.get("LAUNCHDARKLY_STREAM_URI")
+        stream_uri = _stream_uri()
         # A function shows nothing of what it closes over: the key is in no repr.
         flags = make(lambda: streaming_client(key, stream_uri), environment=environment, source="LaunchDarkly")
         if not flags.wait(0 if _in_event_loop() else wait):
@@ -72,6 +74,17 @@ def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
 
 def _instance() -> str:
     return os.environ.get("PENSTOCK_INSTANCE") or socket.gethostname()
+
+
+def _stream_uri() -> str | None:
+    uri = os.environ.get("LAUNCHDARKLY_STREAM_URI")
+    try:
+        good = not uri or (urlsplit(uri).scheme in {"http", "https"} and urlsplit(uri).hostname)
+    except ValueError:
+        good = False
+    if not good:
+        raise InvalidFlagsError([Problem("LAUNCHDARKLY_STREAM_URI", "", f"{uri!r} is no address; write https://HOST")])
+    return uri or None
 
 
 def _in_event_loop() -> bool:

@@ -49,6 +49,8 @@ def flags() -> None:
 
     Exit status: 0 done or clean, 1 something in a file is wrong, 2 usage.
     """
+    if os.environ.get("LAUNCHDARKLY_SDK_KEY"):
+        click.echo("note: with LAUNCHDARKLY_SDK_KEY set, programs follow LaunchDarkly and not these files", err=True)
 
 
 @flags.command("list")
@@ -100,8 +102,6 @@ def set_flag(ctx: click.Context, project: Project, flag: str, mode: str, environ
         raise click.ClickException(f"nothing written: {error}") from None
     else:
         click.echo(f"{flag} in {environment}: {change.before} -> {change.after}")
-        if os.environ.get("LAUNCHDARKLY_SDK_KEY"):
-            click.echo("note: with LAUNCHDARKLY_SDK_KEY set, programs follow LaunchDarkly and not this file", err=True)
 
 
 @flags.command()

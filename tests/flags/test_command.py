@@ -131,13 +131,13 @@ def test_set_gives_up_on_a_lock(directory: Path, monkeypatch: pytest.MonkeyPatch
     assert "nothing written: another process has been writing flags" in result.output
 
 
-def test_set_says_when_files_do_not_count(directory: Path, monkeypatch: pytest.MonkeyPatch):
+def test_command_says_when_files_do_not_count(directory: Path, monkeypatch: pytest.MonkeyPatch):
     """With LaunchDarkly's key set, the command says that programs follow LaunchDarkly, and does not show the key."""
     monkeypatch.setenv("LAUNCHDARKLY_SDK_KEY", "sdk-secret")
     result = run("set", "bounded-fanout", "observe", "--env", "production", "--directory", str(directory))
 
     assert result.exit_code == 0
-    assert "programs follow LaunchDarkly and not this file" in result.output
+    assert "programs follow LaunchDarkly and not these files" in result.output
     assert "secret" not in result.output
 
 

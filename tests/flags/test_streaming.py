@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import socket
 import threading
@@ -111,9 +112,31 @@ async def test_unreachable_launchdarkly_does_not_hold_the_loop(unreachable: int,
 def test_launchdarkly_that_comes_late_is_followed(unreachable: int):
     """Once LaunchDarkly can be reached, its modes count."""
     with penstock_flags.open(wait=0.01) as flags, contextlib.ExitStack() as late:
-        server = FakeLaunchDarkly(KEY, {"bounded-fanout": ENFORCE}, port=unreachable)
-        change_of(flags, lambda: late.enter_context(server))
+        fake = functools.partial(FakeLaunchDarkly, KEY, {"bounded-fanout": ENFORCE}, port=unreachable)
+        change_of(flags, lambda: late.enter_context(fake()))
         assert flags.mode("bounded-fanout") == "enforce"
+
+
+def test_stream_that_breaks_keeps_the_last_modes(unreachable: int, log: Log):
+    """When LaunchDarkly goes away, the last modes stay; when it is back, its changes are followed."""
+    with FakeLaunchDarkly(KEY, {"bounded-fanout": OBSERVE}, port=unreachable):
+        flags = penstock_flags.open(wait=PATIENCE)
+    with flags, contextlib.ExitStack() as later:
+        log.wait_for("will retry")
+        assert flags.mode("bounded-fanout") == "observe"
+        fake = functools.partial(FakeLaunchDarkly, KEY, {"bounded-fanout": ENFORCE}, port=unreachable)
+        change_of(flags, lambda: later.enter_context(fake()))
+        assert flags.mode("bounded-fanout") == "enforce"
+
+
+@pytest.mark.parametrize("address", ["http://[nonsense", "relay.example.com", "ftp://relay.example.com", "http://"])
+def test_nonsense_for_an_address_is_refused(monkeypatch: pytest.MonkeyPatch, address: str):
+    """An address that is none is refused at once, with what is expected."""
+    monkeypatch.setenv("LAUNCHDARKLY_SDK_KEY", KEY)
+    monkeypatch.setenv("LAUNCHDARKLY_STREAM_URI", address)
+
+    with pytest.raises(penstock_flags.InvalidFlagsError, match=r"LAUNCHDARKLY_STREAM_URI: .* write https://HOST"):
+        penstock_flags.open()
 
 
 @pytest.mark.parametrize(
