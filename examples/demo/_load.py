@@ -1,27 +1,130 @@
-"""The loads: the same job, before the migration and after it in every mode, in one process that never restarts."""
+"""The loads: the same job before the migration, and after it in every mode, in one process that never restarts."""
 
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from examples.demo._measure import Window
-from examples.demo._programs import Agents
+from examples.demo._measure import Request, Window
+from examples.demo._processes import Done
+from examples.demo._programs import Agents, ProgramError, Provider, agents, penstock
+from examples.demo._screen import Screen
 
-__all__ = ["SETTINGS", "research", "wait_for_mode", "write_documents"]
+__all__ = ["FLIPS", "Flip", "Load", "load", "research", "wait_for_mode", "write_documents"]
 
-SETTINGS = {"PROVIDER_RETRIES": "3", "PROVIDER_BACKOFF": "0.2", "RESEARCH_QUESTIONS": "3"}
+FLAG = "bounded-fanout"
+FLIPS = (("observe", "observe"), ("enforce", "enforce"), ("off", "rolled back"))
+
+_SETTINGS = {
+    "PROVIDER_RETRIES": "3",
+    "PROVIDER_BACKOFF": "0.2",
+    "RESEARCH_QUESTIONS": "3",
+    "PENSTOCK_ENVIRONMENT": "development",
+}
 _FLIP_SECONDS = 30.0
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
+_WORDS = ("water", "pressure", "gate", "flood", "season", "engineer", "valve", "level", "record", "storm", "operator")
 
-_WORDS = (
-    "water pressure gate spillway flood season concrete engineer inspection valve level record report upstream "
-    "reservoir seepage crest gauge turbine intake sediment storm permit operator"
-).split()
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A flag that was set while the agents ran.
+
+    Attributes:
+        mode: What it was set to.
+        seconds: From the end of the command until the running agents had followed.
+    """
+
+    mode: str
+    seconds: float
+
+
+@dataclass(slots=True)
+class Load:
+    """All loads.
+
+    Attributes:
+        windows: Each load's time, in order.
+        flips: The flags set between them.
+        requests: What the provider saw.
+        memory: The agents' resident memory: seconds since the epoch, and bytes.
+        pid: The id of the one process that ran all migrated loads.
+    """
+
+    windows: list[Window] = field(default_factory=list)
+    flips: list[Flip] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
+    memory: list[tuple[float, int]] = field(default_factory=list)
+    pid: int = 0
+
+
+async def load(before: Path, after: Path, documents: Path, provider: Provider, screen: Screen) -> Load:
+    """Run all loads.
+
+    Args:
+        before: The project as it was.
+        after: The project after the migration.
+        documents: The folder to research.
+        provider: Whom the agents ask.
+        screen: Where to show it.
+    """
+    seen = Load()
+    settings = _SETTINGS | {"PROVIDER_URL": f"{provider.url}/v1"}
+    async with agents(before, settings) as old:
+        with screen.step("Load, not migrated", "python -m agents work"):
+            seen.windows.append(await research(old, "before", documents, limiter=False))
+        seen.memory += old.memory
+    _require_success(await penstock(after, "flags", "init"))
+    async with agents(after, settings) as new:
+        seen.pid = new.pid
+        with screen.step("Load, migrated and off", f"python -m agents work, process {new.pid} from here on"):
+            seen.windows.append(await research(new, "off", documents))
+        for mode, name in FLIPS:
+            command = ("flags", "set", FLAG, mode, "--env", "development")
+            with screen.step(f"Load, {name}", "penstock " + " ".join(command)):
+                _require_success(await penstock(after, *command))
+                seen.flips.append(Flip(mode, await wait_for_mode(new, mode)))
+                seen.windows.append(await research(new, name, documents))
+        seen.memory += new.memory
+    seen.requests = await provider.requests()
+    return seen
+
+
+async def research(agents: Agents, name: str, folder: Path, *, limiter: bool = True) -> Window:
+    """Let the agents research one question over a folder, and note the time.
+
+    Args:
+        agents: Who does it.
+        name: What to call the load.
+        folder: The documents.
+        limiter: Whether the agents have a limiter whose counters to note.
+    """
+    start = time.time()
+    report = await agents.do("research", question=f"Why do dams fail? ({name})", folder=str(folder))
+    end = time.time()
+    counters = await _limiter(agents) if limiter else None
+    return Window(name, start, end, int(report["lost"]), counters)
+
+
+async def wait_for_mode(agents: Agents, mode: str) -> float:
+    """Wait until the running agents follow a flag.
+
+    Returns:
+        Seconds until they did.
+
+    Raises:
+        TimeoutError: They did not, for half a minute.
+    """
+    started = time.monotonic()
+    async with asyncio.timeout(_FLIP_SECONDS):
+        while (await _limiter(agents)).get("mode") != mode:  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(_POLL_SECONDS)
+    return time.monotonic() - started
 
 
 def write_documents(folder: Path, count: int) -> None:
@@ -38,44 +141,11 @@ def write_documents(folder: Path, count: int) -> None:
         (folder / f"{number:03}.md").write_text(f"# Document {number}\n\n" + "\n".join(lines) + "\n", "utf-8")
 
 
-async def research(agents: Agents, name: str, folder: Path, *, limiter: bool = True) -> Window:
-    """Let the agents research one question over a folder, and note the time.
-
-    Args:
-        agents: Who does it.
-        name: What to call the load.
-        folder: The documents.
-        limiter: Whether the agents have a limiter whose counters to note.
-    """
-    start = time.time()
-    report = await agents.do("research", question=f"Why do dams fail? ({name})", folder=str(folder))
-    end = time.time()
-    counters = (await agents.do("status"))["limiters"].get("api_call") if limiter else None
-    return Window(name, start, end, int(report["lost"]), counters)
+async def _limiter(agents: Agents) -> dict[str, Any]:
+    limiters: Mapping[str, dict[str, Any]] = (await agents.do("status"))["limiters"]
+    return limiters.get("api_call", {})
 
 
-async def wait_for_mode(agents: Agents, mode: str, change: Callable[[], Awaitable[Any]]) -> float:
-    """Change a flag and wait until the running agents follow.
-
-    Args:
-        agents: The running agents.
-        mode: What they will follow to.
-        change: Changes the flag.
-
-    Returns:
-        Seconds from the end of the change until the agents had followed.
-
-    Raises:
-        TimeoutError: They had not, after half a minute.
-    """
-    await change()
-    changed = time.monotonic()
-    async with asyncio.timeout(_FLIP_SECONDS):
-        while await _mode(agents) != mode:
-            await asyncio.sleep(_POLL_SECONDS)
-    return time.monotonic() - changed
-
-
-async def _mode(agents: Agents) -> str:
-    limiters: Mapping[str, Mapping[str, Any]] = (await agents.do("status"))["limiters"]
-    return str(limiters.get("api_call", {}).get("mode"))
+def _require_success(command: Done) -> None:
+    if command.status != 0:
+        raise ProgramError(f"a penstock command ended with status {command.status}:\n{command.errors}")

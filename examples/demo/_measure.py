@@ -6,6 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Figures", "Request", "Window", "concurrency", "measure", "percentile", "within"]
 
@@ -45,7 +46,7 @@ class Window:
     start: float
     end: float
     lost: int
-    limiter: dict[str, int] | None
+    limiter: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +111,7 @@ def within(window: Window, requests: Iterable[Request]) -> list[Request]:
 
 def concurrency(requests: Iterable[Request]) -> list[tuple[float, int]]:
     """Return how many requests were open: a step (time, number) for every change."""
-    changes = sorted(
-        change for request in requests for change in ((request.arrived, 1), (request.left, -1))
-    )
+    changes = sorted(change for request in requests for change in ((request.arrived, 1), (request.left, -1)))
     steps: list[tuple[float, int]] = []
     number = 0
     for at, change in changes:

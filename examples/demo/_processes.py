@@ -43,13 +43,13 @@ async def running(
     Args:
         *command: The program and its arguments.
         folder: Where it runs.
-        environment: Variables to add to ours.
+        environment: Variables to add to ours, from which those are taken that would steer penstock.
         errors: Where its standard error goes: a file descriptor, or a constant of `subprocess`.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=folder,
-        env={**os.environ, **environment},
+        env=_environment() | dict(environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=errors,
@@ -74,6 +74,13 @@ async def run(*command: str, folder: Path, environment: Mapping[str, str]) -> Do
             raise
     assert process.returncode is not None
     return Done(process.returncode, output.decode(), errors.decode(), loop.time() - started)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, but for what steers penstock; nothing here goes through a proxy."""
+    steering = ("PENSTOCK_", "LAUNCHDARKLY_")
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(steering)}
+    return ours | {"NO_PROXY": "*", "no_proxy": "*"}
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

@@ -1,4 +1,4 @@
-"""The two programs of the demo, each a process of its own: the agents, and the model provider that they ask."""
+"""The programs of the demo, each a process of its own: the agents, the provider that they ask, and penstock."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import httpx
 import psutil
 
 from examples.demo._measure import Request
-from examples.demo._processes import running
+from examples.demo._processes import Done, run, running
 
-__all__ = ["ROOT", "Agents", "Provider", "agents", "provider"]
+__all__ = ["ROOT", "Agents", "ProgramError", "Provider", "agents", "penstock", "provider"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _SAMPLE_SECONDS = 0.05
@@ -126,3 +126,9 @@ async def agents(project: Path, environment: Mapping[str, str]) -> AsyncIterator
             finally:
                 sampling.cancel()
                 await asyncio.gather(sampling, return_exceptions=True)
+
+
+async def penstock(project: Path, *arguments: str) -> Done:
+    """Run one penstock command in a project's folder."""
+    cache = {"PENSTOCK_CACHE_DIR": str(project.parent / "cache")}
+    return await run(sys.executable, "-m", "penstock_cli", *arguments, folder=project, environment=cache)

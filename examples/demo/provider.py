@@ -64,7 +64,9 @@ class Provider:
     async def show_log(self, _: Request) -> Response:
         """Tell the peak and every finished request, by the time at which it ended."""
         fields = ("arrived", "left", "status", "open", "key")
-        return JSONResponse({"peak": self.peak, "requests": [dict(zip(fields, each, strict=True)) for each in self.log]})
+        return JSONResponse(
+            {"peak": self.peak, "requests": [dict(zip(fields, each, strict=True)) for each in self.log]}
+        )
 
     async def _serve(self) -> int:
         if self.serving >= self.limit:
@@ -92,7 +94,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.demo.provider", description=__doc__)
     parser.add_argument("--limit", type=int, default=24, help="requests served at once (%(default)s)")
     parser.add_argument("--service", type=float, default=0.25, help="seconds that an answer takes (%(default)s)")
-    parser.add_argument("--refusal", type=float, default=0.05, help="seconds that a refusal takes (%(default)s)")
+    parser.add_argument("--refusal", type=float, default=0.15, help="seconds that a refusal takes (%(default)s)")
     options = parser.parse_args()
     app = Provider(options.limit, options.service, options.refusal).app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))

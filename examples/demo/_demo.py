@@ -1,0 +1,75 @@
+"""The demo from beginning to end."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+import penstock_limits
+
+from examples.demo._checks import Check, judge_loads
+from examples.demo._journey import migrate
+from examples.demo._load import Load, load, write_documents
+from examples.demo._measure import Figures, measure
+from examples.demo._programs import ROOT, provider
+from examples.demo._report import write_report
+from examples.demo._screen import Screen
+
+__all__ = ["demo"]
+
+DOCUMENTS = 40  # three questions for each: 120 calls at once
+PROVIDER_LIMIT = 24
+SERVICE_SECONDS = 0.2
+
+
+async def demo(report: Path, screen: Screen) -> bool:
+    """Migrate a copy of examples/agents, run it before and after, and say what holds.
+
+    Args:
+        report: The HTML file to write.
+        screen: Where to show what happens.
+
+    Returns:
+        Whether every claim holds.
+    """
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="penstock-demo-") as folder:
+        before, after = _copy(Path(folder) / "before"), _copy(Path(folder) / "after")
+        documents = Path(folder) / "documents"
+        write_documents(documents, DOCUMENTS)
+        checks = await migrate(after, screen)
+        async with provider(PROVIDER_LIMIT, SERVICE_SECONDS) as running:
+            seen = await load(before, after, documents, running, screen)
+    figures = [measure(window, seen.requests, seen.memory) for window in seen.windows]
+    limit = penstock_limits.ConcurrencyConfig().api_call_semaphore_limit
+    checks += judge_loads(figures, seen.windows, limit=limit, provider_limit=PROVIDER_LIMIT)
+    checks.append(_follows(seen))
+    write_report(report, seen, figures, checks, limit=limit, provider_limit=PROVIDER_LIMIT)
+    _conclude(screen, figures, checks, report, time.monotonic() - started)
+    return all(check.holds for check in checks)
+
+
+def _copy(target: Path) -> Path:
+    caches = shutil.ignore_patterns("__pycache__", ".*", "penstock-reports")
+    return Path(shutil.copytree(ROOT / "examples" / "agents", target, ignore=caches))
+
+
+def _follows(seen: Load) -> Check:
+    modes = [(window.limiter or {}).get("mode") for window in seen.windows if window.limiter is not None]
+    wanted = ["off", *(flip.mode for flip in seen.flips)]
+    waits = ", ".join(f"{flip.mode} after {flip.seconds:.1f} s" for flip in seen.flips)
+    return Check("One running process follows every flip of the flag", modes == wanted, f"process {seen.pid}: {waits}")
+
+
+def _conclude(screen: Screen, figures: list[Figures], checks: list[Check], report: Path, seconds: float) -> None:
+    screen.figures(figures)
+    screen.console.print()
+    screen.checks(checks)
+    failed = sum(not check.holds for check in checks)
+    verdict = (
+        f"[red]{failed} of {len(checks)} claims do not hold" if failed else f"[green]All {len(checks)} claims hold"
+    )
+    screen.console.print(f"\n{verdict}[/], {seconds:.0f} s. The charts: {report}")
+    screen.console.print('Next, on your own code: nox -s phase1 -- PATH --test-command "pytest -q"')

@@ -1,0 +1,109 @@
+"""The way of a project through phase 1, by the commands that everybody uses."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from examples.demo._by_hand import mend
+from examples.demo._checks import Check
+from examples.demo._processes import Done
+from examples.demo._programs import ProgramError, penstock
+from examples.demo._screen import Screen
+
+__all__ = ["migrate"]
+
+TESTS = f"{sys.executable} -m pytest -q"
+
+
+async def migrate(project: Path, screen: Screen) -> list[Check]:
+    """Take a project through audit, codemod, verify and gate, and show each step.
+
+    Args:
+        project: A copy; it is rewritten.
+        screen: Where to show it.
+
+    Returns:
+        What is claimed about the way.
+    """
+    return [
+        *await _audit_and_rewrite(project, screen),
+        await _gate_without_evidence(project, screen),
+        await _mend_by_hand(project, screen),
+        *await _verify_and_gate(project, screen),
+    ]
+
+
+async def _audit_and_rewrite(project: Path, screen: Screen) -> list[Check]:
+    with screen.step("Audit", "penstock audit ."):
+        audited = await penstock(project, "audit", ".", "--format", "json")
+    before = _findings(audited)
+    screen.findings(before)
+    with screen.step("Codemod: the diff", "penstock codemod ."):
+        shown = await penstock(project, "codemod", ".")
+    screen.diff(shown.output)
+    with screen.step("Codemod: written", "penstock codemod . --write"):
+        written = await penstock(project, "codemod", ".", "--write")
+    screen.lines(written.output)
+    again = await penstock(project, "codemod", ".")
+    left = _findings(await penstock(project, "audit", ".", "--format", "json"))
+    safe = [each for each in before if each["fix"] == "safe"]
+    unsafe = [each["code"] + " " + each["path"] for each in before if each["fix"] != "safe"]
+    return [
+        Check(
+            "The audit finds the unbounded fan-outs",
+            audited.status == 1 and bool(safe) and all(each["issue"] == 1 for each in before),
+            f"{len(before)} found, {len(safe)} of them safe to rewrite",
+        ),
+        Check(
+            "The codemod mends what is safe and leaves the rest",
+            written.status == (1 if unsafe else 0) and [each["code"] + " " + each["path"] for each in left] == unsafe,
+            f"{len(before) - len(left)} mended, {len(left)} left: {', '.join(unsafe) or 'nothing'}",
+        ),
+        Check("A second run changes nothing", "@@" not in again.output, f"{again.output.count('@@ -')} hunks"),
+    ]
+
+
+async def _gate_without_evidence(project: Path, screen: Screen) -> Check:
+    with screen.step("Gate, too early", "penstock gate ."):
+        gate = await penstock(project, "gate", ".")
+    screen.lines(_last_line(gate))
+    return Check("The gate stays shut without evidence", gate.status in (1, 3), _last_line(gate))
+
+
+async def _mend_by_hand(project: Path, screen: Screen) -> Check:
+    with screen.step("By hand", "$EDITOR scripts/stress_test.py"):
+        changed = mend(project)
+        audited = await penstock(project, "audit", ".", "--format", "json")
+    screen.diff(changed)
+    found = len(_findings(audited))
+    return Check("Mended by hand, the audit is clean", audited.status == 0 and found == 0, f"{found} left")
+
+
+async def _verify_and_gate(project: Path, screen: Screen) -> list[Check]:
+    with screen.step("Verify: the agents' own tests, off and enforced", 'penstock verify . --test-command "pytest -q"'):
+        verified = await penstock(project, "verify", ".", "--test-command", TESTS)
+    screen.lines(verified.output + verified.errors)
+    with screen.step("Gate", "penstock gate ."):
+        gate = await penstock(project, "gate", ".")
+    screen.lines(gate.output + gate.errors)
+    passing = verified.output.count("the tests pass")
+    return [
+        Check("The agents' own tests pass, off and enforced", verified.status == 0, f"{passing} of 2 runs pass"),
+        Check("The gate of phase 1 opens", gate.status == 0, _last_line(gate)),
+    ]
+
+
+def _findings(audited: Done) -> list[Mapping[str, Any]]:
+    if audited.status not in (0, 1):
+        raise ProgramError(f"penstock audit ended with status {audited.status}:\n{audited.errors}")
+    findings: list[Mapping[str, Any]] = json.loads(audited.output)["findings"]
+    return findings
+
+
+def _last_line(done: Done) -> str:
+    lines = (done.output.strip() or done.errors.strip() or "no output").splitlines()
+    return " ".join(lines[-1].split())

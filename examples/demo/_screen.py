@@ -1,0 +1,88 @@
+"""What the demo shows on a terminal; plain lines where there is none."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from examples.demo._checks import Check
+from examples.demo._measure import Figures
+
+__all__ = ["COLUMNS", "Screen"]
+
+# Heading, and how a load's figure is written; the HTML report shows the same.
+COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
+    ("peak concurrency", lambda each: f"{each.peak}"),
+    ("429s", lambda each: f"{each.refused}"),
+    ("answers lost", lambda each: f"{each.lost}"),
+    ("answers/s", lambda each: f"{each.throughput:.0f}"),
+    ("p50 s", lambda each: f"{each.p50:.2f}"),
+    ("p99 s", lambda each: f"{each.p99:.2f}"),
+    ("job s", lambda each: f"{each.seconds:.1f}"),
+    ("memory MiB", lambda each: f"{each.memory:.0f}"),
+)
+
+
+class Screen:
+    """Shows steps as they happen.
+
+    Args:
+        console: Where; the terminal by default.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._number = 0
+
+    @contextlib.contextmanager
+    def step(self, title: str, command: str = "") -> Iterator[None]:
+        """Show what is being done, and at its end how long it took."""
+        self._number += 1
+        heading = Text.assemble((f"{self._number:2} ", "dim"), (title, "bold"), ("  " + command, "cyan"))
+        started = time.monotonic()
+        with self.console.status(heading):
+            yield
+        self.console.print(Text.assemble(heading, (f"  {time.monotonic() - started:.1f} s", "dim")))
+
+    def lines(self, text: str) -> None:
+        """Show a command's output."""
+        for line in text.strip().splitlines():
+            if line.strip():
+                self.console.print(Text("   " + line), overflow="ellipsis", no_wrap=True)
+
+    def diff(self, text: str) -> None:
+        """Show a unified diff in colours."""
+        self.console.print(Syntax(text.rstrip(), "diff", theme="ansi_dark", background_color="default"))
+
+    def findings(self, findings: Iterable[Mapping[str, Any]]) -> None:
+        """Show what the audit found."""
+        for each in findings:
+            place = f"{each['path']}:{each['line']}"
+            fix = "rewritten safely" if each["fix"] == "safe" else f"left to you: {each['fix_reason']}"
+            line = Text.assemble("   ", (each["code"], "bold red"), f" {place:36} ", (fix, "dim"))
+            self.console.print(line, overflow="ellipsis", no_wrap=True)
+
+    def figures(self, figures: Iterable[Figures]) -> None:
+        """Show the one table."""
+        table = Table(title="The same job, before and after", title_justify="left", title_style="bold")
+        table.add_column("")
+        for heading, _ in COLUMNS:
+            table.add_column(heading, justify="right")
+        for each in figures:
+            style = "green" if each.name == "enforce" else ""
+            table.add_row(each.name, *(write(each) for _, write in COLUMNS), style=style)
+        self.console.print()
+        self.console.print(table)
+
+    def checks(self, checks: Iterable[Check]) -> None:
+        """Show each claim, and whether it holds."""
+        for check in checks:
+            mark = ("holds ", "bold green") if check.holds else ("FAILS ", "bold red")
+            self.console.print(Text.assemble("   ", mark, check.name, (": " + check.figures, "dim")))
