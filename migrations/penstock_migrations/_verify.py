@@ -195,8 +195,10 @@ def _broken(changed: Mapping[str, Path]) -> Iterable[str]:
     for path, file in changed.items():
         try:
             check_compiles(file.read_bytes(), path)
-        except (OSError, SyntaxError) as error:
-            yield f"{path}: does not compile: {error}"
+        except SyntaxError as error:
+            yield f"{path}: line {error.lineno or 1}: does not compile: {error.msg}"
+        except OSError as error:
+            yield f"{path}: cannot be read: {error.strerror}"
 
 
 def runner(command: str, root: Path, timeout: float) -> Callable[[str, Mapping[str, Path]], TestRun]:

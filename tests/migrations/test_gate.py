@@ -1,0 +1,173 @@
+"""The gate: what the evidence must show before a phase passes."""
+
+import dataclasses
+import json
+
+import pytest
+from click.testing import CliRunner
+from penstock_migrations._gate import Evidence, Outcome, judge
+from penstock_migrations._phases import phase
+from penstock_migrations._verify import Verification
+from penstock_migrations._verify_tests import TestRun
+from penstock_migrations.commands import codemod, gate, verify
+from penstock_migrations.rule import Fix, Severity
+
+from tests.migrations.project import finding, make_project
+
+
+def ran(mode, **changes):
+    facts = {"command": "pytest", "status": 0, "seconds": 1.0, "loaded": ("a.py",), "output": "1 passed"}
+    return TestRun(mode=mode, **(facts | changes))
+
+
+VERIFIED = Verification("tree", 1, ("a.py",), tests=(ran("off"), ran("enforce")))
+GOOD = Evidence(findings=(), verification=VERIFIED, mode_source="main.py")
+
+
+def verdict(**changes):
+    return judge(phase(1), dataclasses.replace(GOOD, **changes)).verdict
+
+
+def verified(**changes):
+    return dataclasses.replace(VERIFIED, **changes)
+
+
+def test_all_evidence_and_nothing_left_passes():
+    """Every check that this release carries was made, and each holds."""
+    judgement = judge(phase(1), GOOD)
+
+    assert judgement.verdict is Outcome.PASS
+    assert {check.outcome for check in judgement.checks} == {Outcome.PASS}
+
+
+def test_what_this_release_does_not_cover_is_named():
+    """A pass never hides what nobody has judged."""
+    assert judge(phase(1), GOOD).not_covered == (
+        "Database connections stay within limits",
+        "No unmanaged thread creation",
+        "Basic resource usage visibility",
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verification": None},
+        {"verification": verified(tests=())},
+        {"verification": verified(tests=(ran("off"),))},
+        {"verification": verified(tests=(ran("off"), ran("enforce", loaded=())))},
+        {"verification": verified(tests=(ran("off", status=1), ran("enforce")), fails_anyway=True)},
+        {"mode_source": None},
+        {"not_declared": ("penstock-limits",)},
+        {"unreadable": ("broken.py",)},
+        {"verification": None, "findings": (finding(fix=Fix.NONE),)},
+    ],
+    ids=[
+        "not-verified",
+        "no-tests",
+        "one-mode",
+        "tests-of-other-code",
+        "tests-fail-anyway",
+        "no-mode-source",
+        "not-declared",
+        "unreadable",
+        "no-tests-and-findings",
+    ],
+)
+def test_missing_evidence_is_inconclusive(changes):
+    """It neither passes nor blames the rewrite."""
+    assert verdict(**changes) is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"findings": (finding(fix=Fix.NONE),)},
+        {"verification": verified(problems=("a.py:1: PEN101 is new",))},
+        {"verification": verified(broken=("a.py: does not compile",), tests=())},
+        {"verification": verified(tests=(ran("off"), ran("enforce", status=1)))},
+        {"verification": verified(tests=(ran("off", status=None), ran("enforce")))},
+        {"verification": verified(tests=(ran("off", status=1),)), "mode_source": None},
+    ],
+    ids=["finding", "new", "broken", "tests-enforce", "timeout", "harm-and-missing"],
+)
+def test_an_unmet_criterion_fails(changes):
+    """With the evidence at hand, or when the rewrite does harm, whatever else is missing."""
+    assert verdict(**changes) is Outcome.FAIL
+
+
+def test_advice_and_other_phases_do_not_hold_a_phase_up():
+    """Severity low is advice; a rule of another phase has its own gate."""
+    other = dataclasses.replace(finding(), name="of-another-phase")
+
+    assert verdict(findings=(finding(severity=Severity.LOW), other)) is Outcome.PASS
+
+
+TESTS_PASS = ["--test-command", "python -m pytest -q -p no:cacheprovider tests"]
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch):
+    """Call a command in the project's folder."""
+    monkeypatch.chdir(make_project(tmp_path / "project"))
+
+    def called(command, *arguments):
+        return CliRunner().invoke(command, [*arguments, "--reports", "../reports"], catch_exceptions=False)
+
+    return called
+
+
+def test_the_way_to_a_pass(call, tmp_path):
+    """Codemod, verify with the project's own tests, gate; each leaves the next its evidence."""
+    assert call(codemod, ".", "--write").exit_code == 0
+    assert call(verify, ".", *TESTS_PASS).exit_code == 0
+
+    result = call(gate, ".")
+
+    assert result.exit_code == 0
+    assert "Phase 1: PASS" in result.stdout
+    entry = json.loads((tmp_path / "reports/ledger.jsonl").read_text())
+    assert (entry["verdict"], entry["phase"]) == ("pass", 1)
+
+
+def test_code_changed_since_it_was_verified_needs_a_new_verification(call, tmp_path):
+    """Evidence holds for the code that it was taken from, and no other."""
+    call(codemod, ".", "--write")
+    call(verify, ".", *TESTS_PASS)
+    (tmp_path / "project/agents/main.py").write_text("def main(): ...\n")
+
+    result = call(gate, ".")
+
+    assert result.exit_code == 3
+    assert "run penstock verify" in result.stdout
+
+
+def test_a_broken_ledger_stops_the_gate(call, tmp_path):
+    """Status 1, and the line that is wrong."""
+    call(gate, ".")
+    ledger = tmp_path / "reports/ledger.jsonl"
+    ledger.write_text(ledger.read_text().replace("inconclusive", "pass"))
+
+    result = call(gate, ".")
+
+    assert result.exit_code == 1
+    assert "line 1: was changed after it was written" in result.stderr
+
+
+def test_a_phase_that_is_not_covered_is_wrong_usage(call):
+    """No gate that cannot fail."""
+    result = call(gate, ".", "--phase", "2")
+
+    assert result.exit_code == 2
+    assert "phase 2 is not covered by this release; covered: 1" in result.stderr
+
+
+def test_a_damaged_report_is_named(call, tmp_path):
+    """A line that says which file, and what to do."""
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/verify.json").write_text("[1]")
+
+    result = call(gate, ".")
+
+    assert result.exit_code == 2
+    assert "run penstock verify again" in result.stderr
