@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock_migrations._module import Binding, Function
-from penstock_migrations._reaching import Reaching, own_nodes
+from penstock_migrations._reaching import Reaching, last_name, own_nodes
 from penstock_migrations._sizes import Size, Sizes
+from penstock_migrations._vocabulary import CHUNK, LIMITER, mentions
 
 __all__ = ["Element", "Elements"]
 
@@ -27,11 +28,13 @@ class Element:
         value: The expression; None where it cannot be seen.
         size: What the number of such elements depends on.
         parameter: The parameter that brings it from outside, if one does.
+        over: What the loop iterates over that makes the number, where there is one.
     """
 
     value: ast.expr | None
     size: Size
     parameter: ast.arg | None = None
+    over: ast.expr | None = None
 
 
 class Elements:
@@ -65,7 +68,7 @@ class Elements:
 
     def comprehension(self, item: ast.expr, generators: Sequence[ast.comprehension]) -> list[Element]:
         """Return what a comprehension makes."""
-        return self.followed(Element(item, self.sizes.turns(generators)))
+        return self.followed(Element(item, self.sizes.turns(generators), over=self.sizes.decisive(generators)))
 
     def part(self, node: ast.Subscript) -> list[Element]:
         """Return the elements of a slice."""
@@ -78,7 +81,10 @@ class Elements:
         """Yield the elements of what a call returns."""
         name = self.names.called(call)
         if name == "map" and len(call.args) > 1:
-            yield Element(self._applied(call), self.sizes.size(call))
+            made = self.names.module.made_call(call.args[0], [], call)
+            yield Element(made, self.sizes.size(call), over=call.args[1])
+        elif name == "filter" and len(call.args) > 1:
+            yield from self.of(call.args[1])
         elif (name in _SAME and call.args) or name in _CHAINS:
             for argument in call.args[: None if name in _CHAINS else 1]:
                 yield from self.of(argument)
@@ -87,14 +93,15 @@ class Elements:
         elif functions := self.names.functions(call):
             for function in functions:
                 yield from self._returned(function)
+        elif len(call.args) == 1 and not call.keywords and name not in self.names.module.classes:
+            yield from self._handed_on(call)
         else:
             yield Element(None, self.sizes.size(call))
 
-    def _applied(self, call: ast.Call) -> ast.Call:
-        """Return the call that `map` makes for each item."""
-        made = ast.copy_location(ast.Call(func=call.args[0], args=[], keywords=[]), call)
-        self.names.module.parents[made] = self.names.module.parents[call]
-        return made
+    def _handed_on(self, call: ast.Call) -> list[Element]:
+        """Take what an unknown function does to a collection of calls for an order, a filter or a flattening."""
+        found = [element for element in self.of(call.args[0]) if isinstance(element.value, ast.Call)]
+        return [] if mentions(last_name(call.func), LIMITER | CHUNK) else found or _unseen(self, call)
 
     def _returned(self, function: Function) -> Iterator[Element]:
         for node in own_nodes(function):
@@ -119,14 +126,15 @@ class Elements:
     def _bound(self, node: ast.expr, origin: ast.AST | None, found: list[Binding]) -> Iterator[Element]:
         for binding in found:
             value = binding.value
-            turns = self.sizes.turns(self.names.loops_of_growth(binding.node, origin))
+            loops = self.names.loops_of_growth(binding.node, origin)
+            turns = self.sizes.turns(loops)
             if value is None or binding.path or binding.kind not in {"value", "item", "items"}:
                 parameter = binding.node if isinstance(binding.node, ast.arg) else None
                 yield Element(None, self.sizes.size(node), parameter)
             elif binding.kind == "value":
                 yield from self.of(value)
             elif binding.kind == "item":
-                yield from self.followed(Element(value, turns))
+                yield from self.followed(Element(value, turns, over=self.sizes.decisive(loops)))
             else:
                 yield from (replace(one, size=max(one.size, turns)) for one in self.of(value))
         if not found:

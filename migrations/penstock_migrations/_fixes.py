@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from penstock_migrations._fanout import FanOut, FanOuts, Kind
+from penstock_migrations._fanout import FanOut, FanOuts
 from penstock_migrations._messages import severity_of
 from penstock_migrations._reaching import own_nodes, start_of
+from penstock_migrations._work import GATHERS, Kind
 from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
 
 __all__ = ["gather_fix"]
@@ -37,7 +38,7 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
         return "code of a Temporal workflow may use asyncio's own primitives only"
     if any(work.creation is fan_out.call for work in fan_out.works):
         return "some of what is gathered is limited and some is not"
-    if found.module.qualified(fan_out.call.func) not in {"asyncio.gather", "asyncio.tasks.gather"}:
+    if found.module.qualified(fan_out.call.func) not in GATHERS:
         return "the call shows its progress: hand it coroutines that hold a limiter"
     if any(keyword.arg != "return_exceptions" for keyword in fan_out.call.keywords):
         return "the call has keyword arguments that cannot be seen or do not exist on supported Pythons"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from penstock_migrations._fanout import FanOut, Work
+from penstock_migrations._fanout import FanOut
 from penstock_migrations._sizes import Size
+from penstock_migrations._work import Work
 from penstock_migrations.rule import Severity
 
 __all__ = ["describe", "severity_of"]
@@ -22,10 +23,15 @@ def describe(fan_out: FanOut) -> str:
     """Say what is started, how often, and that nothing limits it."""
     work = max(fan_out.works, key=lambda work: work.size)
     started = "what its caller hands in" if work.call is None else f"`{_shortened(work.call.func)}`"
-    often = _OFTEN.get(work.size, "once for each item")
     if work.call is None:
         return f"starts {started}, however many that are, at once"
-    return f"starts {started} {often}, all at once"
+    return f"starts {started} {_often(work)}, all at once"
+
+
+def _often(work: Work) -> str:
+    if work.size is Size.ARRIVALS or work.element.over is None:
+        return _OFTEN.get(work.size, "once for each item")
+    return f"once for each of `{_shortened(work.element.over)}`"
 
 
 def _severity(work: Work) -> Severity:

@@ -91,10 +91,28 @@ class Module:
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
         if isinstance(node, ast.Name):
-            return self.imports.get(node.id)
+            return self.imports.get(node.id) or self._aliased(node)
         if isinstance(node, ast.Attribute) and (base := self.qualified(node.value)) is not None:
             return f"{base}.{node.attr}"
         return None
+
+    def _aliased(self, node: ast.Name) -> str | None:
+        """Return what a name stands for that is bound once, to an attribute of an import: `gather = asyncio.gather`."""
+        _, found = self.bindings(node.id, node)
+        if len(found) == 1 and found[0].kind == "value" and isinstance(value := found[0].value, ast.Attribute):
+            root = value.value
+            return (
+                f"{self.imports[root.id]}.{value.attr}"
+                if isinstance(root, ast.Name) and root.id in self.imports
+                else None
+            )
+        return None
+
+    def made_call(self, func: ast.expr, arguments: list[ast.expr], call: ast.Call) -> ast.Call:
+        """Return the call that another one makes by a function it is given, as `map` does, at the same place."""
+        made = ast.copy_location(ast.Call(func=func, args=arguments, keywords=[]), call)
+        self.parents[made] = self.parents[call]
+        return made
 
     def ancestors(self, node: ast.AST) -> Iterator[ast.AST]:
         """Yield the nodes around a node, innermost first."""

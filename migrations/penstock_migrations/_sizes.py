@@ -50,6 +50,11 @@ class Sizes:
         """Say what the number of turns of nested loops depends on."""
         return max(map(self._turns, loops), default=Size.CONSTANT)
 
+    def decisive(self, loops: Iterable[ast.AST]) -> ast.expr | None:
+        """Return what the loop iterates over that decides how many turns nested loops make."""
+        iterables = [loop.iter for loop in loops if isinstance(loop, ast.For | ast.AsyncFor | ast.comprehension)]
+        return max(iterables, key=self.size, default=None)
+
     def largest(self, nodes: Iterable[ast.expr], default: Size = Size.CONSTANT) -> Size:
         """Say what the sum of several sizes depends on."""
         return max(map(self.size, nodes), default=default)

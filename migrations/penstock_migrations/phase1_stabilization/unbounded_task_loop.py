@@ -72,7 +72,7 @@ RULE = Rule(
     module=__name__,
     documentation=__doc__ or "",
     code="PEN102",
-    triggers=(b"create_task", b"ensure_future", b"as_completed"),
+    triggers=(b"create_task", b"ensure_future", b"as_completed", b"start_soon"),
     detect=detect,
     bad=(
         Example(
