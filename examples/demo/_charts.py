@@ -12,7 +12,7 @@ from examples.demo._measure import Figures, Request, Window, concurrency, within
 __all__ = ["Timeline", "concurrency_chart", "latency_chart", "refusals_chart"]
 
 WIDTH, HEIGHT = 960, 300
-LEFT, RIGHT, TOP, BOTTOM = 48, 12, 34, 30
+LEFT, RIGHT, TOP, BOTTOM = 40, 100, 34, 30
 _BIN_SECONDS = 0.25
 
 
@@ -46,7 +46,7 @@ def concurrency_chart(timeline: Timeline, requests: Iterable[Request], *, limit:
         _grid(y, top),
         *_bands(timeline),
         *(_steps(timeline, window, by_window[window.name], y) for window in timeline.windows),
-        _level(y(provider_limit), f"served at once: {provider_limit}", "bad"),
+        _level(y(provider_limit), f"served: {provider_limit}", "bad"),
         _level(y(limit), f"limit: {limit}", "good"),
     ]
     return _svg("Requests open at the provider", _peaks(by_window), body)
@@ -77,14 +77,14 @@ def latency_chart(figures: Sequence[Figures]) -> str:
     """Draw how long a call takes, from its first attempt to its answer: median and 99th percentile."""
     top = max(each.p99 for each in figures) or 1.0
     row, left = 44, 110
-    height = TOP + row * len(figures) + 4
+    height = row * len(figures) + 4
 
     def x(seconds: float) -> float:
-        return left + seconds / top * (WIDTH - left - 90)
+        return left + seconds / top * (WIDTH - left - 80)
 
     body = []
     for number, each in enumerate(figures):
-        y = TOP + row * number
+        y = row * number
         body.append(
             f'<text class="label" x="{left - 10}" y="{y + 21}" text-anchor="end">{html.escape(each.name)}</text>'
         )
@@ -149,7 +149,7 @@ def _steps(timeline: Timeline, window: Window, steps: Sequence[tuple[float, int]
 
 
 def _level(y: float, words: str, style: str) -> str:
-    place = f'x="{WIDTH - RIGHT - 4}" y="{y + (-6 if style == "bad" else 14):.1f}" text-anchor="end"'
+    place = f'x="{WIDTH - RIGHT + 6}" y="{y + (-1 if style == "bad" else 11):.1f}"'
     return (
         f'<line class="level {style}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<text class="level-label {style}" {place}>{words}</text>'

@@ -21,7 +21,6 @@ __all__ = ["demo"]
 
 DOCUMENTS = 40  # three questions for each: 120 calls at once
 PROVIDER_LIMIT = 24
-SERVICE_SECONDS = 0.2
 
 
 async def demo(report: Path, screen: Screen) -> bool:
@@ -40,7 +39,7 @@ async def demo(report: Path, screen: Screen) -> bool:
         documents = Path(folder) / "documents"
         write_documents(documents, DOCUMENTS)
         checks = await migrate(after, screen)
-        async with provider(PROVIDER_LIMIT, SERVICE_SECONDS) as running:
+        async with provider(PROVIDER_LIMIT) as running:
             seen = await load(before, after, documents, running, screen)
     figures = [measure(window, seen.requests, seen.memory) for window in seen.windows]
     limit = penstock_limits.ConcurrencyConfig().api_call_semaphore_limit
@@ -65,11 +64,10 @@ def _follows(seen: Load) -> Check:
 
 def _conclude(screen: Screen, figures: list[Figures], checks: list[Check], report: Path, seconds: float) -> None:
     screen.figures(figures)
-    screen.console.print()
     screen.checks(checks)
     failed = sum(not check.holds for check in checks)
     verdict = (
         f"[red]{failed} of {len(checks)} claims do not hold" if failed else f"[green]All {len(checks)} claims hold"
     )
     screen.console.print(f"\n{verdict}[/], {seconds:.0f} s. The charts: {report}")
-    screen.console.print('Next, on your own code: nox -s phase1 -- PATH --test-command "pytest -q"')
+    screen.console.print('Next, on your own code: nox -s phase1 -- PATH --test-command "pytest -q"', markup=False)

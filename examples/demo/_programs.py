@@ -48,14 +48,13 @@ class Provider:
 
 
 @contextlib.asynccontextmanager
-async def provider(limit: int, service: float) -> AsyncIterator[Provider]:
+async def provider(limit: int) -> AsyncIterator[Provider]:
     """Run the provider.
 
     Args:
         limit: How many requests it serves at once.
-        service: Seconds that an answer takes.
     """
-    command = (sys.executable, "-m", "examples.demo.provider", f"--limit={limit}", f"--service={service}")
+    command = (sys.executable, "-m", "examples.demo.provider", f"--limit={limit}")
     async with running(*command, folder=ROOT, environment={}, errors=None) as process:
         assert process.stdout is not None
         line = await process.stdout.readline()

@@ -65,7 +65,7 @@ def _checks(checks: Iterable[Check]) -> str:
 
 
 def _table(figures: Iterable[Figures]) -> str:
-    head = "".join(f'<th scope="col">{html.escape(heading)}</th>' for heading, _ in COLUMNS)
+    head = "".join(f'<th scope="col">{html.escape(heading.replace(chr(10), " "))}</th>' for heading, _ in COLUMNS)
     rows = (
         f'<tr class="{html.escape(each.name.replace(" ", "-"))}"><th scope="row">{html.escape(each.name)}</th>'
         + "".join(f"<td>{html.escape(write(each))}</td>" for _, write in COLUMNS)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.syntax import Syntax
 from rich.table import Table
@@ -19,14 +20,14 @@ __all__ = ["COLUMNS", "Screen"]
 
 # Heading, and how a load's figure is written; the HTML report shows the same.
 COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("peak concurrency", lambda each: f"{each.peak}"),
-    ("429s", lambda each: f"{each.refused}"),
-    ("answers lost", lambda each: f"{each.lost}"),
-    ("answers/s", lambda each: f"{each.throughput:.0f}"),
-    ("p50 s", lambda each: f"{each.p50:.2f}"),
-    ("p99 s", lambda each: f"{each.p99:.2f}"),
-    ("job s", lambda each: f"{each.seconds:.1f}"),
-    ("memory MiB", lambda each: f"{each.memory:.0f}"),
+    ("peak\nconcurrency", lambda each: f"{each.peak}"),
+    ("429s\n", lambda each: f"{each.refused}"),
+    ("answers\nlost", lambda each: f"{each.lost}"),
+    ("answers\nper s", lambda each: f"{each.throughput:.0f}"),
+    ("p50\ns", lambda each: f"{each.p50:.2f}"),
+    ("p99\ns", lambda each: f"{each.p99:.2f}"),
+    ("job\ns", lambda each: f"{each.seconds:.1f}"),
+    ("memory\nMiB", lambda each: f"{each.memory:.0f}"),
 )
 
 
@@ -45,33 +46,34 @@ class Screen:
     def step(self, title: str, command: str = "") -> Iterator[None]:
         """Show what is being done, and at its end how long it took."""
         self._number += 1
-        heading = Text.assemble((f"{self._number:2} ", "dim"), (title, "bold"), ("  " + command, "cyan"))
+        heading = Text.assemble((f"{self._number:2}. {title}", "bold"), ("  " + command, "cyan"))
         started = time.monotonic()
         with self.console.status(heading):
             yield
-        self.console.print(Text.assemble(heading, (f"  {time.monotonic() - started:.1f} s", "dim")))
+        took = Text(f"{time.monotonic() - started:5.1f} s ", "dim")
+        self.console.print(took + heading, overflow="ellipsis", no_wrap=True)
 
     def lines(self, text: str) -> None:
         """Show a command's output."""
         for line in text.strip().splitlines():
             if line.strip():
-                self.console.print(Text("   " + line), overflow="ellipsis", no_wrap=True)
+                self.console.print(Text("        " + line), overflow="ellipsis", no_wrap=True)
 
     def diff(self, text: str) -> None:
         """Show a unified diff in colours."""
-        self.console.print(Syntax(text.rstrip(), "diff", theme="ansi_dark", background_color="default"))
+        self.console.print(Syntax(text.rstrip(), "diff", theme="ansi_dark", background_color="default", word_wrap=True))
 
     def findings(self, findings: Iterable[Mapping[str, Any]]) -> None:
         """Show what the audit found."""
         for each in findings:
             place = f"{each['path']}:{each['line']}"
             fix = "rewritten safely" if each["fix"] == "safe" else f"left to you: {each['fix_reason']}"
-            line = Text.assemble("   ", (each["code"], "bold red"), f" {place:36} ", (fix, "dim"))
+            line = Text.assemble("        ", (each["code"], "bold red"), f" {place:33} ", (fix, "dim"))
             self.console.print(line, overflow="ellipsis", no_wrap=True)
 
     def figures(self, figures: Iterable[Figures]) -> None:
         """Show the one table."""
-        table = Table(title="The same job, before and after", title_justify="left", title_style="bold")
+        table = Table(title="The same job, before and after", title_justify="left", box=box.SIMPLE_HEAVY)
         table.add_column("")
         for heading, _ in COLUMNS:
             table.add_column(heading, justify="right")
@@ -83,6 +85,9 @@ class Screen:
 
     def checks(self, checks: Iterable[Check]) -> None:
         """Show each claim, and whether it holds."""
+        table = Table.grid(padding=(0, 2))
         for check in checks:
-            mark = ("holds ", "bold green") if check.holds else ("FAILS ", "bold red")
-            self.console.print(Text.assemble("   ", mark, check.name, (": " + check.figures, "dim")))
+            mark = Text("holds", "green") if check.holds else Text("FAILS", "bold red")
+            table.add_row(mark, Text.assemble(check.name, (": " + check.figures, "dim")))
+        self.console.print()
+        self.console.print(table)

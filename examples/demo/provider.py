@@ -93,8 +93,8 @@ def main() -> None:
     """Serve until standard input ends."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo.provider", description=__doc__)
     parser.add_argument("--limit", type=int, default=24, help="requests served at once (%(default)s)")
-    parser.add_argument("--service", type=float, default=0.25, help="seconds that an answer takes (%(default)s)")
-    parser.add_argument("--refusal", type=float, default=0.15, help="seconds that a refusal takes (%(default)s)")
+    parser.add_argument("--service", type=float, default=0.4, help="seconds that an answer takes (%(default)s)")
+    parser.add_argument("--refusal", type=float, default=0.4, help="seconds until a refusal (%(default)s)")
     options = parser.parse_args()
     app = Provider(options.limit, options.service, options.refusal).app()
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
