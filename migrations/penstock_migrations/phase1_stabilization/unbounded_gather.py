@@ -92,6 +92,7 @@ async def fetch_all(urls):
 """,
             """
 import asyncio
+
 import penstock_limits
 
 async def fetch_all(urls):
@@ -110,6 +111,18 @@ async def embed_all(documents):
             calls.append(embed(document))
     return list(await together(*calls))
 """,
+            """
+from asyncio import gather as together
+
+import penstock_limits
+
+async def embed_all(documents):
+    calls = []
+    for document in documents:
+        if document.text:
+            calls.append(embed(document))
+    return list(await penstock_limits.gather(*calls, limit="api_call"))
+""",
         ),
         Example(
             "tasks made in the same function",
@@ -122,6 +135,7 @@ async def run_all(inputs):
 """,
             """
 import asyncio
+
 import penstock_limits
 
 async def run_all(inputs):
@@ -140,6 +154,17 @@ def calls_for(queries):
 async def search_all(queries):
     return await asyncio.wait_for(asyncio.gather(*calls_for(queries)), timeout=30)
 """,
+            """
+import asyncio
+
+import penstock_limits
+
+def calls_for(queries):
+    return [search(query) for query in queries]
+
+async def search_all(queries):
+    return await asyncio.wait_for(penstock_limits.gather(*calls_for(queries), limit="api_call"), timeout=30)
+""",
         ),
         Example(
             "a semaphore made for each item",
@@ -153,6 +178,19 @@ async def fetch_all(urls):
             return await fetch(url)
 
     return await asyncio.gather(*map(fetch_limited, urls))
+""",
+            """
+import asyncio
+
+import penstock_limits
+
+async def fetch_all(urls):
+    async def fetch_limited(url):
+        semaphore = asyncio.Semaphore(5)
+        async with semaphore:
+            return await fetch(url)
+
+    return await penstock_limits.gather(*map(fetch_limited, urls), limit="api_call")
 """,
         ),
         Example(
@@ -172,6 +210,24 @@ class Runner:
 
     async def run_all(self, jobs):
         return await asyncio.gather(*{job.name: self.run(job) for job in jobs}.values())
+""",
+            """
+import asyncio
+
+import penstock_limits
+
+class Runner:
+    def __init__(self, limit=None):
+        self.semaphore = asyncio.Semaphore(limit) if limit else None
+
+    async def run(self, job):
+        if self.semaphore:
+            async with self.semaphore:
+                return await job.execute()
+        return await job.execute()
+
+    async def run_all(self, jobs):
+        return await penstock_limits.gather(*{job.name: self.run(job) for job in jobs}.values(), limit="api_call")
 """,
         ),
     ),

@@ -1,0 +1,204 @@
+"""Phase 1, the whole journey, on a copy; and in place when asked."""
+
+import json
+import os
+import subprocess
+
+import pytest
+from click.testing import CliRunner
+from penstock_migrations import _phase1_command
+from penstock_migrations._ledger import check
+from penstock_migrations.commands import phase1
+
+from tests.migrations.project import FAN_OUT, TESTS, bytes_of, make_project
+
+PYTEST = ("--test-command", "python -m pytest -q -p no:cacheprovider tests")
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """The project, and the working directory in it."""
+    monkeypatch.chdir(make_project(tmp_path / "project"))
+    return tmp_path / "project"
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Read the report."""
+    return lambda: json.loads((tmp_path / "reports/phase1.json").read_text())
+
+
+def run(*arguments):
+    return CliRunner().invoke(phase1, [*map(str, arguments), "--reports", "../reports"], catch_exceptions=False)
+
+
+def outcomes(report):
+    return {each["name"]: each["outcome"] for each in report["checks"]}
+
+
+def test_the_original_is_not_touched(project):
+    """By default all happens on a copy."""
+    before = bytes_of(project)
+
+    assert run(".", *PYTEST).exit_code == 0
+    assert bytes_of(project) == before
+
+
+def test_with_the_projects_tests_it_passes(project, report, tmp_path):
+    """Every check of this release holds, and the ledger and the reports say so."""
+    result = run(".", *PYTEST)
+
+    assert "Phase 1: PASS" in result.stdout
+    assert set(outcomes(report()).values()) == {"pass"}
+    assert [each["loaded"] for each in report()["verification"]["tests"]] == [["agents/research.py"]] * 2
+    assert check(tmp_path / "reports/ledger.jsonl") == 1
+
+
+def test_without_the_projects_tests_it_is_inconclusive(project, report):
+    """The report is written all the same, and names what is not covered by this release."""
+    result = run(".")
+
+    assert result.exit_code == 3
+    assert report()["verdict"] == "inconclusive"
+    assert "Database connections stay within limits" in report()["not_covered"]
+    assert "Not covered by this release" in result.stdout
+
+
+def test_write_writes_what_was_tried(project, report, tmp_path):
+    """The diff of the report, applied, is what is in place now."""
+    copy = make_project(tmp_path / "copy")
+
+    assert run(".", "--write", *PYTEST).exit_code == 0
+
+    diff = (tmp_path / "reports/phase1.diff").read_bytes()
+    subprocess.run(["patch", "-p1", "-s"], input=diff, cwd=copy, check=True)
+    assert bytes_of(project) == bytes_of(copy)
+    assert report()["written"] is True
+
+
+def test_a_second_run_rewrites_nothing_and_passes(project, report):
+    """The journey can be repeated at any time, by a schedule too."""
+    run(".", "--write", *PYTEST)
+    before = bytes_of(project)
+
+    assert run(".", "--write", *PYTEST).exit_code == 0
+    assert report()["rewritten"] == []
+    assert bytes_of(project) == before
+
+
+def test_what_the_tests_refute_is_not_written(project, report):
+    """A test that the rewrite breaks fails the phase, and the code stays as it was."""
+    text = TESTS + "\n\ndef test_source():\n    assert 'asyncio.gather' in open('agents/research.py').read()\n"
+    (project / "tests/test_research.py").write_text(text)
+    before = bytes_of(project)
+
+    result = run(".", "--write", *PYTEST)
+
+    assert result.exit_code == 1
+    assert outcomes(report())["tests-off"] == "fail"
+    assert "Nothing was written" in result.stdout
+    assert bytes_of(project) == before
+
+
+def test_tests_that_fail_anyway_blame_nobody(project, report):
+    """They are run on the code as it was, too; the rewrite is then neither proven nor refuted."""
+    (project / "tests/test_research.py").write_text("def test_fails():\n    assert False\n")
+
+    assert run(".", *PYTEST).exit_code == 3
+    assert "without the rewrite, too" in next(c["evidence"] for c in report()["checks"] if c["name"] == "tests-off")
+
+
+def test_tests_that_do_not_load_the_code_prove_nothing(project, report):
+    """They pass whatever the rewrite does."""
+    assert run(".", "--test-command", "python -c pass").exit_code == 3
+    assert outcomes(report())["tests-enforce"] == "inconclusive"
+
+
+def test_what_is_left_to_people_fails_the_phase(project, report):
+    """With all evidence at hand, an unbounded fan-out that is not rewritten is one too many."""
+    waiting = "asyncio.wait([asyncio.create_task(read(document)) for document in documents])"
+    start, _, _ = FAN_OUT.partition("asyncio.gather")
+    (project / "agents/waiting.py").write_text(f"{start}{waiting}\n")
+
+    assert run(".", *PYTEST).exit_code == 1
+    assert [each["path"] for each in report()["left"]] == ["agents/waiting.py"]
+
+
+def test_a_file_changed_while_the_tests_ran_is_not_overwritten(project, monkeypatch):
+    """The whole is left: what was verified is not what is there."""
+    tried = _phase1_command._tried
+
+    def tried_then_edited(*arguments, **options):
+        result = tried(*arguments, **options)
+        (project / "agents/research.py").write_text("edited = True\n")
+        return result
+
+    monkeypatch.setattr(_phase1_command, "_tried", tried_then_edited)
+    before = bytes_of(project)
+
+    result = run(".", "--write")
+
+    assert result.exit_code == 1
+    assert "has changed since it was read" in result.stderr
+    assert bytes_of(project) == before | {"agents/research.py": b"edited = True\n"}
+
+
+def test_a_link_out_of_the_copy_is_not_followed_to_the_original(project, tmp_path, report):
+    """On a copy, a link may still lead to what was not copied."""
+    (tmp_path / "shared.py").write_text(FAN_OUT)
+    (project / "agents/shared.py").symlink_to(tmp_path / "shared.py")
+    (project / "agents/own.py").symlink_to(project / "agents/research.py")
+
+    run(".")
+
+    assert (tmp_path / "shared.py").read_text() == FAN_OUT
+    assert (project / "agents/research.py").read_text() == FAN_OUT
+    assert "agents/shared.py" in [each["path"] for each in report()["left"]]
+
+
+def test_a_link_that_leads_round_ends(project):
+    """Copying and auditing come to an end."""
+    (project / "agents/loop").symlink_to("..")
+
+    assert run(".").exit_code == 3
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_what_cannot_be_copied_is_noted(project, report):
+    """One line, and the rest goes on."""
+    (project / "secret").write_text("")
+    (project / "secret").chmod(0)
+
+    run(".")
+
+    assert any("secret: could not be copied" in note for note in report()["notes"])
+
+
+def test_a_single_file_is_a_path_too(project, report):
+    """Its project is found above it."""
+    assert run("agents/research.py", *PYTEST).exit_code == 0
+    assert {each["path"] for each in report()["rewritten"]} == {
+        "agents/research.py",
+        "agents/main.py",
+        "pyproject.toml",
+    }
+
+
+@pytest.mark.parametrize("where", ["/", "/tmp"])
+def test_paths_are_the_projects_wherever_it_is_called(project, report, monkeypatch, tmp_path, where):
+    """Never those of the copy, even when that lies beneath the working directory."""
+    monkeypatch.chdir(where)
+
+    CliRunner().invoke(phase1, [str(project), "--reports", str(tmp_path / "reports")], catch_exceptions=False)
+
+    assert "agents/research.py" in [each["path"] for each in report()["rewritten"]]
+    assert "penstock-phase1" not in (tmp_path / "reports/phase1.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["missing"], [".", "--test-command", ""], [".", "--test-command", "no-such-program"]]
+)
+def test_wrong_usage_is_status_2(project, arguments):
+    """And nothing is reported, for nothing was done."""
+    assert run(*arguments).exit_code == 2
+    assert not (project.parent / "reports").exists()
