@@ -12,7 +12,7 @@ from penstock_migrations._verify_tests import TestRun
 from penstock_migrations.commands import codemod, gate, verify
 from penstock_migrations.rule import Fix, Severity
 
-from tests.migrations.project import finding, make_project
+from tests.migrations.project import TEST_COMMAND, finding, make_project
 
 
 def ran(mode, **changes):
@@ -103,9 +103,6 @@ def test_advice_and_other_phases_do_not_hold_a_phase_up():
     assert verdict(findings=(finding(severity=Severity.LOW), other)) is Outcome.PASS
 
 
-TESTS_PASS = ["--test-command", "python -m pytest -q -p no:cacheprovider tests"]
-
-
 @pytest.fixture
 def call(tmp_path, monkeypatch):
     """Call a command in the project's folder."""
@@ -120,7 +117,7 @@ def call(tmp_path, monkeypatch):
 def test_the_way_to_a_pass(call, tmp_path):
     """Codemod, verify with the project's own tests, gate; each leaves the next its evidence."""
     assert call(codemod, ".", "--write").exit_code == 0
-    assert call(verify, ".", *TESTS_PASS).exit_code == 0
+    assert call(verify, ".", *TEST_COMMAND).exit_code == 0
 
     result = call(gate, ".")
 
@@ -133,7 +130,7 @@ def test_the_way_to_a_pass(call, tmp_path):
 def test_code_changed_since_it_was_verified_needs_a_new_verification(call, tmp_path):
     """Evidence holds for the code that it was taken from, and no other."""
     call(codemod, ".", "--write")
-    call(verify, ".", *TESTS_PASS)
+    call(verify, ".", *TEST_COMMAND)
     (tmp_path / "project/agents/main.py").write_text("def main(): ...\n")
 
     result = call(gate, ".")

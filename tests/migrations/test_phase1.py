@@ -10,9 +10,7 @@ from penstock_migrations import _phase1_command
 from penstock_migrations._ledger import check
 from penstock_migrations.commands import phase1
 
-from tests.migrations.project import FAN_OUT, TESTS, bytes_of, make_project
-
-PYTEST = ("--test-command", "python -m pytest -q -p no:cacheprovider tests")
+from tests.migrations.project import FAN_OUT, TEST_COMMAND, TESTS, bytes_of, make_project
 
 
 @pytest.fixture
@@ -40,13 +38,13 @@ def test_the_original_is_not_touched(project):
     """By default all happens on a copy."""
     before = bytes_of(project)
 
-    assert run(".", *PYTEST).exit_code == 0
+    assert run(".", *TEST_COMMAND).exit_code == 0
     assert bytes_of(project) == before
 
 
 def test_with_the_projects_tests_it_passes(project, report, tmp_path):
     """Every check of this release holds, and the ledger and the reports say so."""
-    result = run(".", *PYTEST)
+    result = run(".", *TEST_COMMAND)
 
     assert "Phase 1: PASS" in result.stdout
     assert set(outcomes(report()).values()) == {"pass"}
@@ -68,7 +66,7 @@ def test_write_writes_what_was_tried(project, report, tmp_path):
     """The diff of the report, applied, is what is in place now."""
     copy = make_project(tmp_path / "copy")
 
-    assert run(".", "--write", *PYTEST).exit_code == 0
+    assert run(".", "--write", *TEST_COMMAND).exit_code == 0
 
     diff = (tmp_path / "reports/phase1.diff").read_bytes()
     subprocess.run(["patch", "-p1", "-s"], input=diff, cwd=copy, check=True)
@@ -78,21 +76,22 @@ def test_write_writes_what_was_tried(project, report, tmp_path):
 
 def test_a_second_run_rewrites_nothing_and_passes(project, report):
     """The journey can be repeated at any time, by a schedule too."""
-    run(".", "--write", *PYTEST)
+    run(".", "--write", *TEST_COMMAND)
     before = bytes_of(project)
 
-    assert run(".", "--write", *PYTEST).exit_code == 0
+    assert run(".", "--write", *TEST_COMMAND).exit_code == 0
     assert report()["rewritten"] == []
     assert bytes_of(project) == before
 
 
 def test_what_the_tests_refute_is_not_written(project, report):
     """A test that the rewrite breaks fails the phase, and the code stays as it was."""
-    text = TESTS + "\n\ndef test_source():\n    assert 'asyncio.gather' in open('agents/research.py').read()\n"
+    refuting = "import agents.research\n        self.assertFalse(hasattr(agents.research, 'penstock_limits'))"
+    text = f"{TESTS}\n    def test_refutes(self):\n        {refuting}\n"
     (project / "tests/test_research.py").write_text(text)
     before = bytes_of(project)
 
-    result = run(".", "--write", *PYTEST)
+    result = run(".", "--write", *TEST_COMMAND)
 
     assert result.exit_code == 1
     assert outcomes(report())["tests-off"] == "fail"
@@ -102,9 +101,9 @@ def test_what_the_tests_refute_is_not_written(project, report):
 
 def test_tests_that_fail_anyway_blame_nobody(project, report):
     """They are run on the code as it was, too; the rewrite is then neither proven nor refuted."""
-    (project / "tests/test_research.py").write_text("def test_fails():\n    assert False\n")
+    (project / "tests/test_research.py").write_text(TESTS.replace("[1, 2]", "[3]"))
 
-    assert run(".", *PYTEST).exit_code == 3
+    assert run(".", *TEST_COMMAND).exit_code == 3
     assert "without the rewrite, too" in next(c["evidence"] for c in report()["checks"] if c["name"] == "tests-off")
 
 
@@ -120,7 +119,7 @@ def test_what_is_left_to_people_fails_the_phase(project, report):
     start, _, _ = FAN_OUT.partition("asyncio.gather")
     (project / "agents/waiting.py").write_text(f"{start}{waiting}\n")
 
-    assert run(".", *PYTEST).exit_code == 1
+    assert run(".", *TEST_COMMAND).exit_code == 1
     assert [each["path"] for each in report()["left"]] == ["agents/waiting.py"]
 
 
@@ -176,7 +175,7 @@ def test_what_cannot_be_copied_is_noted(project, report):
 
 def test_a_single_file_is_a_path_too(project, report):
     """Its project is found above it."""
-    assert run("agents/research.py", *PYTEST).exit_code == 0
+    assert run("agents/research.py", *TEST_COMMAND).exit_code == 0
     assert {each["path"] for each in report()["rewritten"]} == {
         "agents/research.py",
         "agents/main.py",
