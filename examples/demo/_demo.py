@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -13,7 +12,7 @@ from examples.demo._checks import Check, judge_loads
 from examples.demo._journey import migrate
 from examples.demo._load import Load, load, write_documents
 from examples.demo._measure import Figures, measure
-from examples.demo._programs import ROOT, provider
+from examples.demo._programs import copy_of_agents, provider
 from examples.demo._report import write_report
 from examples.demo._screen import Screen
 
@@ -35,7 +34,7 @@ async def demo(report: Path, screen: Screen) -> bool:
     """
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="penstock-demo-") as folder:
-        before, after = _copy(Path(folder) / "before"), _copy(Path(folder) / "after")
+        before, after = copy_of_agents(Path(folder) / "before"), copy_of_agents(Path(folder) / "after")
         documents = Path(folder) / "documents"
         write_documents(documents, DOCUMENTS)
         checks = await migrate(after, screen)
@@ -48,11 +47,6 @@ async def demo(report: Path, screen: Screen) -> bool:
     write_report(report, seen, figures, checks, limit=limit, provider_limit=PROVIDER_LIMIT)
     _conclude(screen, figures, checks, report, time.monotonic() - started)
     return all(check.holds for check in checks)
-
-
-def _copy(target: Path) -> Path:
-    caches = shutil.ignore_patterns("__pycache__", ".*", "penstock-reports")
-    return Path(shutil.copytree(ROOT / "examples" / "agents", target, ignore=caches))
 
 
 def _follows(seen: Load) -> Check:

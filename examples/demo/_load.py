@@ -15,12 +15,12 @@ from examples.demo._processes import Done
 from examples.demo._programs import Agents, ProgramError, Provider, agents, penstock
 from examples.demo._screen import Screen
 
-__all__ = ["FLIPS", "Flip", "Load", "load", "research", "wait_for_mode", "write_documents"]
+__all__ = ["FLIPS", "SETTINGS", "Flip", "Load", "load", "research", "wait_for_mode", "write_documents"]
 
 FLAG = "bounded-fanout"
 FLIPS = (("observe", "observe"), ("enforce", "enforce"), ("off", "rolled back"))
 
-_SETTINGS = {
+SETTINGS = {
     "PROVIDER_RETRIES": "3",
     "PROVIDER_BACKOFF": "0.2",
     "RESEARCH_QUESTIONS": "3",
@@ -74,7 +74,7 @@ async def load(before: Path, after: Path, documents: Path, provider: Provider, s
         screen: Where to show it.
     """
     seen = Load()
-    settings = _SETTINGS | {"PROVIDER_URL": f"{provider.url}/v1"}
+    settings = SETTINGS | {"PROVIDER_URL": f"{provider.url}/v1"}
     async with agents(before, settings) as old:
         with screen.step("Load, not migrated", "python -m agents work"):
             seen.windows.append(await research(old, "before", documents, limiter=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 import sys
 import tempfile
 import time
@@ -18,10 +19,16 @@ import psutil
 from examples.demo._measure import Request
 from examples.demo._processes import Done, run, running
 
-__all__ = ["ROOT", "Agents", "ProgramError", "Provider", "agents", "penstock", "provider"]
+__all__ = ["ROOT", "Agents", "ProgramError", "Provider", "agents", "copy_of_agents", "penstock", "provider"]
 
 ROOT = Path(__file__).resolve().parents[2]
 _SAMPLE_SECONDS = 0.05
+
+
+def copy_of_agents(target: Path) -> Path:
+    """Copy examples/agents, without what its runs have left there."""
+    leftovers = shutil.ignore_patterns("__pycache__", ".*", "penstock-reports", "feature_flags")
+    return Path(shutil.copytree(ROOT / "examples" / "agents", target, ignore=leftovers))
 
 
 class ProgramError(RuntimeError):
@@ -48,13 +55,14 @@ class Provider:
 
 
 @contextlib.asynccontextmanager
-async def provider(limit: int) -> AsyncIterator[Provider]:
+async def provider(limit: int, *, service: float = 0.4) -> AsyncIterator[Provider]:
     """Run the provider.
 
     Args:
         limit: How many requests it serves at once.
+        service: Seconds that an answer takes.
     """
-    command = (sys.executable, "-m", "examples.demo.provider", f"--limit={limit}")
+    command = (sys.executable, "-m", "examples.demo.provider", f"--limit={limit}", f"--service={service}")
     async with running(*command, folder=ROOT, environment={}, errors=None) as process:
         assert process.stdout is not None
         line = await process.stdout.readline()

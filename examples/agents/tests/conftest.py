@@ -32,7 +32,7 @@ def settings(stub: ProviderStub) -> Settings:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for number in range(30):
+    for number in range(24):
         (tmp_path / f"{number:02}.md").write_text(f"Document {number}.\n\nIt says {number}.", encoding="utf-8")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG")
     return tmp_path

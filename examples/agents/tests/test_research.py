@@ -6,7 +6,7 @@ from agents.research.workflow import ResearchWorkflow, compare
 
 def test_documents_are_the_text_files_by_name(folder):
     documents = asyncio.run(load_documents(folder))
-    assert [document.name for document in documents] == [f"{number:02}.md" for number in range(30)]
+    assert [document.name for document in documents] == [f"{number:02}.md" for number in range(24)]
 
 
 def test_paragraphs_are_joined_up_to_a_size():
@@ -20,10 +20,10 @@ def test_every_document_is_read_for_every_question(folder, settings, stub):
 
     report = asyncio.run(research())
     assert len(report.questions) == 3
-    assert [note.document for note in report.notes] == [f"{number:02}.md" for number in range(30)] * 3
+    assert [note.document for note in report.notes] == [f"{number:02}.md" for number in range(24)] * 3
     assert report.lost == 0
-    # the plan, 90 notes, 90 grades, the summary and five titles
-    assert stub.requests["/v1/chat/completions"] == 1 + 90 + 90 + 1 + 5
+    # the plan, 72 notes, 72 grades, the summary and five titles
+    assert stub.requests["/v1/chat/completions"] == 1 + 72 + 72 + 1 + 5
 
 
 def test_refused_calls_are_made_again(folder, settings, stub):
@@ -33,8 +33,8 @@ def test_refused_calls_are_made_again(folder, settings, stub):
         stub.refusals = 40
         return await workflow.investigate("Why?", documents)
 
-    assert len(asyncio.run(research())) == 30
-    assert stub.requests["/v1/chat/completions"] == 70
+    assert len(asyncio.run(research())) == 24
+    assert stub.requests["/v1/chat/completions"] == 64
 
 
 def test_a_document_that_is_refused_too_often_is_lost(settings, stub):
