@@ -17,9 +17,6 @@ __all__ = ["Connection", "file_client", "streaming_client"]
 
 logger = logging.getLogger("penstock.flags")
 
-# How long the builder's thread waits for LaunchDarkly before it leaves the rest to the SDK's own retries.
-CONNECT_SECONDS = 5.0
-
 
 def file_client(path: Path, declarations: Mapping[str, Declaration]) -> LDClient:
     """Return a client over an environment's file; it opens no connection."""
@@ -39,13 +36,13 @@ def file_client(path: Path, declarations: Mapping[str, Declaration]) -> LDClient
     )
 
 
-def streaming_client(key: str, stream_uri: str | None) -> LDClient:
-    """Return a client that streams from LaunchDarkly; it sends no events."""
+def streaming_client(key: str, stream_uri: str | None, wait: float) -> LDClient:
+    """Return a client that streams from LaunchDarkly, connected or after `wait` seconds; it sends no events."""
     from ldclient.client import LDClient
     from ldclient.config import DEFAULT_STREAM_URI, Config
 
     config = Config(key, stream_uri=stream_uri or DEFAULT_STREAM_URI, send_events=False, diagnostic_opt_out=True)
-    return LDClient(config, start_wait=CONNECT_SECONDS)
+    return LDClient(config, start_wait=wait)
 
 
 class Connection:

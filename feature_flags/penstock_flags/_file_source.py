@@ -29,6 +29,9 @@ logger = logging.getLogger("penstock.flags")
 # miss a change, whatever the clock of the file system.
 POLL_SECONDS = 0.5
 
+# A file system that hangs keeps nobody from ending: the thread is a daemon.
+JOIN_SECONDS = 5.0
+
 
 class FileSource(UpdateProcessor):
     """Watches one file in a thread of its own; a bad file changes nothing and is reported once."""
@@ -53,7 +56,7 @@ class FileSource(UpdateProcessor):
 
     def start(self) -> None:
         """Load the file, then watch it."""
-        self._look()
+        self._try_to_look()
         self._thread.start()
         self._ready.set()
 
@@ -61,7 +64,7 @@ class FileSource(UpdateProcessor):
         """End the thread and wait for its end."""
         self._stopped.set()
         if threading.current_thread() is not self._thread:
-            self._thread.join()
+            self._thread.join(JOIN_SECONDS)
 
     def is_alive(self) -> bool:
         """Return whether the thread runs."""
@@ -73,10 +76,13 @@ class FileSource(UpdateProcessor):
 
     def _watch(self) -> None:
         while not self._stopped.wait(POLL_SECONDS):
-            try:
-                self._look()
-            except Exception:  # whatever happens, the next look must take place
-                logger.exception("flags: %s cannot be loaded", self._path)
+            self._try_to_look()
+
+    def _try_to_look(self) -> None:
+        try:
+            self._look()
+        except Exception:  # whatever happens, the next look must take place
+            logger.exception("flags: %s cannot be loaded", self._path)
 
     def _look(self) -> None:
         content = self._content()

@@ -18,6 +18,9 @@ __all__ = ["open"]
 
 logger = logging.getLogger("penstock.flags")
 
+# A file is there at once; so long only if its file system hangs.
+FILE_SECONDS = 30.0
+
 
 def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
     environment: str | None = None,
@@ -39,8 +42,8 @@ def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
         directory: The folder with `flags.toml`; by default `PENSTOCK_FLAGS_DIRECTORY`, else the nearest
             `feature_flags/` in the current folder or above it.
         instance: What rollouts choose by; by default `PENSTOCK_INSTANCE`, else the host's name.
-        wait: How many seconds to wait for the first answer at most; until it comes, every mode is its default. Inside a
-            running event loop LaunchDarkly is not waited for at all.
+        wait: How many seconds to wait for LaunchDarkly's first answer at most, and inside a running event loop not at
+            all; until it comes, every mode is its default. A file is read before this returns.
 
     Raises:
         FlagsNotFoundError: The folder that is named has no `flags.toml`.
@@ -54,14 +57,14 @@ def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
     if key := os.environ.get("LAUNCHDARKLY_SDK_KEY", "").strip():
         stream_uri = _stream_uri()
         # A function shows nothing of what it closes over: the key is in no repr.
-        flags = make(lambda: streaming_client(key, stream_uri), environment=environment, source="LaunchDarkly")
+        flags = make(lambda: streaming_client(key, stream_uri, wait), environment=environment, source="LaunchDarkly")
         if not flags.wait(0 if _in_event_loop() else wait):
             logger.warning("flags: LaunchDarkly has not answered yet; every flag counts as its default until it does")
     elif project:
         environment = environment or "development"
         path = project.environment_file(environment)
         flags = make(partial(file_client, path, declarations), environment=environment, source=str(path))
-        flags.wait(wait)
+        flags.wait(FILE_SECONDS)
     else:
         flags = make(None, environment=environment, source="defaults")
         logger.warning(

@@ -45,12 +45,11 @@ class Project:
             FlagsNotFoundError: The folder that is named has no `flags.toml`.
         """
         if named := directory or os.environ.get("PENSTOCK_FLAGS_DIRECTORY"):
-            if not (Path(named) / "flags.toml").is_file():
+            if not _has_flags(Path(named)):
                 raise FlagsNotFoundError(Path(named))
             return cls(Path(named).resolve())
-        here = Path.cwd()
-        candidates = (folder / DIRECTORY for folder in (here, *here.parents))
-        return next((cls(folder) for folder in candidates if (folder / "flags.toml").is_file()), None)
+        candidates = (folder / DIRECTORY for folder in _from_here_upwards())
+        return next((cls(folder) for folder in candidates if _has_flags(folder)), None)
 
     @property
     def environments(self) -> Sequence[str]:
@@ -117,6 +116,21 @@ def packaged_text() -> str:
 def packaged_declarations() -> dict[str, Declaration]:
     """Return the flags that penstock itself knows: what counts where a project declares none."""
     return parse_declarations(packaged_text(), "flags.toml")
+
+
+def _from_here_upwards() -> Sequence[Path]:
+    try:
+        here = Path.cwd()
+    except OSError:  # the current folder has been removed
+        return []
+    return [here, *here.parents]
+
+
+def _has_flags(folder: Path) -> bool:
+    try:
+        return (folder / "flags.toml").is_file()
+    except OSError:  # a folder above that may not be looked into
+        return False
 
 
 def _bytes(path: Path) -> bytes:

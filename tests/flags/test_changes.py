@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import penstock_flags
 import pytest
+from penstock_flags._file_source import FileSource
 
-from tests.flags.conftest import Log, change_of
+from tests.flags.conftest import PATIENCE, Log, change_of
 
 
 @pytest.fixture
@@ -113,6 +115,29 @@ def test_flag_that_is_not_there_counts_as_its_default(flags: penstock_flags.Flag
 
     assert flags.mode("bounded-fanout") == "off"
     assert "bounded-fanout from" in log.wait_for("FLAG_NOT_FOUND")
+
+
+def test_touched_file_is_not_loaded_again(directory: Path, production: Path, log: Log, monkeypatch: pytest.MonkeyPatch):
+    """A file whose time changes and whose content does not is looked at, and left alone."""
+    looks, look = threading.Semaphore(0), FileSource._look
+    monkeypatch.setattr(FileSource, "_look", lambda self: (look(self), looks.release()))
+    with penstock_flags.open("production", directory):
+        assert looks.acquire(timeout=PATIENCE)
+        production.touch()
+        assert looks.acquire(timeout=PATIENCE)
+        assert looks.acquire(timeout=PATIENCE)
+
+    assert len([line for line in log.lines if "Initialized 'features' store" in line]) == 1
+
+
+def test_yaml_is_not_asked_to_read_json(directory: Path, put, monkeypatch: pytest.MonkeyPatch):
+    """Where PyYAML is installed the SDK would parse JSON with it, many times as slow; we do not."""
+    import yaml
+
+    monkeypatch.setattr(yaml, "safe_load", lambda text: pytest.fail("YAML was asked"))
+    put("observe")
+    with penstock_flags.open("production", directory) as flags:
+        assert flags.mode("bounded-fanout") == "observe"
 
 
 def test_failing_subscriber_harms_no_other(flags: penstock_flags.Flags, put, log: Log):

@@ -50,6 +50,17 @@ def test_nothing_configured_is_off_with_one_warning(log: Log):
     assert "feature_flags/flags.toml" in log.lines[0]
 
 
+def test_removed_current_folder_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A program whose current folder has been removed runs as one where no flags are."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+
+    with penstock_flags.open() as flags:
+        assert flags.snapshot.source == "defaults"
+
+
 def test_folder_without_flags_is_refused(tmp_path: Path):
     """A folder that is named must have flags; the error says how to write them."""
     with pytest.raises(penstock_flags.FlagsNotFoundError, match="penstock flags init --directory"):
