@@ -18,7 +18,19 @@ from penstock_limits import ConcurrencyConfig
 
 from tests.docs.pages import NOT_RUN, ROOT, Block
 
-IGNORED = (".*", "__pycache__", "site", "*.egg-info", "node_modules", "build", "dist")
+IGNORED = (
+    ".git",
+    ".nox",
+    ".venv",
+    ".*cache",
+    ".hypothesis",
+    "__pycache__",
+    "site",
+    "*.egg-info",
+    "node_modules",
+    "build",
+    "dist",
+)
 EXIT_STATUS = re.compile(r"^\(exit status (\d+)\)$")
 LANGUAGES = {"bash", "console", "diff", "json", "python", "text", "toml", "yaml"}
 FINDS = "finds "

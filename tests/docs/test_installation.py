@@ -21,7 +21,7 @@ GIT = ("git", "-c", "user.name=somebody", "-c", "user.email=somebody@example.com
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the project, as a clone has it."""
-    shutil.copytree(ROOT, tmp_path / "penstock", ignore=shutil.ignore_patterns(*IGNORED[1:], ".git", ".nox", ".venv"))
+    shutil.copytree(ROOT, tmp_path / "penstock", ignore=shutil.ignore_patterns(*IGNORED))
     return tmp_path / "penstock"
 
 
