@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from penstock_migrations._elements import Element, Elements
@@ -77,7 +77,7 @@ class FanOuts:
 
     def _waiting(self, call: ast.Call, collections: list[ast.expr]) -> FanOut | None:
         """Look at a call that waits for collections of awaitables."""
-        works = [work for node in collections for element in self.elements.of(node) for work in self.works.of(element)]
+        works = [work for node in collections for element in self._gathered(node) for work in self.works.of(element)]
         works = [work for work in works if work.creation is None or self._is_beside(work.creation, call)]
         if any(is_drained(self.module, node, call) for node in collections):
             return None
@@ -88,6 +88,13 @@ class FanOuts:
         if not unlimited or is_race(self.module, call) or any(has_window(self.module, one, call) for one in windows):
             return None
         return FanOut(_blamed(call, works, unlimited), tuple(unlimited))
+
+    def _gathered(self, node: ast.expr) -> Iterator[Element]:
+        """Yield the elements of a collection; what a local one has piled up in a loop without a head is data."""
+        held = isinstance(node.value if isinstance(node, ast.Starred) else node, ast.Attribute)
+        for element in self.elements.of(node):
+            piled_up = element.size is Size.ARRIVALS and not held
+            yield replace(element, size=Size.DATA) if piled_up else element
 
     def _left(self, call: ast.Call) -> FanOut | None:
         """Look at a call that makes a task which nothing in the same function waits for."""

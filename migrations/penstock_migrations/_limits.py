@@ -40,6 +40,8 @@ class Limits:
 
     def is_limited_call(self, call: ast.Call) -> bool:
         """Say whether a call is handed a shared limiter, or is one of a limiter by name where nothing else is seen."""
+        if self._makes_limiter(call):
+            return False
         for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
             inner = argument.value if isinstance(argument, ast.Starred) else argument
             if self._is_shared(inner, None) or (isinstance(inner, ast.Call) and self.is_limited_call(inner)):

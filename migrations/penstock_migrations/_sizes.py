@@ -20,6 +20,9 @@ _CHAINS = frozenset({"itertools.chain", "itertools.chain.from_iterable"})
 _PARTS = frozenset({"itertools.islice", "itertools.batched", "random.sample", "heapq.nlargest", "heapq.nsmallest"})
 
 
+Headed = ast.For | ast.AsyncFor | ast.comprehension
+
+
 class Size(enum.IntEnum):
     """What a number depends on, from the harmless to the unbounded."""
 
@@ -47,13 +50,13 @@ class Sizes:
         return self._followed("number", node, _NUMBERS.get(type(node), _unknown))
 
     def turns(self, loops: Iterable[ast.AST]) -> Size:
-        """Say what the number of turns of nested loops depends on."""
-        return max(map(self._turns, loops), default=Size.CONSTANT)
+        """Say what the number of turns of nested loops depends on; one without a head counts only if alone."""
+        found = list(loops)
+        return max(map(self._turns, _headed(found) or found), default=Size.CONSTANT)
 
     def decisive(self, loops: Iterable[ast.AST]) -> ast.expr | None:
         """Return what the loop iterates over that decides how many turns nested loops make."""
-        iterables = [loop.iter for loop in loops if isinstance(loop, ast.For | ast.AsyncFor | ast.comprehension)]
-        return max(iterables, key=self.size, default=None)
+        return max((loop.iter for loop in _headed(loops)), key=self.size, default=None)
 
     def largest(self, nodes: Iterable[ast.expr], default: Size = Size.CONSTANT) -> Size:
         """Say what the sum of several sizes depends on."""
@@ -74,7 +77,7 @@ class Sizes:
             self._following.discard(key)
 
     def _turns(self, loop: ast.AST) -> Size:
-        return Size.ARRIVALS if isinstance(loop, ast.While) else self.size(loop.iter)  # type: ignore[attr-defined]
+        return self.size(loop.iter) if isinstance(loop, Headed) else Size.ARRIVALS
 
     # -- names and attributes ---------------------------------------------------------------------------------------
 
@@ -183,8 +186,18 @@ def _unknown(_sizes: Sizes, _node: ast.expr) -> Size:
     return Size.DATA
 
 
+def _headed(loops: Iterable[ast.AST]) -> list[Headed]:
+    return [loop for loop in loops if isinstance(loop, Headed)]
+
+
 def _hinted(name: str, size: Size) -> Size:
     return min(size, Size.CONFIGURED) if says(name, CONFIGURED) else size
+
+
+def _item_name(node: ast.Subscript) -> str:
+    """Return the key of an item if it is a word, else the name of what holds it."""
+    key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+    return key if isinstance(key, str) else last_name(node.value)
 
 
 def _is_list(node: ast.expr) -> bool:
@@ -249,6 +262,6 @@ _NUMBERS: dict[type[ast.expr], Callable[[Sizes, Any], Size]] = {
     ast.Constant: lambda _sizes, _node: Size.CONSTANT,
     ast.IfExp: lambda sizes, node: sizes.largest_number((node.body, node.orelse)),
     ast.Name: Sizes.named_number,
-    ast.Subscript: lambda _sizes, node: Size.LIMITED if mentions(last_name(node.value), WORKER) else Size.DATA,
+    ast.Subscript: lambda _sizes, node: Size.LIMITED if mentions(_item_name(node), WORKER) else Size.DATA,
     ast.UnaryOp: lambda sizes, node: sizes.number(node.operand),
 }

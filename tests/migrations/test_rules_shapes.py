@@ -1,0 +1,310 @@
+"""The shapes that real code has: found, left alone, rewritten or not, each for its own reason."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from penstock_migrations._audit import audit
+from penstock_migrations._settings import Settings
+from penstock_migrations.rule import Fix, ReplaceCall, Severity, UnwrapCall
+
+
+def findings(folder: Path, body: str, head: str = "import asyncio"):
+    """Audit the body of `async def run(self, xs, n, **more)`, a method, with some helpers around."""
+    inner = textwrap.indent(textwrap.dedent(body), " " * 8)
+    source = f"{head}\n\nclass A:\n    async def run(self, xs, n, **more):\n{inner}\n"
+    (folder / "shape.py").write_text(source, encoding="utf-8")
+    return audit([folder], Settings()).findings
+
+
+FOUND = {
+    "a list comprehension in place": "await asyncio.gather(*[f(x) for x in xs])",
+    "a generator in place": "await asyncio.gather(*(f(x) for x in xs))",
+    "a set, sorted": "await asyncio.gather(*sorted({f(x) for x in xs}))",
+    "map": "await asyncio.gather(*map(f, xs))",
+    "a name": "calls = [f(x) for x in xs]\nawait asyncio.gather(*calls)",
+    "an annotated name": "calls: list = [f(x) for x in xs]\nawait asyncio.gather(*calls)",
+    "a name given another name": "a = [f(x) for x in xs]\nb = a\nawait asyncio.gather(*b)",
+    "append": "calls = []\nfor x in xs:\n    calls.append(f(x))\nawait asyncio.gather(*calls)",
+    "append of a name": (
+        "calls = []\nfor x in xs:\n    call = f(x)\n    calls.append(call)\nawait asyncio.gather(*calls)"
+    ),
+    "append in a while loop": "calls = []\nwhile xs:\n    calls.append(f(xs.pop()))\nawait asyncio.gather(*calls)",
+    "extend": "calls = [g(a) for a in self.as_]\ncalls.extend(f(x) for x in xs)\nawait asyncio.gather(*calls)",
+    "adding up": "calls = []\ncalls += [f(x) for x in xs]\nawait asyncio.gather(*calls)",
+    "two lists": "await asyncio.gather(*([g()] + [f(x) for x in xs]))",
+    "an unpacked list": "await asyncio.gather(*[g(), *(f(x) for x in xs)])",
+    "values of a dict": "calls = {}\nfor x in xs:\n    calls[x] = f(x)\nawait asyncio.gather(*calls.values())",
+    "values of a dict comprehension": "await asyncio.gather(*{x: f(x) for x in xs}.values())",
+    "filter": "await asyncio.gather(*filter(None, [f(x) for x in xs]))",
+    "an unknown order": "await asyncio.gather(*shuffled([f(x) for x in xs]))",
+    "a chain": "import itertools\nawait asyncio.gather(*itertools.chain([g()], (f(x) for x in xs)))",
+    "in both arms": "calls = [f(x) for x in xs] if n else [g(x) for x in xs]\nawait asyncio.gather(*calls)",
+    "a nested loop": "await asyncio.gather(*[f(x, y) for x in (1, 2) for y in xs])",
+    "a number from outside": "await asyncio.gather(*[f(i) for i in range(n)])",
+    "a count of data": "await asyncio.gather(*[f(i) for i in range(len(xs))])",
+    "what an await returned": "found = await search()\nawait asyncio.gather(*[f(x) for x in found])",
+    "what is read from a response": "await asyncio.gather(*[f(x) for x in more['response'].content])",
+    "a slice from the start on": "await asyncio.gather(*[f(x) for x in xs[1:]])",
+    "all but the last": "await asyncio.gather(*[f(x) for x in xs[:-1]])",
+    "unpacked results": "one, two = await asyncio.gather(*[f(x) for x in xs])",
+    "a timeout around": "await asyncio.wait_for(asyncio.gather(*[f(x) for x in xs]), 5)",
+    "a timeout around each": "await asyncio.gather(*[asyncio.wait_for(f(x), 5) for x in xs])",
+    "a shield around": "await asyncio.shield(asyncio.gather(*[f(x) for x in xs]))",
+    "not awaited at once": "future = asyncio.gather(*[f(x) for x in xs])\nawait future",
+    "in a comprehension": "done = [r for r in await asyncio.gather(*[f(x) for x in xs])]",
+    "gather in gather": "await asyncio.gather(*(asyncio.gather(f(x), g(x)) for x in xs))",
+    "gather by another name": "together = asyncio.gather\nawait together(*[f(x) for x in xs])",
+    "tasks in a comprehension": "await asyncio.gather(*[asyncio.create_task(f(x)) for x in xs])",
+    "futures in a comprehension": "await asyncio.gather(*[asyncio.ensure_future(f(x)) for x in xs])",
+    "tasks of the loop": (
+        "loop = asyncio.get_running_loop()\nawait asyncio.gather(*[loop.create_task(f(x)) for x in xs])"
+    ),
+    "a coroutine with a name made a task": (
+        "ts = []\nfor x in xs:\n    c = f(x)\n    ts.append(asyncio.create_task(c))\nawait asyncio.gather(*ts)"
+    ),
+    "tasks with their items": (
+        "ts = [(x, asyncio.create_task(f(x))) for x in xs]\nawait asyncio.gather(*[t for _, t in ts])"
+    ),
+    "tasks of a group": "async with asyncio.TaskGroup() as tg:\n    for x in xs:\n        tg.create_task(f(x))",
+    "tasks of a group in a comprehension": (
+        "async with asyncio.TaskGroup() as tg:\n    ts = [tg.create_task(f(x)) for x in xs]"
+    ),
+    "a nursery": "async with anyio.create_task_group() as crew:\n    for x in xs:\n        crew.start_soon(f, x)",
+    "as completed": "for c in asyncio.as_completed([f(x) for x in xs]):\n    await c",
+    "tasks as completed": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\nfor t in asyncio.as_completed(ts):\n    await t"
+    ),
+    "wait": "ts = {asyncio.create_task(f(x)) for x in xs}\nawait asyncio.wait(ts)",
+    "wait, again and again": (
+        "ts = {asyncio.create_task(f(x)) for x in xs}\n"
+        "while ts:\n    done, ts = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)"
+    ),
+    "awaited one by one": "ts = [asyncio.create_task(f(x)) for x in xs]\nfor t in ts:\n    await t",
+    "left": "for x in xs:\n    asyncio.create_task(f(x))",
+    "left, but kept": (
+        "for x in xs:\n    t = asyncio.create_task(f(x))\n    self.ts.add(t)\n    t.add_done_callback(self.ts.discard)"
+    ),
+    "kept by item": "for x in xs:\n    x.task = asyncio.create_task(f(x))",
+    "a progress bar": "from tqdm.asyncio import tqdm\nawait tqdm.gather(*[f(x) for x in xs])",
+    "cut after it was made": "await asyncio.gather(*[f(x) for x in xs])\nxs = xs[:3]",
+    "a semaphore made for each": (
+        "async def one(x):\n    sem = asyncio.Semaphore(3)\n    async with sem:\n        await f(x)\n"
+        "await asyncio.gather(*[one(x) for x in xs])"
+    ),
+    "a semaphore made for each, handed over": "await asyncio.gather(*[f(x, asyncio.Semaphore(3)) for x in xs])",
+    "a lock is no limit on starts": (
+        "calls = [f(x) for x in xs]\nasync with self.lock:\n    await asyncio.gather(*calls)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_finds(tmp_path, name):
+    """The shape is one finding, and no advice."""
+    (found,) = findings(tmp_path, FOUND[name], "import asyncio\nimport anyio")
+
+    assert found.severity is Severity.HIGH
+
+
+LEFT_ALONE = {
+    "two calls": "await asyncio.gather(f(1), g(2))",
+    "a tuple of calls": "calls = (f(1), f(2))\nawait asyncio.gather(*calls)",
+    "calls appended one by one": "calls = [f(1)]\nif n:\n    calls.append(g())\nawait asyncio.gather(*calls)",
+    "a constant range": "await asyncio.gather(*[f(i) for i in range(3)])",
+    "a literal": "await asyncio.gather(*[f(x) for x in ('a', 'b')])",
+    "a constant of another module": "await asyncio.gather(*[f(x) for x in settings.REGIONS])",
+    "one of a pair of lists is short": "await asyncio.gather(*[f(x, y) for x, y in zip(xs, 'ab')])",
+    "a slice": "await asyncio.gather(*[f(x) for x in xs[:n]])",
+    "a slice that got the name": "xs = xs[:10]\nawait asyncio.gather(*[f(x) for x in xs])",
+    "a slice of the calls": "calls = [f(x) for x in xs]\nawait asyncio.gather(*calls[:3])",
+    "a part": "import itertools\nawait asyncio.gather(*[f(x) for x in itertools.islice(xs, 5)])",
+    "too many are refused": "if len(xs) > 20:\n    raise ValueError\nawait asyncio.gather(*[f(x) for x in xs])",
+    "chunks": "for i in range(0, len(xs), 8):\n    await asyncio.gather(*[f(x) for x in xs[i : i + 8]])",
+    "batches": "for batch in batched(xs, 8):\n    await asyncio.gather(*[f(x) for x in batch])",
+    "chunks by name": "for chunk in self.chunks_of(xs):\n    await asyncio.gather(*map(f, chunk))",
+    "workers": "await asyncio.gather(*[work(i) for i in range(self.max_workers)])",
+    "workers by concurrency": (
+        "ts = [asyncio.create_task(g()) for _ in range(more['concurrency'])]\nawait asyncio.gather(*ts)"
+    ),
+    "at most so many": "await asyncio.gather(*[f(i) for i in range(min(8, n))])",
+    "a semaphore around each": (
+        "sem = asyncio.Semaphore(3)\nasync def one(x):\n    async with sem:\n        await f(x)\n"
+        "await asyncio.gather(*[one(x) for x in xs])"
+    ),
+    "a semaphore assigned later": (
+        "async def one(x):\n    async with gate:\n        await f(x)\n"
+        "gate = asyncio.Semaphore(3)\nawait asyncio.gather(*[one(x) for x in xs])"
+    ),
+    "a semaphore acquired": (
+        "gate = asyncio.Semaphore(3)\nasync def one(x):\n    await gate.acquire()\n    await f(x)\n    gate.release()\n"
+        "await asyncio.gather(*[one(x) for x in xs])"
+    ),
+    "a semaphore handed over": "await asyncio.gather(*[f(x, sem=self.sem) for x in xs])",
+    "a limiter around each": "await asyncio.gather(*[self.limiter.run(f(x)) for x in xs])",
+    "a function that says so": "await asyncio.gather(*[with_semaphore(f(x), 3) for x in xs])",
+    "penstock": "import penstock_limits\nawait penstock_limits.gather(*[f(x) for x in xs], limit=3)",
+    "its own helper of that name": "from app.tools import gather\nawait gather(*[f(x) for x in xs])",
+    "cancelled before": "for t in xs:\n    t.cancel()\nawait asyncio.gather(*xs)",
+    "cancelled in a comprehension": "[t.cancel() for t in xs]\nawait asyncio.gather(*xs)",
+    "what runs anyway": "await asyncio.gather(*asyncio.all_tasks())",
+    "what was started elsewhere": "await asyncio.gather(*self.tasks)",
+    "an executor's work": (
+        "loop = asyncio.get_running_loop()\nawait asyncio.gather(*[loop.run_in_executor(None, f, x) for x in xs])"
+    ),
+    "futures of threads": "await asyncio.gather(*[asyncio.wrap_future(x) for x in xs])",
+    "the agents": "await asyncio.gather(*[agent.step() for agent in self.agents])",
+    "the handlers of an event": "await asyncio.gather(*[h(n) for h in self.handlers.get(n, [])])",
+    "the configured": "await asyncio.gather(*[f(x) for x in self.config.models])",
+    "awaited in its turn": "for x in xs:\n    await asyncio.create_task(f(x))",
+    "awaited in its turn by name": "for x in xs:\n    t = asyncio.create_task(f(x))\n    await asyncio.wait_for(t, 3)",
+    "awaited in its turn through a call": "for x in xs:\n    await self.link(asyncio.ensure_future(f(x)))",
+    "the last turn": "for x in xs:\n    if x:\n        t = asyncio.create_task(f(x))\n        break",
+    "one that is replaced": "while True:\n    self.task = asyncio.create_task(f(1))\n    await self.stopped.wait()",
+    "one for each that ended": (
+        "ts = {asyncio.create_task(f(i)) for i in range(3)}\nwhile ts:\n"
+        "    done, ts = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)\n"
+        "    for t in done:\n        ts.add(asyncio.create_task(f(t.result())))"
+    ),
+    "a group in each turn": "for x in xs:\n    async with asyncio.TaskGroup() as tg:\n        tg.create_task(f(x))",
+    "the first to succeed": (
+        "for c in asyncio.as_completed([f(x) for x in xs]):\n    try:\n        return await c\n"
+        "    except OSError:\n        pass"
+    ),
+    "no gather of asyncio": "await self.gather(*[f(x) for x in xs])",
+    "a task of something else": "for x in xs:\n    self.board.create_task(x)",
+}
+
+
+@pytest.mark.parametrize("name", LEFT_ALONE)
+def test_leaves_alone(tmp_path, name):
+    """The shape is no finding."""
+    assert not findings(tmp_path, LEFT_ALONE[name])
+
+
+ENDLESS = {
+    "a listener by name": "await asyncio.gather(*[x.listen() for x in xs])",
+    "workers on a queue": (
+        "async def work(q, x):\n    while True:\n        await f(await q.get())\n"
+        "await asyncio.gather(*[work(self.q, x) for x in xs])"
+    ),
+    "an endless loop": (
+        "async def tick(x):\n    while True:\n        await f(x)\nawait asyncio.gather(*[tick(x) for x in xs])"
+    ),
+    "a barrier": (
+        "barrier = asyncio.Barrier(n)\nasync def meet(x):\n    await barrier.wait()\n"
+        "await asyncio.gather(*[meet(x) for x in xs])"
+    ),
+    "waiting for queues": "await asyncio.gather(*[q.join() for q in xs])",
+}
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_never_rewrites_what_may_not_end(tmp_path, name):
+    """Work that may never end, or needs its peers, is advice without a rewrite."""
+    (found,) = findings(tmp_path, ENDLESS[name])
+
+    assert (found.severity, found.fix, found.rewrites) == (Severity.LOW, Fix.NONE, ())
+    assert "may never end" in found.fix_reason
+
+
+NOT_REWRITTEN = {
+    "used besides": "ts = [asyncio.create_task(f(x)) for x in xs]\nself.ts = ts\nawait asyncio.gather(*ts)",
+    "called back": (
+        "ts = []\nfor x in xs:\n    t = asyncio.create_task(f(x))\n    t.add_done_callback(g)\n"
+        "    ts.append(t)\nawait asyncio.gather(*ts)"
+    ),
+    "awaits in between": "ts = [asyncio.create_task(f(x)) for x in xs]\nawait g()\nawait asyncio.gather(*ts)",
+    "awaits in the loop": (
+        "ts = []\nfor x in xs:\n    ts.append(asyncio.create_task(f(x)))\n    await g()\nawait asyncio.gather(*ts)"
+    ),
+    "named": "await asyncio.gather(*[asyncio.create_task(f(x), name=str(x)) for x in xs])",
+    "in a context": "await asyncio.gather(*[asyncio.create_task(f(x), context=n) for x in xs])",
+    "run": "await asyncio.gather(*[asyncio.shield(f(x)) for x in xs])",
+    "wrapped, and used": "ts = [asyncio.create_task(f(x)) for x in xs]\nprint(len(ts))\nawait asyncio.gather(*ts)",
+}
+
+
+@pytest.mark.parametrize("name", NOT_REWRITTEN)
+def test_does_not_rewrite_tasks_that_run_already(tmp_path, name):
+    """A limit at gather would do nothing, and starting them later would change what happens before."""
+    (found,) = findings(tmp_path, NOT_REWRITTEN[name])
+
+    assert (found.fix, found.rewrites) == (Fix.NONE, ())
+    assert found.fix_reason
+
+
+def test_moves_the_start_of_tasks_to_gather(tmp_path):
+    """Tasks that are only gathered become coroutines, and gather starts them."""
+    body = "ts = []\nfor x in xs:\n    ts.append(asyncio.create_task(f(x)))\nawait asyncio.gather(*ts)"
+    (found,) = findings(tmp_path, body)
+
+    assert found.fix is Fix.SAFE
+    assert [type(one) for one in found.rewrites] == [UnwrapCall, ReplaceCall]
+
+
+def test_writes_the_limit_that_the_settings_name(tmp_path):
+    """The name of the limit comes from the settings."""
+    findings(tmp_path, "await asyncio.gather(*[f(x) for x in xs])")
+    (found,) = audit([tmp_path], Settings(limit="provider")).findings
+
+    assert found.rewrites[0].keywords == (("limit", '"provider"'),)
+
+
+REVIEWED = {
+    "what callers hand in": ("async def all_of(*coros):\n    return await asyncio.gather(*coros)\n", Severity.MEDIUM),
+    "unlike work": ("async def run(xs):\n    await asyncio.gather(g(), *[f(x) for x in xs])\n", Severity.HIGH),
+}
+
+
+@pytest.mark.parametrize("name", REVIEWED)
+def test_leaves_to_review(tmp_path, name):
+    """What depends on more than the function shows is rewritten only after review, and says what to look at."""
+    source, severity = REVIEWED[name]
+    (tmp_path / "one.py").write_text(f"import asyncio\n\n{source}")
+    (found,) = audit([tmp_path], Settings()).findings
+
+    assert (found.severity, found.fix) == (severity, Fix.REVIEW)
+    assert found.rewrites
+    assert found.fix_reason
+
+
+def test_leaves_tasks_of_callers_alone(tmp_path):
+    """Tasks that a caller has started are limited there or nowhere."""
+    (tmp_path / "one.py").write_text(
+        "import asyncio\n\nasync def all_of(tasks: list[asyncio.Task]):\n    return await asyncio.gather(*tasks)\n"
+    )
+
+    assert not audit([tmp_path], Settings()).findings
+
+
+def test_never_rewrites_temporal_workflows(tmp_path):
+    """In Temporal's sandbox only asyncio's own primitives are allowed."""
+    (found,) = findings(
+        tmp_path, "await asyncio.gather(*[f(x) for x in xs])", "import asyncio\nfrom temporalio import workflow"
+    )
+
+    assert found.fix is Fix.NONE
+    assert "Temporal" in found.fix_reason
+
+
+def test_blames_the_part_that_is_not_limited(tmp_path):
+    """Where one branch is limited and the other is not, the other is reported, and not rewritten."""
+    (found,) = findings(
+        tmp_path,
+        """
+        sem = asyncio.Semaphore(n)
+        async def one(x):
+            async with sem:
+                await f(x)
+        if n == -1:
+            ts = [asyncio.create_task(f(x)) for x in xs]
+        else:
+            ts = [asyncio.create_task(one(x)) for x in xs]
+        await asyncio.gather(*ts)
+        """,
+    )
+
+    assert (found.line, found.fix) == (11, Fix.NONE)
