@@ -6,19 +6,20 @@
 from __future__ import annotations
 
 import difflib
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
+from click.testing import CliRunner
+from penstock_cli._main import penstock
 from penstock_migrations._codemod import plan
 from penstock_migrations._rules import rules
 from penstock_migrations._settings import Settings
 from penstock_migrations.rule import Example, Finding, Fix, Rule
 
 DOCS = Path(__file__).parent
+WIDTH = 78  # of help in a terminal of 80 columns, whatever the writer's has
 NOTE = "<!-- Written by docs/generate.py: change the rule or the command, then run it. -->\n\n"
 
 
@@ -111,8 +112,8 @@ def _commands() -> Iterator[tuple[str, str]]:
 
 
 def _help(command: str) -> str:
-    program = [sys.executable, "-m", "penstock_cli", *command.split()[1:], "--help"]
-    shown = subprocess.run(program, check=True, capture_output=True, text=True).stdout  # noqa: S603 - our own command
+    arguments = [*command.split()[1:], "--help"]
+    shown = CliRunner().invoke(penstock, arguments, prog_name="penstock", terminal_width=WIDTH).output
     return _fence("console", f"$ {command} --help\n{shown}")
 
 

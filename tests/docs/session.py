@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 from penstock_limits import ConcurrencyConfig
+from penstock_migrations._audit import audit
+from penstock_migrations._codemod import plan
+from penstock_migrations._settings import Settings
 
 from tests.docs.pages import NOT_RUN, ROOT, Block
 
@@ -113,6 +116,7 @@ class Session:
         path = self._write(name, block.source)
         if path.name in {"pyproject.toml", "penstock.toml"}:
             ConcurrencyConfig.load(path)
+            Settings.load(path)
 
     def _do_json(self, block: Block) -> None:
         json.loads(block.source)
@@ -131,15 +135,14 @@ class Session:
         before = [line[1:] for line in lines if not line.startswith("+")]
         after = [line[1:] for line in lines if not line.startswith("-")]
         program = self._write("block/program.py", "\n".join(before) + "\n")
-        result = self._run(["penstock", "codemod", str(program.parent), "--write", "--review"])
-        assert result.returncode in {0, 1}, f"{block}:\n{result.stdout}{result.stderr}"
+        for edit in plan([program], Settings(), review=True).edits:
+            edit.file.write_bytes(edit.after)
         assert_same(block, after, program.read_text(encoding="utf-8").splitlines())
 
     def _audit(self, block: Block) -> None:
         """The audit finds in a block what its title says, or nothing."""
         program = self._write("block/example.py", block.source)
-        result = self._run(["penstock", "audit", str(program), "--format", "json"])
-        found = {finding["code"] for finding in json.loads(result.stdout)["findings"]}
+        found = {finding.code for finding in audit([program], Settings()).findings}
         assert found == {block.title.removeprefix(FINDS)} - {"nothing"}, f"{block}: finds {found or 'nothing'}"
 
     def _check(self, block: Block, command: str, expected: list[str]) -> None:
