@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from penstock_migrations._audit import Report, audit
-from penstock_migrations._declaration import declare
+from penstock_migrations._declaration import declare, python_note
 from penstock_migrations._entry_point import MODE_SOURCE, add_mode_source, entry_point, sets_mode_source
 from penstock_migrations._files import discover
 from penstock_migrations._project import project_root
@@ -173,8 +173,10 @@ def _plan_project(planned: Plan, root: Path, settings: Settings) -> None:
     if not rewritten and not any(_calls_runtime(file) for file in files):
         return
     needed = [_RUNTIME]
-    if sets_mode_source(files) is not None or _plan_mode_source(planned, root, files):
+    if sets_mode_source(root, files) is not None or _plan_mode_source(planned, root, files):
         needed.insert(0, _FLAGS)
+    note = python_note(root)
+    planned.notes += [note] if note else []
     try:
         declaration = declare(root, needed)
         if declaration.after != declaration.before:

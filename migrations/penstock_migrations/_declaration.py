@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import tomlkit
 from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Array, Table
 
+from penstock_migrations._project import read_toml
 from penstock_migrations._rewrite_source import RewriteError
 
-__all__ = ["Declaration", "declare", "undeclared"]
+__all__ = ["Declaration", "declare", "python_note", "undeclared"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,16 @@ def undeclared(root: Path, names: Sequence[str]) -> list[str]:
         return declaration.before == declaration.after
 
     return [name for name in names if not is_declared(name)]
+
+
+def python_note(root: Path) -> str | None:
+    """Say so if the project promises to run on a Python that the runtime does not run on."""
+    promised = str(read_toml(root / "pyproject.toml").get("project", {}).get("requires-python", ""))
+    needed = distribution("penstock-migrations").metadata["Requires-Python"]  # the runtime's is the same
+    floors = [re.search(r">=?\s*3\.(\d+)", each) for each in (promised, needed)]
+    if floors[0] is None or floors[1] is None or int(floors[0][1]) >= int(floors[1][1]):
+        return None
+    return f"pyproject.toml: requires-python is {promised!r}, and penstock-limits needs {needed}: raise it"
 
 
 def _added(

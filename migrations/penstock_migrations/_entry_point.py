@@ -51,7 +51,7 @@ def entry_point(root: Path, files: Sequence[Path]) -> EntryPoint:
     Raises:
         RewriteError: There is none, or more than one; the message names them.
     """
-    candidates = [each for each in files if not _NO_APPLICATION.intersection(each.relative_to(root).parts[:-1])]
+    candidates = _of_application(root, files)
     choices = (
         sorted(set(_script_targets(root)), key=str),
         [EntryPoint(file) for file in candidates if file.name == "__main__.py"],
@@ -66,9 +66,9 @@ def entry_point(root: Path, files: Sequence[Path]) -> EntryPoint:
     return found[0]
 
 
-def sets_mode_source(files: Iterable[Path]) -> Path | None:
-    """Return the first file that calls `set_mode_source`, None if no file does."""
-    for file in files:
+def sets_mode_source(root: Path, files: Iterable[Path]) -> Path | None:
+    """Return the first file of the application that calls `set_mode_source`, None if no file does."""
+    for file in _of_application(root, files):
         tree = _tree(file, b"set_mode_source")
         for node in ast.walk(tree) if tree else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("set_mode_source"):
@@ -96,6 +96,10 @@ def add_mode_source(source: bytes, function: str | None, first_party: frozenset[
         tree = add_import(tree, module, first_party)
     tree = tree.with_changes(body=_placed(list(tree.body), function))
     return text.encode_valid(tree.code)
+
+
+def _of_application(root: Path, files: Iterable[Path]) -> list[Path]:
+    return [each for each in files if not _NO_APPLICATION.intersection(each.relative_to(root).parts[:-1])]
 
 
 def _described(each: EntryPoint, root: Path) -> str:

@@ -59,13 +59,13 @@ def evidence_of(path: Path, settings: Settings, verification: Verification | Non
 
     root = project_root(path)
     report = audit([path], settings)
-    source = sets_mode_source(listed(root, settings).values())
+    source = sets_mode_source(root, listed(root, settings).values())
     current = verification is not None and verification.tree == tree_digest(listed(path, settings))
     return Evidence(
         findings=report.findings,
         unreadable=tuple(each.path for each in report.unreadable),
         verification=verification if current else None,
-        mode_source=None if source is None else source.resolve().relative_to(root).as_posix(),
+        mode_source=None if source is None else source.relative_to(root).as_posix(),
         not_declared=tuple(undeclared(root, ["penstock-limits", *(["penstock-flags"] if source else [])])),
     )
 

@@ -14,6 +14,7 @@ from penstock_migrations._gate_command import evidence_of
 from penstock_migrations._phase1_copy import Copy, copied
 from penstock_migrations._phases import phase
 from penstock_migrations._project import project_root
+from penstock_migrations._rules import rules
 from penstock_migrations._settings import Settings
 from penstock_migrations._verify import Snapshot, Verification, runner, verify
 from penstock_migrations._verify_tests import TestRun
@@ -74,6 +75,8 @@ def run_phase1(
         WriteError: The copy cannot be written.
     """
     resolved, root = path.resolve(), project_root(path)
+    if not settings.select:
+        settings = dataclasses.replace(settings, select=tuple(each.code for each in rules() if each.phase == 1))
     step(f"Copying {root.name}")
     # From within the copy every path is shown relative to the project's root, wherever the command was called.
     with copied(root) as copy, contextlib.chdir(copy.root):

@@ -115,19 +115,33 @@ def _checked(finding: Finding, calls: dict[Place, list[cst.Call]], accepted: Rew
         call = _only(calls.get((each.line, each.column), []), each)
         if accepted.get(call, each) != each:
             raise RewriteError(f"line {each.line}: another finding rewrites the same call differently")
-        if isinstance(each, ReplaceCall):
-            check_replaceable(call, each.keywords)
-        else:
-            check_unwrappable(call)
         checked[call] = each
     return checked
 
 
 def _only(calls: Sequence[cst.Call], rewrite: Rewrite) -> cst.Call:
-    if len(calls) != 1:
-        found = "several calls start" if calls else "no call starts"
-        raise RewriteError(f"{found} at line {rewrite.line}, column {rewrite.column + 1}")
-    return calls[0]
+    """Return the one call, of those that start at the place, to which the rewrite can be done."""
+    place = f"line {rewrite.line}, column {rewrite.column + 1}"
+    fitting: list[cst.Call] = []
+    reason = f"no call starts at {place}"
+    for call in calls:
+        try:
+            _check(call, rewrite)
+            fitting.append(call)
+        except RewriteError as error:
+            reason = str(error)
+    if len(fitting) > 1:
+        raise RewriteError(f"several calls start at {place}")
+    if not fitting:
+        raise RewriteError(reason)
+    return fitting[0]
+
+
+def _check(call: cst.Call, rewrite: Rewrite) -> None:
+    if isinstance(rewrite, ReplaceCall):
+        check_replaceable(call, rewrite.keywords)
+    else:
+        check_unwrappable(call)
 
 
 def _modules(rewrites: Iterable[Rewrite]) -> set[str]:

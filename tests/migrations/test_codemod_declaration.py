@@ -1,7 +1,7 @@
 """What the project needs is declared where it declares its dependencies, and nothing else changes."""
 
 import pytest
-from penstock_migrations._declaration import declare, undeclared
+from penstock_migrations._declaration import declare, python_note, undeclared
 from penstock_migrations._rewrite_source import RewriteError
 
 PYPROJECT = '[project]\nname = "a" # us\ndependencies = [\n    "httpx>=0.27", # provider\n]\n\n[tool.x]\ny = 1\n'
@@ -71,3 +71,14 @@ def test_what_cannot_be_declared_is_said(tmp_path, name, text, reason):
 
     with pytest.raises(RewriteError, match=reason):
         declare(tmp_path, ["penstock-limits"])
+
+
+@pytest.mark.parametrize(
+    ("promise", "noted"),
+    [(">=3.9", True), (">=3.10,<4", True), (">=3.11", False), (">=3.12", False), ("<4", False), ("", False)],
+)
+def test_a_promise_that_the_runtime_cannot_keep_is_noted(tmp_path, promise, noted):
+    """Installing on an older Python would fail; people decide what to give up."""
+    (tmp_path / "pyproject.toml").write_text(f'[project]\nrequires-python = "{promise}"\n')
+
+    assert (python_note(tmp_path) is not None) == noted

@@ -112,5 +112,5 @@ def test_a_mode_source_that_is_set_is_found(tmp_path):
     """A second run, or a line written by hand, is seen wherever it stands."""
     make_project(tmp_path, {"agents/boot.py": "from penstock_limits import set_mode_source\nset_mode_source(x)\n"})
 
-    assert sets_mode_source(sorted(tmp_path.rglob("*.py"))) == tmp_path / "agents/boot.py"
+    assert sets_mode_source(tmp_path, sorted(tmp_path.rglob("*.py"))) == tmp_path / "agents/boot.py"
     assert entry_point(tmp_path, []) == EntryPoint(tmp_path / "agents/main.py", "main")

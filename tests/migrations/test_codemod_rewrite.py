@@ -61,6 +61,7 @@ def test_the_keyword_is_appended_in_the_calls_own_layout(before, after):
     ("before", "after"),
     [
         ("t = [create_task(f(x)) for x in xs]\n", "t = [f(x) for x in xs]\n"),
+        ("t = [loop().create_task(f(x)) for x in xs]\n", "t = [f(x) for x in xs]\n"),
         ("t = [create_task(f(x),) for x in xs]\n", "t = [f(x) for x in xs]\n"),
         ("t = [create_task(f(x) or g(x)) for x in xs]\n", "t = [(f(x) or g(x)) for x in xs]\n"),
         ("t = [\n    create_task(\n        a\n        .f(x)\n    )\n]\n", "t = [\n    (a\n    .f(x))\n]\n"),
@@ -163,6 +164,7 @@ def test_a_file_that_uses_the_name_otherwise_is_refused(binding):
     [
         ("f(x)\n", ReplaceCall(2, 0, "m.f"), "no call starts"),
         ("f(x).g(y)\n", UnwrapCall(1, 0), "several calls start"),
+        ("f().g()\n", UnwrapCall(1, 0), "exactly one"),
         ("f(x, limit=1)\n", ReplaceCall(1, 0, "m.f", (("limit", "2"),)), "has a keyword 'limit' already"),
         ("f(x for x in y)\n", ReplaceCall(1, 0, "m.f", (("limit", "2"),)), "bare generator"),
         ("f(x, name=1)\n", UnwrapCall(1, 0), "exactly one"),
