@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from penstock_migrations._cache import Cache
 from penstock_migrations._files import AuditedFile, discover
+from penstock_migrations._fixes import ENDLESS_WORK
 from penstock_migrations._limits import FunctionFacts
 from penstock_migrations._module import Module
 from penstock_migrations._resolve import ModuleFacts, Resolver, module_facts
@@ -97,15 +98,24 @@ class _Examiner:
         source = read(audited.file)
         base = _project_path(audited)
         seen: Counter[str] = Counter()
-        for site in self._sites(source):
+        for site in self._resolved(audited, self._sites(source)):
             if not self._settings.reports(site["code"], Severity(site["severity"])):
-                continue
-            if self._resolver.limits(audited.file, audited.root, tuple(site["callees"])):
                 continue
             identity = "\n".join((site["code"], base, site["function"] or "", site["text"]))
             seen[identity] += 1
-            fingerprint = hashlib.sha256(f"{identity}\n{seen[identity]}".encode()).hexdigest()[:16]
+            fingerprint = hashlib.sha256(f"{identity}\n{seen[identity]}".encode(errors="surrogatepass")).hexdigest()[
+                :16
+            ]
             yield _finding(site, audited.shown, fingerprint, source.sha256)
+
+    def _resolved(self, audited: AuditedFile, sites: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Yield the defects that are left when other modules have been asked, too."""
+        without_end = {"severity": Severity.LOW, "fix": Fix.NONE, "fix_reason": ENDLESS_WORK, "rewrites": []}
+        for site in sites:
+            callees = tuple(site["callees"])
+            if not self._resolver.limits(audited.file, audited.root, callees):
+                endless = self._resolver.is_endless(audited.file, audited.root, callees)
+                yield site | without_end if endless else site
 
     def _sites(self, source: Source) -> list[dict[str, Any]]:
         """Return the defects of a file's content as JSON data."""

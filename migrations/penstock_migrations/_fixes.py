@@ -7,11 +7,15 @@ from collections.abc import Iterator
 
 from penstock_migrations._fanout import FanOut, FanOuts
 from penstock_migrations._messages import severity_of
-from penstock_migrations._reaching import own_nodes, start_of
+from penstock_migrations._reaching import last_name, own_nodes, start_of
+from penstock_migrations._vocabulary import words
 from penstock_migrations._work import GATHERS, Kind
 from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
 
-__all__ = ["gather_fix"]
+__all__ = ["ENDLESS_WORK", "gather_fix"]
+
+ENDLESS_WORK = "the work may never end or waits for its peers: bounded, the rest might never start"
+_REACTIONS = (["on"], ["handle"])
 
 
 def gather_fix(found: FanOuts, fan_out: FanOut, limit: str) -> tuple[Fix, str | None, tuple[Rewrite, ...]]:
@@ -24,10 +28,8 @@ def gather_fix(found: FanOuts, fan_out: FanOut, limit: str) -> tuple[Fix, str | 
         for work in fan_out.works
         if work.creation is not None
     ]
-    rewrites: tuple[Rewrite, ...] = (
-        *unwraps,
-        ReplaceCall(*place, "penstock_limits.gather", (("limit", f'"{limit}"'),)),
-    )
+    replacement = ReplaceCall(*place, "penstock_limits.gather", (("limit", f'"{limit}"'),))
+    rewrites = tuple(dict.fromkeys([*unwraps, replacement]))
     doubt = _doubt(fan_out)
     return (Fix.SAFE if doubt is None else Fix.REVIEW), doubt, rewrites
 
@@ -44,7 +46,7 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
         return "the call has keyword arguments that cannot be seen or do not exist on supported Pythons"
     for work in fan_out.works:
         if work.endless:
-            return "the work may never end or waits for its peers: bounded, the rest might never start"
+            return ENDLESS_WORK
         if work.kind is Kind.FUTURE:
             return "what is gathered runs already when gather sees it: gather the coroutines themselves first"
         if work.creation is not None and (reason := _task_obstacle(found, fan_out, work.creation)) is not None:
@@ -59,7 +61,9 @@ def _doubt(fan_out: FanOut) -> str | None:
     if len(fan_out.call.args) > 1 and any(not isinstance(one, ast.Starred) for one in fan_out.call.args):
         return "what is gathered side by side may wait for each other"
     if severity_of(fan_out) is Severity.LOW:
-        return "the object itself holds what is fanned out: bounded by its set-up, or by data?"
+        return "the number follows from what was set up before: is that bounded, or is it data?"
+    if any(work.call is not None and words(last_name(work.call.func))[:1] in _REACTIONS for work in fan_out.works):
+        return "handlers may wait for each other's messages: then all of them must start"
     return None
 
 

@@ -39,11 +39,11 @@ def is_race(module: Module, call: ast.Call) -> bool:
 
 
 def has_window(module: Module, collection: str, call: ast.Call) -> bool:
-    """Say whether the function waits as soon as the collection has reached a size."""
+    """Say whether the function waits as soon as the collection has reached a size, or fills it up to a size."""
     return any(
         isinstance(check, ast.If | ast.While)
-        and any(_measures(part, collection) for part in ast.walk(check.test))
-        and any(isinstance(part, ast.Await) for statement in check.body for part in ast.walk(statement))
+        and _measures(check.test, collection)
+        and any(_admits(part, collection) for statement in check.body for part in ast.walk(statement))
         for check in own_nodes(module.function(call) or module.tree)
     )
 
@@ -138,10 +138,27 @@ def _is_awaited(name: str, loop: ast.AST) -> bool:
     )
 
 
-def _measures(test: ast.AST, collection: str) -> bool:
-    match test:
+def _measures(test: ast.expr, collection: str) -> bool:
+    """Say whether a test compares the collection's size with a limit that is there in any case."""
+    parts = list(ast.walk(test))
+    optional = any(isinstance(part, ast.Is | ast.IsNot) for part in parts)
+    return not optional and any(_compares(part, collection) for part in parts)
+
+
+def _compares(node: ast.AST, collection: str) -> bool:
+    match node:
         case ast.Compare(left=left, ops=[ast.Gt() | ast.GtE() | ast.Lt() | ast.LtE()], comparators=[limit]):
             trivial = isinstance(limit, ast.Constant) and limit.value in (0, 1)
             return ast.unparse(left) == f"len({collection})" and not trivial
+        case _:
+            return False
+
+
+def _admits(node: ast.AST, collection: str) -> bool:
+    match node:
+        case ast.Await():
+            return True
+        case ast.Call(func=ast.Attribute(value=owner, attr="add" | "append")):
+            return ast.unparse(owner) == collection
         case _:
             return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,12 +22,11 @@ _STYLES = {Severity.HIGH: "bold red", Severity.MEDIUM: "yellow", Severity.LOW: "
 def print_report(report: Report, console: Console | None = None) -> None:
     """Print findings by file, what could not be read, and totals."""
     console = console or Console(highlight=False, soft_wrap=True)
-    for path, findings in itertools.groupby(report.findings, key=lambda finding: finding.path):
-        for finding in findings:
-            console.print(_line(path, finding))
-            console.print(Text(f"    {_hint(finding)}", style="dim"))
+    for finding in report.findings:
+        console.print(_line(finding))
+        console.print(Text(f"    {_hint(finding)}", style="dim"))
     for one in report.unreadable:
-        console.print(Text.assemble((one.path, "bold"), f": not audited: {one.reason}"))
+        console.print(Text.assemble((_printable(one.path), "bold"), f": not audited: {one.reason}"))
     if report.findings or report.unreadable:
         console.print()
     console.print(_totals(report))
@@ -54,13 +52,18 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
         yield progress
 
 
-def _line(path: str, finding: Finding) -> Text:
+def _line(finding: Finding) -> Text:
     return Text.assemble(
-        (f"{path}:{finding.line}:{finding.column}", "bold"),
+        (f"{_printable(finding.path)}:{finding.line}:{finding.column}", "bold"),
         " ",
         (finding.code, _STYLES[finding.severity]),
         f" {finding.severity}: {finding.message}",
     )
+
+
+def _printable(path: str) -> str:
+    """Show the bytes of a file name that are no text as escapes."""
+    return path.encode(errors="backslashreplace").decode()
 
 
 def _hint(finding: Finding) -> str:

@@ -64,6 +64,11 @@ class Resolver:
         """Say whether each of some functions, as seen from a file, takes a limiter, itself or in what it calls."""
         return bool(references) and all(self._limits(file, root, one, _CALLS_DEEP, set()) for one in references)
 
+    def is_endless(self, file: Path, root: Path, references: tuple[str, ...]) -> bool:
+        """Say whether one of some functions may never end, or waits for its peers."""
+        found = [self._function(file, root, one, _NAMES_DEEP) for one in references]
+        return any(one is not None and one[2].endless for one in found)
+
     def _limits(self, file: Path, root: Path, reference: str, depth: int, seen: set[tuple[Path, str]]) -> bool:
         found = self._function(file, root, reference, _NAMES_DEEP)
         if found is None:

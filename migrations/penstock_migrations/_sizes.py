@@ -77,6 +77,8 @@ class Sizes:
             self._following.discard(key)
 
     def _turns(self, loop: ast.AST) -> Size:
+        if isinstance(loop, ast.AsyncFor):
+            return min(self.size(loop.iter), Size.ARRIVALS)
         return self.size(loop.iter) if isinstance(loop, Headed) else Size.ARRIVALS
 
     # -- names and attributes ---------------------------------------------------------------------------------------

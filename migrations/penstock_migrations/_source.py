@@ -6,6 +6,7 @@ import ast
 import hashlib
 import io
 import re
+import sys
 import tokenize
 import warnings
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 
 __all__ = ["Source", "UnreadableError", "parse", "read"]
 
+_PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 _MAX_BYTES = 20_000_000
 _PRAGMA = re.compile(r"#\s*penstock:\s*ignore(?:\[(?P<codes>[^\]]*)\])?", re.IGNORECASE)
 
@@ -67,11 +69,11 @@ def parse(source: Source) -> tuple[str, ast.Module]:
             return text, ast.parse(text)
     except SyntaxError as error:
         place = f" (line {error.lineno})" if error.lineno else ""
-        raise UnreadableError(f"does not parse: {error.msg}{place}") from None
+        raise UnreadableError(f"does not parse with {_PYTHON}: {error.msg}{place}") from None
     except (RecursionError, MemoryError):
-        raise UnreadableError("does not parse: nested too deeply") from None
+        raise UnreadableError(f"does not parse with {_PYTHON}: nested too deeply") from None
     except ValueError as error:  # NUL bytes, before Python 3.12
-        raise UnreadableError(f"does not parse: {error}") from None
+        raise UnreadableError(f"does not parse with {_PYTHON}: {error}") from None
 
 
 def _decode(data: bytes) -> str:

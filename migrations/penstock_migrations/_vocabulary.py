@@ -11,6 +11,7 @@ __all__ = [
     "LIMITER",
     "SETTINGS",
     "TASK",
+    "TEARDOWN",
     "WORKER",
     "mentions",
     "says",
@@ -34,16 +35,17 @@ WORKER = _vocabulary(
 )
 # What a program is set up with, a handful of each; what it is fed with (documents, urls, calls) is not among them.
 CONFIGURED = _vocabulary(
-    "adapter agent backend callback capability checker classifier condition connector evaluator"
-    " exporter extension filter grader guardrail handler hook integration interceptor judge listener llm method metric"
-    " middleware model observer participant plugin processor provider reporter retriever scorer server service setting"
-    " sink storage store strategy subscriber subscription subsystem tool transport validator watcher worker"
+    "adapter agent backend callback capability checker classifier condition connector evaluator exporter extension"
+    " filter grader guardrail handler hook integration interceptor judge listener llm method metric middleware model"
+    " observer participant plugin processor provider reporter retriever runner scorer server service setting sink"
+    " storage store strategy subscriber subscription subsystem tool transport validator watcher worker"
 )
 SETTINGS = _vocabulary("settings setting config cfg conf configuration option")
 ENDLESS = _vocabulary(
     "consume consumer daemon forever heartbeat keepalive listen listener listening loop monitor poller serve"
     " subscribe watch watcher worker"
 )
+TEARDOWN = _vocabulary("aclose cancel cleanup close disconnect dispose shutdown stop terminate")
 TASK = _vocabulary("future task handle")
 _ATTRIBUTES = _vocabulary("name id key value list item map dict set triggered registered active enabled")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ast
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock_migrations._elements import Element, Elements
 from penstock_migrations._limits import Limits
 from penstock_migrations._reaching import Reaching, last_name, returns
 from penstock_migrations._sizes import Size
-from penstock_migrations._vocabulary import TASK, mentions, says
+from penstock_migrations._vocabulary import TASK, TEARDOWN, mentions, says
 
 __all__ = ["Kind", "Work", "Works"]
 
@@ -88,7 +88,7 @@ class Works:
             return self.of_call(call.args[0], element)
         if (inner := self._passed_on(call)) is not None:
             return self.of_call(inner, element)
-        return [Work(Kind.COROUTINE, element, call, endless=self.limits.is_endless(call))]
+        return [Work(Kind.COROUTINE, _tamed(element, call), call, endless=self.limits.is_endless(call))]
 
     def is_spawn(self, call: ast.Call) -> bool:
         """Say whether a call makes a task of a coroutine, or of a function."""
@@ -118,7 +118,7 @@ class Works:
     def _task(self, made: ast.expr | None, element: Element, creation: ast.Call) -> Work:
         if not isinstance(made, ast.Call):
             return Work(Kind.TASK, element, None, creation)
-        return Work(Kind.TASK, element, made, creation, endless=self.limits.is_endless(made))
+        return Work(Kind.TASK, _tamed(element, made), made, creation, endless=self.limits.is_endless(made))
 
     def _passed_on(self, call: ast.Call) -> ast.Call | None:
         """Return the call whose result a lambda, or a plain function of this module, passes on."""
@@ -151,6 +151,12 @@ class Works:
             return True
         _, found = self.module.bindings(node.id, node) if isinstance(node, ast.Name) else (None, [])
         return any(isinstance(one.value, ast.Call) and self._is_host(one.value) for one in found)
+
+
+def _tamed(element: Element, call: ast.Call) -> Element:
+    """Take tearing down for what it is: it ends what was set up before, so its number is that of an object's own."""
+    ends = mentions(last_name(call.func), TEARDOWN)
+    return replace(element, size=min(element.size, Size.OWN)) if ends else element
 
 
 def _brings_tasks(parameter: ast.arg) -> bool:

@@ -7,12 +7,14 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from penstock_migrations import _audit
 from penstock_migrations._audit import audit
+from penstock_migrations._audit_command import audit_command
 from penstock_migrations._settings import Settings
-from penstock_migrations.rule import Severity
+from penstock_migrations.rule import Fix, Severity
 
 DEFECT = "import asyncio\n\nasync def run(xs):\n    await asyncio.gather(*[f(x) for x in xs])\n"
 ANY_FOLDER = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
@@ -172,6 +174,15 @@ def test_follows_imports_to_a_limiter(tmp_path, imported, call):
     assert len(findings(tmp_path)) == 1, "the cache must not remember what another file said"
 
 
+def test_follows_imports_to_work_that_never_ends(tmp_path):
+    """A function of another module that takes its work from a queue is advice without a rewrite."""
+    endless = "async def fetch(queue):\n    while True:\n        await use(await queue.get())\n"
+    write(tmp_path, client=endless, run=CALLER.format(imported="from client import fetch", call="fetch"))
+    (found,) = findings(tmp_path)
+
+    assert (found.severity, found.fix, found.rewrites) == (Severity.LOW, Fix.NONE, ())
+
+
 def test_follows_methods_of_typed_attributes(tmp_path):
     """A limiter two classes away counts, if annotations lead there."""
     write(
@@ -253,6 +264,15 @@ def test_reads_every_way_of_writing(tmp_path, name):
     (tmp_path / "one.py").write_bytes(GOOD_INPUT[name])
 
     assert [one.code for one in findings(tmp_path)] == ["PEN101"]
+
+
+def test_shows_a_file_name_that_is_no_text(tmp_path):
+    """A name with bytes that are no UTF-8 is audited and printed with escapes."""
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.py"))).write_text(DEFECT)
+    said = CliRunner().invoke(audit_command, [str(tmp_path)])
+
+    assert said.exit_code == 1
+    assert "\\udcff.py:4:11" in said.stdout
 
 
 def test_reads_an_empty_file(tmp_path):

@@ -168,6 +168,10 @@ LEFT_ALONE = {
         "    done, ts = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)\n"
         "    for t in done:\n        ts.add(asyncio.create_task(f(t.result())))"
     ),
+    "filling up": (
+        "ts = set()\nwhile xs:\n    while xs and len(ts) < n:\n        ts.add(asyncio.create_task(f(xs.pop())))\n"
+        "    done, ts = await asyncio.wait(ts, return_when=asyncio.FIRST_COMPLETED)"
+    ),
     "a group in each turn": "for x in xs:\n    async with asyncio.TaskGroup() as tg:\n        tg.create_task(f(x))",
     "the first to succeed": (
         "for c in asyncio.as_completed([f(x) for x in xs]):\n    try:\n        return await c\n"
@@ -255,6 +259,8 @@ def test_writes_the_limit_that_the_settings_name(tmp_path):
 
 REVIEWED = {
     "what callers hand in": ("async def all_of(*coros):\n    return await asyncio.gather(*coros)\n", Severity.MEDIUM),
+    "handlers": ("async def run(xs):\n    await asyncio.gather(*[on_message(x) for x in xs])\n", Severity.HIGH),
+    "tearing down": ("async def run(xs):\n    await asyncio.gather(*[x.close() for x in xs])\n", Severity.LOW),
     "unlike work": ("async def run(xs):\n    await asyncio.gather(g(), *[f(x) for x in xs])\n", Severity.HIGH),
 }
 
