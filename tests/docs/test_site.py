@@ -4,7 +4,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
+import penstock_flags
+import penstock_limits
 import pytest
 
 from tests.docs.pages import ROOT
@@ -45,6 +48,14 @@ def test_the_site_can_be_searched_from_the_disk(site: Path) -> None:
 
     assert (site / "search" / "search_index.js").read_text(encoding="utf-8").startswith("var __index = {")
     assert '<script src="assets/iframe-worker.js">' in page
+
+
+@pytest.mark.parametrize(("page", "package"), [("limits", penstock_limits), ("flags", penstock_flags)])
+def test_the_reference_has_every_public_name(site: Path, page: str, package: ModuleType) -> None:
+    """What is in `__all__` has a place that can be linked to."""
+    reference = (site / "reference" / f"{page}.html").read_text(encoding="utf-8")
+
+    assert [name for name in package.__all__ if f'id="{package.__name__}.{name}"' not in reference] == []
 
 
 def test_what_loads_from_elsewhere_would_be_found() -> None:
