@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,7 @@ from penstock_migrations._audit_command import _Selectors, settings_for
 if TYPE_CHECKING:
     from penstock_migrations._codemod import Plan
 
-__all__ = ["codemod", "reports_option"]
+__all__ = ["codemod", "interruptible", "reports_option"]
 
 reports_option = click.option(
     "--reports",
@@ -21,6 +24,16 @@ reports_option = click.option(
     show_default=True,
     help="Folder for reports and the ledger.",
 )
+
+
+@contextlib.contextmanager
+def interruptible(state: str) -> Iterator[None]:
+    """Answer Ctrl-C with one line that says in which state the code is, and status 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo(f"Interrupted: {state}", err=True)
+        sys.exit(130)
 
 
 @click.command()
@@ -46,10 +59,12 @@ def codemod(
     from penstock_migrations._codemod import plan
     from penstock_migrations._codemod_output import console, print_diff, print_left, print_lines
 
-    planned = plan(paths, settings_for(paths, select=select), review=review)
+    with interruptible("nothing was written"):
+        planned = plan(paths, settings_for(paths, select=select), review=review)
     screen, notes = console(), console(stderr=True)
     if write:
-        _write(planned, reports)
+        with interruptible("each file is as it was or wholly rewritten; run again for the rest"):
+            _write(planned, reports)
         print_lines(screen, (f"rewrote {each.path} ({each.purpose})" for each in planned.edits))
     else:
         print_diff(screen, planned.edits)

@@ -34,6 +34,7 @@ class Evidence:
     Attributes:
         findings: What the audit finds now, suppressed ones left out.
         unreadable: Files that could not be audited.
+        hidden: Codes of the phase's rules that the settings leave out of the audit.
         verification: What `verify` saw; None if it has not run, or the code has changed since.
         mode_source: Where the mode source is set; None if nowhere.
         not_declared: Distributions that the code needs and the project does not declare.
@@ -41,6 +42,7 @@ class Evidence:
 
     findings: tuple[Finding, ...]
     unreadable: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
     verification: Verification | None = None
     mode_source: str | None = None
     not_declared: tuple[str, ...] = ()
@@ -105,6 +107,8 @@ def _nothing_unbounded(phase: Phase, evidence: Evidence) -> Seen:
         first = findings[0]
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
         return Outcome.FAIL, f"{_count(len(findings), 'finding')} left: {first.path}:{first.line}{more}"
+    if evidence.hidden:
+        return Outcome.INCONCLUSIVE, f"the settings leave out {', '.join(evidence.hidden)}"
     if evidence.unreadable:
         return Outcome.INCONCLUSIVE, f"{_count(len(evidence.unreadable), 'file')} could not be audited"
     return Outcome.PASS, "the audit finds none"

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from penstock_migrations._gate import Evidence, Judgement
+    from penstock_migrations._phases import Phase
     from penstock_migrations._settings import Settings
     from penstock_migrations._verify import Verification
 
@@ -41,21 +42,23 @@ def gate(context: click.Context, path: Path, number: int, reports: Path) -> None
         wanted = phase(number)
     except ValueError as error:
         raise click.UsageError(str(error), context) from None
-    evidence = evidence_of(path, settings_for([path]), _read_verification(reports / "verify.json"))
+    evidence = evidence_of(wanted, path, settings_for([path]), _read_verification(reports / "verify.json"))
     judgement = judge(wanted, evidence)
     hash_ = enter(reports / "ledger.jsonl", path, judgement)
     print_judgement(console(), judgement, hash_)
     context.exit(judgement.verdict.exit_status)
 
 
-def evidence_of(path: Path, settings: Settings, verification: Verification | None) -> Evidence:
+def evidence_of(phase: Phase, path: Path, settings: Settings, verification: Verification | None) -> Evidence:
     """Gather what the gate is shown about a path; a verification of other code than this counts as none."""
     from penstock_migrations._audit import audit
     from penstock_migrations._declaration import undeclared
     from penstock_migrations._entry_point import sets_mode_source
     from penstock_migrations._gate import Evidence
     from penstock_migrations._project import project_root
+    from penstock_migrations._rules import rules
     from penstock_migrations._verify import listed, tree_digest
+    from penstock_migrations.rule import Severity
 
     root = project_root(path)
     report = audit([path], settings)
@@ -64,6 +67,11 @@ def evidence_of(path: Path, settings: Settings, verification: Verification | Non
     return Evidence(
         findings=report.findings,
         unreadable=tuple(each.path for each in report.unreadable),
+        hidden=tuple(
+            each.code
+            for each in rules()
+            if each.name in phase.rules and not settings.reports(each.code, Severity.MEDIUM)
+        ),
         verification=verification if current else None,
         mode_source=None if source is None else source.relative_to(root).as_posix(),
         not_declared=tuple(undeclared(root, ["penstock-limits", *(["penstock-flags"] if source else [])])),

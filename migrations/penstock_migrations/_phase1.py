@@ -93,7 +93,7 @@ def run_phase1(
         if test_command and not all(each.passed for each in verification.tests):
             step("Running your tests on the code as it was")
             verification = dataclasses.replace(verification, fails_anyway=_fails_anyway(root, test_command, timeout))
-        judgement = judge(phase(1), evidence_of(target, settings, verification))
+        judgement = judge(phase(1), evidence_of(phase(1), target, settings, verification))
         edits = tuple(dataclasses.replace(each, file=copy.origin(each.file)) for each in planned.edits)
     return Phase1(root, planned, edits, snapshot, verification, judgement)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock_migrations._audit_command import settings_for
-from penstock_migrations._codemod_command import reports_option
+from penstock_migrations._codemod_command import interruptible, reports_option
 from penstock_migrations._verify_command import test_command_option, timeout_option
 
 if TYPE_CHECKING:
@@ -45,10 +45,12 @@ def phase1(
     from penstock_migrations._phase1_report import print_report, save_report
     from penstock_migrations._write import WriteError
 
-    result = _tried(context, path, test_command, timeout, review=review)
+    with interruptible("nothing was written, your code is as it was"):
+        result = _tried(context, path, test_command, timeout, review=review)
     entry = enter(reports / "ledger.jsonl", path, result.judgement)
     try:
-        written = asked_to_write and _written(result, reports)
+        with interruptible("all files are written, or none"):
+            written = asked_to_write and _written(result, reports)
         save_report(reports, result, entry, written=written)
     except (WriteError, OSError) as error:
         raise click.ClickException(f"{error}: nothing was written, your code is as it was") from None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock_migrations._audit_command import settings_for
-from penstock_migrations._codemod_command import reports_option
+from penstock_migrations._codemod_command import interruptible, reports_option
 
 if TYPE_CHECKING:
     from penstock_migrations._verify import Snapshot, Verification
@@ -68,7 +68,8 @@ def verify(context: click.Context, path: Path, test_command: str | None, timeout
     snapshot = _read_snapshot(reports / "codemod.json") or Snapshot()
     run = runner(test_command, project_root(path), timeout) if test_command else None
     try:
-        verification = verify_code(path, settings, snapshot, run=run and shown_tests(run))
+        with interruptible("your tests were stopped, nothing was changed"):
+            verification = verify_code(path, settings, snapshot, run=run and shown_tests(run))
     except TestCommandError as error:
         raise click.UsageError(str(error), context) from None
     reports.mkdir(parents=True, exist_ok=True)

@@ -60,6 +60,7 @@ def test_what_this_release_does_not_cover_is_named():
         {"mode_source": None},
         {"not_declared": ("penstock-limits",)},
         {"unreadable": ("broken.py",)},
+        {"hidden": ("PEN102",)},
         {"verification": None, "findings": (finding(fix=Fix.NONE),)},
     ],
     ids=[
@@ -71,6 +72,7 @@ def test_what_this_release_does_not_cover_is_named():
         "no-mode-source",
         "not-declared",
         "unreadable",
+        "rule-ignored",
         "no-tests-and-findings",
     ],
 )
@@ -137,6 +139,17 @@ def test_code_changed_since_it_was_verified_needs_a_new_verification(call, tmp_p
 
     assert result.exit_code == 3
     assert "run penstock verify" in result.stdout
+
+
+def test_an_ignored_rule_is_no_evidence(call, tmp_path):
+    """Settings may keep a rule quiet, and the gate says that it has not looked."""
+    file = tmp_path / "project/pyproject.toml"
+    file.write_text(file.read_text() + '\n[tool.penstock.audit]\nignore = ["PEN101"]\n')
+
+    result = call(gate, ".")
+
+    assert result.exit_code == 3
+    assert "the settings leave out PEN101" in result.stdout
 
 
 def test_a_broken_ledger_stops_the_gate(call, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -140,6 +141,19 @@ def test_a_file_changed_while_the_tests_ran_is_not_overwritten(project, monkeypa
     assert result.exit_code == 1
     assert "has changed since it was read" in result.stderr
     assert bytes_of(project) == before | {"agents/research.py": b"edited = True\n"}
+
+
+def test_ctrl_c_leaves_the_code_as_it_was(project):
+    """One line, status 130, no copy and no process left behind."""
+    code = "import os, signal; os.kill(os.getppid(), signal.SIGINT); signal.pause()"
+    before = bytes_of(project)
+
+    command = ["penstock", "phase1", ".", "--write", "--test-command", f'{sys.executable} -c "{code}"']
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TMPDIR": str(project.parent)})
+
+    assert (done.returncode, done.stderr) == (130, "Interrupted: nothing was written, your code is as it was\n")
+    assert bytes_of(project) == before
+    assert not list(project.parent.glob("penstock-*"))
 
 
 def test_a_link_out_of_the_copy_is_not_followed_to_the_original(project, tmp_path, report):
