@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock_migrations._module import Binding
 from penstock_migrations._reaching import Reaching, last_name, own_nodes, returns
-from penstock_migrations._vocabulary import CHUNK, CONFIGURED, SETTINGS, WORKER, mentions, says
+from penstock_migrations._vocabulary import CHUNK, CONFIGURED, DATA, SETTINGS, WORKER, mentions, says
 
 __all__ = ["Size", "Sizes"]
 
@@ -127,7 +127,12 @@ class Sizes:
             return Size.CONSTANT
         if says(last_name(node.value), SETTINGS) or says(node.attr, CONFIGURED):
             return Size.CONFIGURED
-        return Size.OWN if isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"} else Size.DATA
+        if not isinstance(node.value, ast.Name) or node.value.id not in {"self", "cls"} or says(node.attr, DATA):
+            return Size.DATA
+        here = self.names.module.function(node)
+        found = self.names.module.attribute_bindings(node.attr, node)
+        made = [one.value for one in found if one.kind == "value" and self.names.module.function(one.node) is here]
+        return self.largest([value for value in made if value is not None], Size.OWN)
 
     # -- calls, parts and displays ----------------------------------------------------------------------------------
 
@@ -173,6 +178,14 @@ class Sizes:
         _, found = self.names.bindings(node.id, node)
         values = [one.value for one in found if one.kind == "value" and one.value is not None and not one.path]
         return self.largest_number(values) if len(values) == len(found) else Size.DATA
+
+    def attribute_number(self, node: ast.Attribute) -> Size:
+        """Say what a number depends on that an object holds: one of its own is a setting, whatever it counts."""
+        if mentions(node.attr, WORKER):
+            return Size.LIMITED
+        return (
+            min(self.attribute_size(node), Size.OWN) if last_name(node.value) == "self" else self.attribute_size(node)
+        )
 
     def called_number(self, call: ast.Call) -> Size:
         """Say what a computed number depends on."""
@@ -257,7 +270,7 @@ _SIZES: dict[type[ast.expr], Callable[[Sizes, Any], Size]] = {
 }
 
 _NUMBERS: dict[type[ast.expr], Callable[[Sizes, Any], Size]] = {
-    ast.Attribute: lambda sizes, node: Size.LIMITED if mentions(node.attr, WORKER) else sizes.attribute_size(node),
+    ast.Attribute: Sizes.attribute_number,
     ast.BinOp: lambda sizes, node: sizes.largest_number((node.left, node.right)),
     ast.BoolOp: lambda sizes, node: sizes.largest_number(node.values),
     ast.Call: Sizes.called_number,

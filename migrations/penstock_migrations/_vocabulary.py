@@ -7,6 +7,7 @@ import re
 __all__ = [
     "CHUNK",
     "CONFIGURED",
+    "DATA",
     "ENDLESS",
     "LIMITER",
     "SETTINGS",
@@ -39,6 +40,11 @@ CONFIGURED = _vocabulary(
     " filter grader guardrail handler hook integration interceptor judge listener llm method metric middleware model"
     " observer participant plugin processor provider reporter retriever runner scorer server service setting sink"
     " storage store strategy subscriber subscription subsystem tool transport validator watcher worker"
+)
+# What a program is fed with, and an object may hold nonetheless.
+DATA = _vocabulary(
+    "case chunk customer doc document email file image input job link order page path prompt query question record"
+    " request row sample text ticket url user video"
 )
 SETTINGS = _vocabulary("settings setting config cfg conf configuration option")
 ENDLESS = _vocabulary(

@@ -55,6 +55,8 @@ FOUND = {
     "a shield around": "await asyncio.shield(asyncio.gather(*[f(x) for x in xs]))",
     "not awaited at once": "future = asyncio.gather(*[f(x) for x in xs])\nawait future",
     "in a comprehension": "done = [r for r in await asyncio.gather(*[f(x) for x in xs])]",
+    "data that the object holds": "await asyncio.gather(*[f(url) for url in self.urls])",
+    "what the method has put there": "self.parts = await split(n)\nawait asyncio.gather(*[f(x) for x in self.parts])",
     "gather in gather": "await asyncio.gather(*(asyncio.gather(f(x), g(x)) for x in xs))",
     "gather by another name": "together = asyncio.gather\nawait together(*[f(x) for x in xs])",
     "tasks in a comprehension": "await asyncio.gather(*[asyncio.create_task(f(x)) for x in xs])",
