@@ -62,10 +62,12 @@ def penstock(tmp_path: Path) -> Penstock:
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: site-commands\nVersion: 1.0\n")
     (information / "entry_points.txt").write_text(ENTRY_POINTS)
 
+    path = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+
     def start(*arguments: str) -> subprocess.Popen[str]:
         return subprocess.Popen(
             [sys.executable, "-m", "penstock_cli", *arguments],
-            env={**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "COLUMNS": "200"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -152,6 +152,21 @@ def test_failing_subscriber_harms_no_other(flags: penstock_flags.Flags, put, log
     log.wait_for("failed after a mode had changed")
 
 
+def test_subscribers_hear_of_changed_modes_only(
+    flags: penstock_flags.Flags, production: Path, put, monkeypatch: pytest.MonkeyPatch
+):
+    """A file that is loaded anew with the same modes calls nobody."""
+    loaded, load = threading.Event(), FileSource._load
+    monkeypatch.setattr(FileSource, "_load", lambda self, document: (load(self, document), loaded.set()))
+    calls: list[str] = []
+    flags.subscribe(lambda: calls.append(flags.mode("bounded-fanout")))
+    production.write_text(production.read_text().replace('"version": 1', '"version": 7'))
+    assert loaded.wait(PATIENCE)
+    change_of(flags, lambda: put("observe"))
+
+    assert calls == ["observe"]
+
+
 def test_unsubscribed_is_not_called(flags: penstock_flags.Flags, put):
     """A subscription ends when asked, and asking twice does no harm."""
     calls: list[str] = []
