@@ -63,6 +63,7 @@ def _tried(context: click.Context, path: Path, test_command: str | None, timeout
     """Run the phase on the copy, showing on a terminal what is being done."""
     from penstock_migrations._codemod_output import console
     from penstock_migrations._phase1 import run_phase1
+    from penstock_migrations._phase1_copy import CopyError
     from penstock_migrations._verify_tests import TestCommandError
 
     screen = console(stderr=True)
@@ -77,8 +78,10 @@ def _tried(context: click.Context, path: Path, test_command: str | None, timeout
                 timeout=timeout,
                 step=lambda text: status.update(f"{text} ..."),
             )
-    except TestCommandError as error:
+    except (CopyError, TestCommandError) as error:
         raise click.UsageError(str(error), context) from None
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}; nothing was written") from None
 
 
 def _written(result: Phase1, reports: Path) -> bool:

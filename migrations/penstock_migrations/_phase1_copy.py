@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Copy", "copied"]
+__all__ = ["Copy", "CopyError", "copied"]
+
+_MOST_FILES = 100_000
 
 _NOT_COPIED = frozenset(
     {
@@ -26,6 +28,10 @@ _NOT_COPIED = frozenset(
         "penstock-reports",
     }
 )
+
+
+class CopyError(ValueError):
+    """A project cannot be copied; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +69,22 @@ def copied(original: Path) -> Iterator[Copy]:
 
     Args:
         original: The project's root.
+
+    Raises:
+        CopyError: It holds more than 100,000 files, or the temporary folder cannot hold it.
     """
     with tempfile.TemporaryDirectory(prefix="penstock-phase1-", ignore_cleanup_errors=True) as folder:
         root = Path(os.path.realpath(folder)) / (original.name or "project")
+        files = 0
         missed: list[str] = []
         environments: list[Path] = []
 
         def leave_out(where: str, names: list[str]) -> set[str]:
+            nonlocal files
+            files += len(names)
+            if files > _MOST_FILES:
+                advice = "a pyproject.toml in its root says where a project begins"
+                raise CopyError(f"{original} holds more than {_MOST_FILES:,} files: is it one project? {advice}")
             found = {name for name in names if (Path(where) / name / "pyvenv.cfg").is_file()}
             environments.extend(Path(where) / name for name in found)
             return found | _NOT_COPIED.intersection(names)
