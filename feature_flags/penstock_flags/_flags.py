@@ -19,6 +19,7 @@ from penstock_flags._errors import UnknownFlagError
 
 if TYPE_CHECKING:
     from ldclient.client import LDClient
+    from ldclient.context import Context
 
 __all__ = ["Flags", "Snapshot"]
 
@@ -171,8 +172,8 @@ class Flags:
             except Exception:
                 logger.exception("flags: %r failed after a mode had changed", callback)
 
-    def _mode_of(self, client: LDClient, flag: Declaration, context: object) -> Mode:
-        detail = client.variation_detail(flag.key, context, flag.default)  # type: ignore[arg-type]
+    def _mode_of(self, client: LDClient, flag: Declaration, context: Context) -> Mode:
+        detail = client.variation_detail(flag.key, context, flag.default)
         why = detail.reason.get("errorKind") or f"the value {detail.value!r}; allowed are {', '.join(MODES)}"
         if detail.value in MODES and "errorKind" not in detail.reason:
             self._reported.discard(flag.key)
