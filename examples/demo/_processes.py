@@ -13,7 +13,6 @@ from pathlib import Path
 
 __all__ = ["Done", "run", "running"]
 
-_GRACE_SECONDS = 5.0
 _LINE_LIMIT = 2**24  # a job's result is one line
 
 
@@ -36,7 +35,11 @@ class Done:
 
 @contextlib.asynccontextmanager
 async def running(
-    *command: str, folder: Path, environment: Mapping[str, str], errors: int | None = subprocess.DEVNULL
+    *command: str,
+    folder: Path,
+    environment: Mapping[str, str],
+    errors: int | None = subprocess.DEVNULL,
+    grace: float = 5.0,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command in a session of its own, so that Ctrl-C reaches us alone and we end it in order.
 
@@ -45,6 +48,7 @@ async def running(
         folder: Where it runs.
         environment: Variables to add to ours, from which those are taken that would steer penstock.
         errors: Where its standard error goes: a file descriptor, or a constant of `subprocess`.
+        grace: Seconds to wait for its end before it is ended less politely.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -59,7 +63,7 @@ async def running(
     try:
         yield process
     finally:
-        await _stop(process)
+        await _stop(process, grace)
 
 
 async def run(*command: str, folder: Path, environment: Mapping[str, str]) -> Done:
@@ -83,7 +87,7 @@ def _environment() -> dict[str, str]:
     return ours | {"NO_PROXY": "*", "no_proxy": "*"}
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
+async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
     """End it as politely as it allows: its input ends, then it is interrupted, then killed with its children."""
     assert process.stdin is not None
     process.stdin.close()
@@ -91,7 +95,7 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
         if number is not None:
             _signal(process, number)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GRACE_SECONDS):
+            async with asyncio.timeout(grace):
                 await process.wait()
                 return
 
