@@ -14,7 +14,6 @@ from penstock_migrations._vocabulary import CHUNK, LIMITER, mentions
 
 __all__ = ["Element", "Elements"]
 
-_DEPTH = 24
 _SAME = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter"})
 _SAME_METHODS = frozenset({"values", "copy"})
 _CHAINS = frozenset({"itertools.chain", "itertools.chain.from_iterable"})
@@ -43,21 +42,11 @@ class Elements:
     def __init__(self, names: Reaching, sizes: Sizes) -> None:
         self.names = names
         self.sizes = sizes
-        self._following: set[tuple[str, ast.expr]] = set()
 
     def of(self, node: ast.expr) -> list[Element]:
         """Return what a collection holds."""
-        return self._followed("elements", node, lambda: _KINDS.get(type(node), _unseen)(self, node))
-
-    def _followed(self, question: str, node: ast.expr, answer: Callable[[], Iterable[Element]]) -> list[Element]:
-        key = (question, node)
-        if key in self._following or len(self._following) > _DEPTH:
-            return []
-        self._following.add(key)
-        try:
-            return list(answer())
-        finally:
-            self._following.discard(key)
+        answer = _KINDS.get(type(node), _unseen)
+        return self.sizes.following.ask("elements", node, lambda: list(answer(self, node)), [])
 
     # -- collections ------------------------------------------------------------------------------------------------
 
@@ -153,8 +142,8 @@ class Elements:
         found = [binding for binding in found if binding.kind in ("value", "element", "parameter")]
         if not found:
             return [element]
-        return self._followed(
-            "element", value, lambda: (one for binding in found for one in self._follow(element, binding))
+        return self.sizes.following.ask(
+            "element", value, lambda: [one for binding in found for one in self._follow(element, binding)], []
         )
 
     def _follow(self, element: Element, binding: Binding) -> Iterator[Element]:

@@ -69,7 +69,7 @@ class FanOuts:
 
     def callees(self, fan_out: FanOut) -> tuple[str, ...]:
         """Return references of what does the work; empty where one of them cannot be told."""
-        found = [self.limits.references(work.call) if work.call is not None else [] for work in fan_out.works]
+        found = [self.limits.references.of(work.call) if work.call is not None else [] for work in fan_out.works]
         return tuple(dict.fromkeys(one[0] for one in found)) if all(found) else ()
 
     def _named(self, names: frozenset[str]) -> Iterator[ast.Call]:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from penstock_migrations._endless import never_ends
 from penstock_migrations._module import Function
-from penstock_migrations._reaching import Reaching, last_name, own_nodes
-from penstock_migrations._vocabulary import ENDLESS, LIMITER, mentions, words
+from penstock_migrations._reaching import Reaching, own_nodes
+from penstock_migrations._references import References
+from penstock_migrations._vocabulary import LIMITER, mentions
 
 __all__ = ["FunctionFacts", "Limits"]
 
 _CLASSES = frozenset({"Semaphore", "BoundedSemaphore", "CapacityLimiter", "Limiter", "AsyncLimiter", "RateLimiter"})
-_PEERS = frozenset({"Barrier", "Condition", "Event"})
+_TURNING = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class FunctionFacts:
     Attributes:
         limits: It does its work under a limiter that it shares with other calls.
         endless: It may never end, or waits for its peers.
-        calls: References of the functions it awaits.
+        calls: References of the functions it calls.
     """
 
     limits: bool
@@ -32,11 +33,12 @@ class FunctionFacts:
 
 
 class Limits:
-    """Answers what in one module limits, and what never ends."""
+    """Answers what in one module limits."""
 
     def __init__(self, names: Reaching) -> None:
         self.names = names
         self.module = names.module
+        self.references = References(names)
 
     def is_limited_call(self, call: ast.Call) -> bool:
         """Say whether a call is handed a shared limiter, or is one of a limiter by name where nothing else is seen."""
@@ -44,7 +46,9 @@ class Limits:
             return False
         for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
             inner = argument.value if isinstance(argument, ast.Starred) else argument
-            if self._is_shared(inner, None) or (isinstance(inner, ast.Call) and self.is_limited_call(inner)):
+            if isinstance(inner, ast.Call) and self.is_limited_call(inner):
+                return True
+            if self._is_shared(inner, None) and not self._is_made_in_turn(inner, call):
                 return True
         if isinstance(call.func, ast.Call):
             return self.is_limited_call(call.func)
@@ -60,77 +64,9 @@ class Limits:
         return FunctionFacts(
             limits=any(self._holds(node, function) for node in nodes)
             or any(map(self._is_limiting_decorator, function.decorator_list)),
-            endless=self._is_endless(function, nodes),
-            calls=tuple(dict.fromkeys(ref for call in calls for ref in self.references(call))),
+            endless=never_ends(self.names, function),
+            calls=tuple(dict.fromkeys(ref for call in calls for ref in self.references.of(call))),
         )
-
-    def references(self, call: ast.Call) -> list[str]:
-        """Return references of what a call runs, to be looked up in this module (`:Class.method`) or in others."""
-        if (
-            self.module.qualified(call.func) in {"functools.partial", "asyncio.wait_for", "asyncio.shield"}
-            and call.args
-        ):
-            inner = call.args[0]
-            return self.references(inner) if isinstance(inner, ast.Call) else self._reference(inner)
-        if isinstance(call.func, ast.Call):
-            return self.references(call.func)
-        return self._reference(call.func)
-
-    def class_references(self, node: ast.expr) -> list[str]:
-        """Return references of the class that an annotation, a base or a call names."""
-        match node:
-            case ast.BinOp(left=left, op=ast.BitOr()):
-                return self.class_references(left)
-            case ast.Constant(value=str() as name):
-                return (
-                    [f":{name}"]
-                    if name in self.module.classes
-                    else [self.module.imports[name]]
-                    if name in self.module.imports
-                    else []
-                )
-            case ast.Name(id=name) if name in self.module.classes:
-                return [f":{name}"]
-            case _:
-                found = self.module.qualified(node)
-                return [found] if found is not None else []
-
-    def _reference(self, func: ast.expr) -> list[str]:
-        if (imported := self.module.qualified(func)) is not None:
-            return [imported]
-        match func:
-            case ast.Name(id=name):
-                return [f":{self.module.qualname(found)}" for found in self.module.function_named(name, func)[:1]]
-            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                around = self.module.qualname(self.module.class_around(func))
-                return [f":{around}.{name}"] if around else []
-            case ast.Attribute(value=owner, attr=name):
-                return [f"{made}.{name}" for made in self._types(owner)]
-            case _:
-                return []
-
-    def _types(self, node: ast.expr) -> list[str]:
-        """Return references of the classes that an object may be of, by what it is bound or annotated to."""
-        match node:
-            case ast.Name(id=name):
-                _, found = self.names.bindings(name, node)
-            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                found = self.module.attribute_bindings(name, node)
-            case ast.Call():
-                return self.class_references(node.func)
-            case _:
-                return []
-        types: list[str] = []
-        for binding in found[:4]:
-            if isinstance(annotation := getattr(binding.node, "annotation", None), ast.expr):
-                types += self.class_references(annotation)
-            elif isinstance(binding.value, ast.Call):
-                types += self.class_references(binding.value.func)
-            elif isinstance(binding.value, ast.Name) and binding.value is not node and binding.kind == "value":
-                types += self._types(binding.value) if isinstance(node, ast.Attribute) else []
-        return types
-
-    # -- limiters ---------------------------------------------------------------------------------------------------
 
     def _holds(self, node: ast.AST, function: Function) -> bool:
         """Say whether a node takes a limiter: `async with semaphore`, `await limiter.acquire()`."""
@@ -156,7 +92,7 @@ class Limits:
         return function is None or not self._is_made_in(node, function)
 
     def _is_limiter(self, node: ast.expr) -> bool:
-        return self._is_named_limiter(node) or any(self._makes_limiter(value) for value in self._values(node))
+        return self._is_named_limiter(node) or any(self._makes_limiter(value) for value in self.names.values(node))
 
     def _is_named_limiter(self, node: ast.expr) -> bool:
         match node:
@@ -175,18 +111,14 @@ class Limits:
         name = self.module.qualified(node.func) or (node.func.id if isinstance(node.func, ast.Name) else "")
         return name.rpartition(".")[2] in _CLASSES
 
-    def _values(self, node: ast.expr) -> Iterator[ast.expr]:
-        match node:
-            case ast.Name(id=name):
-                _, found = self.module.bindings(name, node)
-            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                found = self.module.attribute_bindings(name, node)
-            case _:
-                return
-        for binding in found:
-            if binding.value is None or binding.kind != "value":
-                continue
-            yield from binding.value.values if isinstance(binding.value, ast.BoolOp) else [binding.value]
+    def _is_made_in_turn(self, node: ast.expr, call: ast.Call) -> bool:
+        """Say whether a limiter is made anew in each turn of the loop that makes the call."""
+        _, found = self.module.bindings(node.id, node) if isinstance(node, ast.Name) else (None, [])
+        loop = next((one for one in self.module.ancestors(call) if isinstance(one, _TURNING)), None)
+        if not isinstance(loop, ast.For | ast.AsyncFor | ast.While):
+            return False  # a comprehension's turns make nothing
+        made = [one.node for one in found if one.value is not None and self._makes_limiter(one.value)]
+        return bool(made) and all(self.module.contains(loop, one) for one in made)
 
     def _is_made_in(self, node: ast.expr, function: Function) -> bool:
         """Say whether the function makes the limiter itself, for each call anew."""
@@ -209,48 +141,3 @@ class Limits:
 
     def _is_limiting_decorator(self, node: ast.expr) -> bool:
         return self._is_named_limiter(node.func if isinstance(node, ast.Call) else node)
-
-    # -- what never ends --------------------------------------------------------------------------------------------
-
-    def is_endless(self, call: ast.Call) -> bool:
-        """Say whether what a call starts may never end, or waits for its peers."""
-        if functions := self.names.functions(call):
-            return any(self.facts(function).endless for function in functions)
-        return mentions(last_name(call.func), ENDLESS) or self._waits_for_peers(call)
-
-    def _is_endless(self, function: Function, nodes: list[ast.AST]) -> bool:
-        waits = any(isinstance(node, ast.Await) and self._waits_for_peers(node.value) for node in nodes)
-        return waits or any(isinstance(node, ast.While) and self._runs_on(function, node) for node in nodes)
-
-    def _waits_for_peers(self, node: ast.AST) -> bool:
-        match node:
-            case ast.Call(func=ast.Attribute(value=owner, attr="wait")):
-                return self._is_one_of(owner, _PEERS)
-            case ast.Call(func=ast.Attribute(attr="join"), args=[]):
-                return True
-            case _:
-                return False
-
-    def _is_one_of(self, node: ast.expr, classes: frozenset[str]) -> bool:
-        name = node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
-        known = {word for one in classes for word in words(one)}
-        return mentions(name, frozenset(known)) or any(
-            isinstance(value, ast.Call) and last_name(value.func) in classes for value in self._values(node)
-        )
-
-    def _runs_on(self, function: Function, loop: ast.While) -> bool:
-        """Say whether a loop runs until it is cancelled, or takes its work from a queue that others fill."""
-        nodes = list(own_nodes(loop))
-        leaves = any(isinstance(node, ast.Return | ast.Break) for node in nodes)
-        if isinstance(loop.test, ast.Constant) and loop.test.value and not leaves:
-            return True
-        return any(isinstance(node, ast.Await) and self._takes(function, node.value) for node in nodes)
-
-    def _takes(self, function: Function, node: ast.expr) -> bool:
-        match node:
-            case ast.Call(func=ast.Attribute(value=owner, attr="recv" | "receive" | "accept" | "get"), args=[]):
-                scope, _ = self.module.bindings(owner.id, owner) if isinstance(owner, ast.Name) else (None, [])
-                given = isinstance(owner, ast.Name) and owner.id in {one.arg for one in function.args.args}
-                return given or scope is not function
-            case _:
-                return False

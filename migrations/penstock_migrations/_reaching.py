@@ -33,6 +33,18 @@ class Reaching:
         loops = [loop for loop in loops_around(self.module, use) if origin is None or not self._holds(loop, origin)]
         return origin, [binding for binding in found if self._reaches(binding, use, origin, loops)]
 
+    def values(self, node: ast.expr) -> list[ast.expr]:
+        """Return what a name, or an attribute of self, is bound to anywhere; each part of `a or b`."""
+        match node:
+            case ast.Name(id=name):
+                _, found = self.module.bindings(name, node)
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                found = self.module.attribute_bindings(name, node)
+            case _:
+                return []
+        values = [binding.value for binding in found if binding.kind == "value" and binding.value is not None]
+        return [part for value in values for part in (value.values if isinstance(value, ast.BoolOp) else [value])]
+
     def functions(self, call: ast.Call) -> list[Function]:
         """Return the functions of this module that a call means."""
         match call.func:

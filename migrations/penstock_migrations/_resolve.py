@@ -41,7 +41,7 @@ def module_facts(module: Module) -> ModuleFacts:
 
 
 def _bases(limits: Limits, found: ast.ClassDef) -> tuple[str, ...]:
-    return tuple(reference for base in found.bases for reference in limits.class_references(base))
+    return tuple(reference for base in found.bases for reference in limits.references.of_class(base))
 
 
 def _combined(found: list[FunctionFacts]) -> FunctionFacts:

@@ -7,13 +7,13 @@ import enum
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from penstock_migrations._following import Following
 from penstock_migrations._module import Binding
 from penstock_migrations._reaching import Reaching, last_name, own_nodes, returns
 from penstock_migrations._vocabulary import CHUNK, CONFIGURED, DATA, SETTINGS, WORKER, mentions, says
 
 __all__ = ["Size", "Sizes"]
 
-_DEPTH = 24
 _SAME = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "enumerate", "dict", "deque"})
 _SAME_METHODS = frozenset({"values", "items", "keys", "copy", "get", "setdefault", "pop", "union", "difference"})
 _CHAINS = frozenset({"itertools.chain", "itertools.chain.from_iterable"})
@@ -39,15 +39,18 @@ class Sizes:
 
     def __init__(self, names: Reaching) -> None:
         self.names = names
-        self._following: set[tuple[str, ast.expr]] = set()
+        self.following = Following()
 
     def size(self, node: ast.expr) -> Size:
         """Say what the number of elements of an iterable depends on."""
-        return self._followed("size", node, _SIZES.get(type(node), _unknown))
+        answer = _SIZES.get(type(node), _unknown)
+        # a name in terms of itself: its other bindings decide
+        return self.following.ask("size", node, lambda: answer(self, node), Size.CONSTANT)
 
     def number(self, node: ast.expr) -> Size:
         """Say what a number depends on."""
-        return self._followed("number", node, _NUMBERS.get(type(node), _unknown))
+        answer = _NUMBERS.get(type(node), _unknown)
+        return self.following.ask("number", node, lambda: answer(self, node), Size.CONSTANT)
 
     def turns(self, loops: Iterable[ast.AST]) -> Size:
         """Say what the number of turns of nested loops depends on; one without a head counts only if alone."""
@@ -65,16 +68,6 @@ class Sizes:
     def largest_number(self, nodes: Iterable[ast.expr]) -> Size:
         """Say what the largest of several numbers depends on."""
         return max(map(self.number, nodes), default=Size.DATA)
-
-    def _followed(self, question: str, node: ast.expr, answer: Callable[[Sizes, Any], Size]) -> Size:
-        key = (question, node)
-        if key in self._following or len(self._following) > _DEPTH:
-            return Size.CONSTANT  # a name in terms of itself: its other bindings decide
-        self._following.add(key)
-        try:
-            return answer(self, node)
-        finally:
-            self._following.discard(key)
 
     def _turns(self, loop: ast.AST) -> Size:
         if isinstance(loop, ast.AsyncFor):

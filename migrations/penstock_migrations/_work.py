@@ -7,6 +7,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from penstock_migrations._elements import Element, Elements
+from penstock_migrations._endless import may_never_end
 from penstock_migrations._limits import Limits
 from penstock_migrations._reaching import Reaching, last_name, returns
 from penstock_migrations._sizes import Size
@@ -88,7 +89,7 @@ class Works:
             return self.of_call(call.args[0], element)
         if (inner := self._passed_on(call)) is not None:
             return self.of_call(inner, element)
-        return [Work(Kind.COROUTINE, _tamed(element, call), call, endless=self.limits.is_endless(call))]
+        return [Work(Kind.COROUTINE, _tamed(element, call), call, endless=may_never_end(self.names, call))]
 
     def is_spawn(self, call: ast.Call) -> bool:
         """Say whether a call makes a task of a coroutine, or of a function."""
@@ -118,7 +119,7 @@ class Works:
     def _task(self, made: ast.expr | None, element: Element, creation: ast.Call) -> Work:
         if not isinstance(made, ast.Call):
             return Work(Kind.TASK, element, None, creation)
-        return Work(Kind.TASK, _tamed(element, made), made, creation, endless=self.limits.is_endless(made))
+        return Work(Kind.TASK, _tamed(element, made), made, creation, endless=may_never_end(self.names, made))
 
     def _passed_on(self, call: ast.Call) -> ast.Call | None:
         """Return the call whose result a lambda, or a plain function of this module, passes on."""

@@ -371,6 +371,18 @@ def test_never_fails_on_any_mix_of_shapes(tmp_path, star, name, value):
     assert audit([tmp_path], Settings()).files == 1
 
 
+def test_ends_on_names_that_depend_on_each_other_again_and_again(tmp_path):
+    """What would take two to the power of sixty steps to follow is cut short."""
+    doubled = "".join(f"    a{number + 1} = [*a{number}, *a{number}]\n" for number in range(60))
+    woven = "".join(f"        b{number} = [*b{(number + 1) % 9}, *b{(number + 4) % 9}]\n" for number in range(9))
+    source = (
+        f"import asyncio\nasync def run(a0, b0):\n{doubled}    while a0:\n{woven}    await asyncio.gather(*a60, *b0)\n"
+    )
+    write(tmp_path, one=source)
+
+    assert audit([tmp_path], Settings()).files == 1
+
+
 # -- the cache --------------------------------------------------------------------------------------------------------
 
 

@@ -97,6 +97,10 @@ FOUND = {
         "await asyncio.gather(*[one(x) for x in xs])"
     ),
     "a semaphore made for each, handed over": "await asyncio.gather(*[f(x, asyncio.Semaphore(3)) for x in xs])",
+    "a semaphore made in each turn": (
+        "calls = []\nfor x in xs:\n    sem = asyncio.Semaphore(1)\n    calls.append(f(x, sem))\n"
+        "await asyncio.gather(*calls)"
+    ),
     "a lock is no limit on starts": (
         "calls = [f(x) for x in xs]\nasync with self.lock:\n    await asyncio.gather(*calls)"
     ),
@@ -145,6 +149,9 @@ LEFT_ALONE = {
         "await asyncio.gather(*[one(x) for x in xs])"
     ),
     "a semaphore handed over": "await asyncio.gather(*[f(x, sem=self.sem) for x in xs])",
+    "a semaphore for each group": (
+        "for group in xs:\n    sem = asyncio.Semaphore(3)\n    await asyncio.gather(*[f(x, sem) for x in group])"
+    ),
     "a limiter around each": "await asyncio.gather(*[self.limiter.run(f(x)) for x in xs])",
     "a function that says so": "await asyncio.gather(*[with_semaphore(f(x), 3) for x in xs])",
     "penstock": "import penstock_limits\nawait penstock_limits.gather(*[f(x) for x in xs], limit=3)",

@@ -1,0 +1,62 @@
+"""Recognises what may never end, or waits for its peers: bounded, the rest of it might never start."""
+
+from __future__ import annotations
+
+import ast
+
+from penstock_migrations._module import Function
+from penstock_migrations._reaching import Reaching, last_name, own_nodes
+from penstock_migrations._vocabulary import ENDLESS, mentions, words
+
+__all__ = ["may_never_end", "never_ends"]
+
+_PEERS = frozenset({"Barrier", "Condition", "Event"})
+_PEER_WORDS = frozenset(word for name in _PEERS for word in words(name))
+_TAKING = frozenset({"recv", "receive", "accept", "get"})
+
+
+def may_never_end(names: Reaching, call: ast.Call) -> bool:
+    """Say whether what a call starts may never end: by its body where that is in this module, else by its name."""
+    if functions := names.functions(call):
+        return any(never_ends(names, function) for function in functions)
+    return mentions(last_name(call.func), ENDLESS) or _waits_for_peers(names, call)
+
+
+def never_ends(names: Reaching, function: Function) -> bool:
+    """Say whether a function may never end, or waits for its peers."""
+    nodes = list(own_nodes(function))
+    waits = any(isinstance(node, ast.Await) and _waits_for_peers(names, node.value) for node in nodes)
+    return waits or any(isinstance(node, ast.While) and _runs_on(names, function, node) for node in nodes)
+
+
+def _waits_for_peers(names: Reaching, node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=owner, attr="wait")):
+            made = [last_name(value.func) for value in names.values(owner) if isinstance(value, ast.Call)]
+            return mentions(last_name(owner), _PEER_WORDS) or not _PEERS.isdisjoint(made)
+        case ast.Call(func=ast.Attribute(attr="join"), args=[]):
+            return True
+        case _:
+            return False
+
+
+def _runs_on(names: Reaching, function: Function, loop: ast.While) -> bool:
+    """Say whether a loop runs until it is cancelled, or takes its work from a queue that others fill."""
+    nodes = list(own_nodes(loop))
+    leaves = any(isinstance(node, ast.Return | ast.Break) for node in nodes)
+    if isinstance(loop.test, ast.Constant) and loop.test.value and not leaves:
+        return True
+    return any(isinstance(node, ast.Await) and _takes(names, function, node.value) for node in nodes)
+
+
+def _takes(names: Reaching, function: Function, node: ast.expr) -> bool:
+    """Say whether an expression takes something that was put in elsewhere."""
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name) as owner, attr=method), args=[]):
+            scope, found = names.module.bindings(name, owner)
+            given = scope is not function or any(isinstance(binding.node, ast.arg) for binding in found)
+            return method in _TAKING and given
+        case ast.Call(func=ast.Attribute(attr=method), args=[]):
+            return method in _TAKING
+        case _:
+            return False
