@@ -107,6 +107,8 @@ class _Linter:
         if not _is_number(flag.get("version")) or flag["version"] < 1:
             self.report(f"{where}.version", f"{_short(flag.get('version'))} must be a whole number from 1 on")
 
+        self.array(f"{where}.prerequisites", flag.get("prerequisites", []))
+
     def modes(self, where: str, flag: Mapping[str, Any]) -> None:
         """Check what a flag needs that switches a mode."""
         if not isinstance(flag.get("on"), bool):
@@ -116,8 +118,10 @@ class _Linter:
         if flag.get("offVariation") != 0 or not _is_number(flag["offVariation"]):
             self.report(f"{where}.offVariation", f"{_short(flag.get('offVariation'))} must be 0 (off)")
         self.served(f"{where}.fallthrough", flag.get("fallthrough"))
-        if flag.get("targets"):
+        if flag.get("targets", []) != []:
             self.report(f"{where}.targets", f'means users; write contextTargets with "contextKind": "{CONTEXT_KIND}"')
+        if isinstance(flag.get("prerequisites"), list) and flag["prerequisites"]:
+            self.report(f"{where}.prerequisites", "must be empty: a mode hangs on no other flag")
         for name in ("contextTargets", "rules"):
             for index, item in enumerate(self.array(f"{where}.{name}", flag.get(name, []))):
                 self.special(f"{where}.{name}[{index}]", name, item)
@@ -132,9 +136,15 @@ class _Linter:
             return
         self.served(where, item)
         for index, clause in enumerate(self.array(f"{where}.clauses", item.get("clauses"))):
-            # A segment has its own context kinds, and `kind` is no context's attribute.
-            if isinstance(clause, dict) and clause.get("op") != "segmentMatch" and clause.get("attribute") != "kind":
-                self.context_kind(f"{where}.clauses[{index}]", clause)
+            if self.is_table(f"{where}.clauses[{index}]", clause) and clause.get("op") != "segmentMatch":
+                self.clause(f"{where}.clauses[{index}]", clause)
+
+    def clause(self, where: str, clause: Mapping[str, Any]) -> None:
+        attribute = clause.get("attribute")
+        if attribute not in ("key", "kind"):
+            self.report(f"{where}.attribute", f"{_short(attribute)} is nothing an instance has; allowed are: key, kind")
+        elif attribute == "key":
+            self.context_kind(where, clause)
 
     def served(self, where: str, holder: Any) -> None:
         """Check what is served: one variation, or a rollout over several."""
@@ -149,9 +159,14 @@ class _Linter:
 
     def rollout(self, where: str, rollout: Mapping[str, Any]) -> None:
         self.context_kind(where, rollout)
+        if rollout.get("bucketBy", "key") != "key":
+            self.report(f"{where}.bucketBy", f'{_short(rollout["bucketBy"])} must be "key"')
         where = f"{where}.variations"
-        items = self.array(where, rollout.get("variations"))
-        if not all(self.is_table(where, item) for item in items) or not items:
+        items = rollout.get("variations")
+        if not isinstance(items, list) or not items:
+            self.report(where, f"{_short(items)} must be a list, and not empty")
+            return
+        if not all(self.is_table(where, item) for item in items):
             return
         indices, weights = [item.get("variation") for item in items], [item.get("weight") for item in items]
         before = len(self.problems)

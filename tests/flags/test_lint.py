@@ -85,8 +85,14 @@ def test_good_flag_passes(changes: dict[str, Any]):
         ({"targets": [{"variation": 2, "values": ["ann"]}]}, ".targets: means users; write contextTargets"),
         ({"rules": 5}, ".rules: 5 must be a list"),
         ({"rules": [RULE | {"clauses": [{"attribute": "key", "op": "in", "values": []}]}]}, ".rules[0].clauses[0].con"),
+        (
+            {"rules": [RULE | {"clauses": [RULE["clauses"][0] | {"attribute": "country"}]}]},
+            '.rules[0].clauses[0].attribute: "country" is nothing an instance has; allowed are: key, kind',
+        ),
+        ({"fallthrough": {"rollout": ROLLOUT | {"bucketBy": "country"}}}, '.bucketBy: "country" must be "key"'),
         ({"rules": [RULE | {"variation": 7}]}, ".rules[0].variation: 7 is no variation"),
-        ({"prerequisites": "none"}, "LaunchDarkly's SDK cannot decode it"),
+        ({"prerequisites": [{"key": "other", "variation": 0}]}, ".prerequisites: must be empty"),
+        ({"salt": 5}, "LaunchDarkly's SDK cannot decode it"),
     ],
 )
 def test_bad_flag_is_told(changes: dict[str, Any], expected: str):

@@ -82,6 +82,27 @@ def test_concurrent_writers_lose_nothing(directory: Path):
     assert {key: flag["version"] for key, flag in flags.items()} == {"one": 11, "two": 21}
 
 
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from penstock_flags._project import Project
+from penstock_flags._writer import set_mode
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+set_mode(Project(Path(sys.argv[1])), "production", "bounded-fanout", "enforce")
+"""
+
+
+def test_writer_killed_in_the_middle_harms_nobody(directory: Path, put):
+    """A writer that is killed while it writes leaves the old file whole, and the next one can write."""
+    path = directory / "environments" / "production.json"
+    before = path.read_bytes()
+    killed = subprocess.run([sys.executable, "-c", KILLED, str(directory)], check=False)
+
+    assert killed.returncode < 0
+    assert path.read_bytes() == before
+    assert put("observe").after == "observe"
+
+
 def test_reader_never_sees_half_a_file(directory: Path, put):
     """Whoever reads while others write sees whole documents only, and no temporary file stays."""
     path = directory / "environments" / "production.json"
