@@ -51,7 +51,9 @@ class _Selectors(click.ParamType[Any]):
     "--exclude", multiple=True, metavar="GLOB", help="Leave out files and folders: a name or a path; repeatable."
 )
 @click.option(
-    "--severity", type=click.Choice(list(Severity)), help="The least severity to report; low, the default, is advice."
+    "--severity",
+    type=click.Choice([one.value for one in Severity]),
+    help="The least severity to report; low, the default, is advice.",
 )
 def audit_command(paths: tuple[Path, ...], form: str, **options: Any) -> None:
     """Find concurrency defects in Python files and folders.
