@@ -7,7 +7,7 @@ import sys
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks._bar import load, names
 from benchmarks._measure import measure, rounds
@@ -48,7 +48,7 @@ def run(chosen: list[str], *, quick: bool) -> Results:
 class _Advance:
     """Moves the progress bar each time a contender starts; the first start has finished nothing yet."""
 
-    def __init__(self, progress: Progress, task: int) -> None:
+    def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress = progress
         self._task = task
         self._started = 0

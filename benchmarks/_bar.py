@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks import bars
 from benchmarks._stopwatch import Stopwatch
 
-Run = Callable[[int, Stopwatch], Awaitable[None]]
+Run = Callable[[int, Stopwatch], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ class Bar:
 
 def load(name: str) -> Bar:
     """Return the bar of a module in `benchmarks/bars`."""
-    return importlib.import_module(f"{bars.__name__}.{name}").BAR
+    bar: Bar = importlib.import_module(f"{bars.__name__}.{name}").BAR
+    return bar
 
 
 def names() -> list[str]:

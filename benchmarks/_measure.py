@@ -73,4 +73,6 @@ def rounds(bar: Bar, *, quick: bool) -> int:
 
 def _run_child(name: str, number: int, size: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks._child", name, str(number), str(size)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    sample: dict[str, float] = json.loads(printed)
+    return sample
