@@ -31,9 +31,11 @@ def ended():
     """End each test with the threads it has started ended, and its sockets closed."""
     before = set(threading.enumerate())
     yield
-    for thread in set(threading.enumerate()) - before:
-        thread.join(PATIENCE)
-        assert not thread.is_alive(), thread.name
+    while started := set(threading.enumerate()) - before:
+        for thread in started:
+            if thread.ident is not None:  # else it is just being started
+                thread.join(PATIENCE)
+                assert not thread.is_alive(), thread.name
     with warnings.catch_warnings():
         # The SDK leaves the socket of a refused connection to the collector.
         warnings.simplefilter("ignore", ResourceWarning)
