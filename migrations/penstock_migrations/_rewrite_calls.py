@@ -45,35 +45,31 @@ def _appended(args: list[cst.Arg], new: cst.Arg, opening: cst.BaseParenthesizabl
     """Append an argument in the layout of the others: on a line of its own where they have theirs."""
     if not args:
         return [new]
-    last = args[-1]
+    *others, last = args
+    ended = isinstance(last.comma, cst.Comma)
+    between = others[-1].comma.whitespace_after if others and isinstance(others[-1].comma, cst.Comma) else opening
     trailing = last.comma.whitespace_after if isinstance(last.comma, cst.Comma) else last.whitespace_after_arg
-    between = args[-2].comma.whitespace_after if len(args) > 1 and isinstance(args[-2].comma, cst.Comma) else None
-    own_line = (
-        isinstance(last.comma, cst.Comma) or _has_comment(trailing) or _breaks(between) or _spans_lines(last.value)
-    )
-    if not (own_line and isinstance(trailing, cst.ParenthesizedWhitespace)):
-        moved = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
-        comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
-        return [*args[:-1], last.with_changes(comma=comma, whitespace_after_arg=cst.SimpleWhitespace("")), moved]
-    return [*args[:-1], *_on_lines_of_their_own(last, new, trailing, between if _breaks(between) else opening)]
+    own_line = ended or _has_comment(trailing) or (bool(others) and _breaks(between)) or _spans_lines(last.value)
+    if own_line and isinstance(trailing, cst.ParenthesizedWhitespace):
+        indent = between.last_line if isinstance(between, cst.ParenthesizedWhitespace) else trailing.last_line
+        return [*others, *_on_lines_of_their_own(last, new, trailing, indent, comma=ended or not others)]
+    moved = new.with_changes(comma=last.comma, whitespace_after_arg=last.whitespace_after_arg)
+    comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
+    return [*others, last.with_changes(comma=comma, whitespace_after_arg=cst.SimpleWhitespace("")), moved]
 
 
 def _on_lines_of_their_own(
-    last: cst.Arg,
-    new: cst.Arg,
-    trailing: cst.ParenthesizedWhitespace,
-    before: cst.BaseParenthesizableWhitespace | None,
+    last: cst.Arg, new: cst.Arg, trailing: cst.ParenthesizedWhitespace, indent: cst.SimpleWhitespace, *, comma: bool
 ) -> tuple[cst.Arg, cst.Arg]:
     """Keep the last argument's comment on its line, and the closing parenthesis on its own."""
-    hang = before.last_line if isinstance(before, cst.ParenthesizedWhitespace) else trailing.last_line
+    after_last = cst.Comma(whitespace_after=trailing.with_changes(last_line=indent))
+    kept = last.with_changes(comma=after_last, whitespace_after_arg=cst.SimpleWhitespace(""))
     end = cst.ParenthesizedWhitespace(
         first_line=cst.TrailingWhitespace(newline=trailing.first_line.newline),
         indent=trailing.indent,
         last_line=trailing.last_line,
     )
-    comma = cst.Comma(whitespace_after=trailing.with_changes(last_line=hang))
-    kept = last.with_changes(comma=comma, whitespace_after_arg=cst.SimpleWhitespace(""))
-    if isinstance(last.comma, cst.Comma):
+    if comma:
         return kept, new.with_changes(comma=cst.Comma(whitespace_after=end))
     return kept, new.with_changes(whitespace_after_arg=end)
 
@@ -99,11 +95,8 @@ def check_unwrappable(call: cst.Call) -> None:
     if len(call.args) != 1 or call.args[0].star or call.args[0].keyword is not None:
         raise RewriteError("the call to be unwrapped has not exactly one positional argument")
     arg = call.args[0]
-    if any(
-        map(
-            _has_comment, (call.whitespace_after_func, call.whitespace_before_args, arg.whitespace_after_arg, arg.comma)
-        )
-    ):
+    lost = (call.whitespace_after_func, call.whitespace_before_args, arg.whitespace_after_arg, arg.comma)
+    if any(map(_has_comment, lost)):
         raise RewriteError("a comment inside the call to be unwrapped would be lost")
 
 

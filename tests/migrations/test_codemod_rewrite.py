@@ -48,7 +48,7 @@ LIMITED = 'penstock_limits.gather(*xs, limit="api_call")'
         ),
         (
             "r = gather(\n    *[\n        x\n    ]\n)\n",
-            'r = penstock_limits.gather(\n    *[\n        x\n    ],\n    limit="api_call"\n)\n',
+            'r = penstock_limits.gather(\n    *[\n        x\n    ],\n    limit="api_call",\n)\n',
         ),
     ],
 )
