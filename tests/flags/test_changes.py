@@ -117,6 +117,18 @@ def test_flag_that_is_not_there_counts_as_its_default(flags: penstock_flags.Flag
     assert "bounded-fanout from" in log.wait_for("FLAG_NOT_FOUND")
 
 
+def test_swapped_link_is_followed(flags: penstock_flags.Flags, production: Path, put, tmp_path: Path):
+    """Where a volume swaps a link to publish files, the new file counts."""
+    change_of(flags, lambda: put("enforce"))
+    published = tmp_path / "published.json"
+    published.write_text(production.read_text().replace('"variation": 2', '"variation": 1'))
+    link = tmp_path / "link"
+    link.symlink_to(published)
+    change_of(flags, lambda: link.replace(production))
+
+    assert flags.mode("bounded-fanout") == "observe"
+
+
 def test_touched_file_is_not_loaded_again(directory: Path, production: Path, log: Log, monkeypatch: pytest.MonkeyPatch):
     """A file whose time changes and whose content does not is looked at, and left alone."""
     looks, look = threading.Semaphore(0), FileSource._look

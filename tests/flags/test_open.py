@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,27 @@ def test_environment_variables_say_where_and_which(directory: Path, put, monkeyp
     with penstock_flags.open() as flags:
         assert flags.mode("bounded-fanout") == "observe"
         assert flags.snapshot.environment == "production"
+
+
+def test_instance_is_what_targets_go_by(directory: Path, production: Path, monkeypatch: pytest.MonkeyPatch):
+    """`PENSTOCK_INSTANCE` names the instance that targets, rules and rollouts choose by."""
+    target = {"contextKind": "instance", "variation": 2, "values": ["blue"]}
+    document = json.loads(production.read_text())
+    document["flags"]["bounded-fanout"] |= {"on": True, "contextTargets": [target]}
+    production.write_text(json.dumps(document))
+    monkeypatch.setenv("PENSTOCK_INSTANCE", "blue")
+
+    with penstock_flags.open("production", directory) as blue:
+        assert blue.mode("bounded-fanout") == "enforce"
+    with penstock_flags.open("production", directory, instance="green") as green:
+        assert green.mode("bounded-fanout") == "off"
+
+
+async def test_file_is_read_at_once_inside_an_event_loop(directory: Path, put):
+    """Inside an event loop the modes of a file are there when open returns."""
+    put("enforce")
+    with penstock_flags.open("production", directory) as flags:
+        assert flags.mode("bounded-fanout") == "enforce"
 
 
 def test_nearest_folder_above_is_found(directory: Path, monkeypatch: pytest.MonkeyPatch):

@@ -49,9 +49,8 @@ class Commands(click.Group):
         """Write each installed command with its one line of help; a broken one says that it is broken."""
         offered = _offered()
         if offered:
-            width = formatter.width - 6 - max(map(len, offered))
             with formatter.section("Commands"):
-                formatter.write_dl([(name, _short_help(offered[name], width)) for name in sorted(offered)])
+                formatter.write_dl([(name, _short_help(offered[name])) for name in sorted(offered)])
         if missing := sorted({WELL_KNOWN[name] for name in WELL_KNOWN.keys() - offered.keys()}):
             formatter.write_paragraph()
             formatter.write_text(f"More commands: pip install {' '.join(missing)}")
@@ -72,9 +71,9 @@ def _load(entry_point: EntryPoint) -> click.Command:
     return command
 
 
-def _short_help(entry_point: EntryPoint, width: int) -> str:
+def _short_help(entry_point: EntryPoint) -> str:
     try:
-        return _load(entry_point).get_short_help_str(max(width, 20))
+        return _load(entry_point).get_short_help_str(limit=200)  # the first sentence; the formatter wraps it
     except _Broken as error:
         return f"(cannot be loaded: {error.reason})"
 
