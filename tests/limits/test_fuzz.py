@@ -222,8 +222,8 @@ class DoesNotHandOn(Limiter):
 class ForgetsWhoRunsWhileOff(Limiter):
     """Counts nobody while nothing is enforced, so that a flip lets in too many or drives the count below nothing."""
 
-    def _overdraw(self, *, refuses: bool = False) -> bool:
-        return self.mode is not Mode.ENFORCE
+    def _overdraw(self, mode: Mode, **_: bool) -> bool:
+        return mode is not Mode.ENFORCE
 
 
 @pytest.mark.parametrize(

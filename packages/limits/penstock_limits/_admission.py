@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
 from penstock_limits._lending import Permit, current_permit, lender_for, living
@@ -24,7 +25,10 @@ class FanOut(Protocol):
         ...
 
     def start(self, done: ChildDone, permit: Permit | None) -> None:
-        """Start the next child, under a permit; `done` must be called when it is done."""
+        """Start the next child, under a permit; `done` must be called when it is done.
+
+        Never raises: what cannot be started is a child that has failed.
+        """
 
     def record(self, child: asyncio.Future[Any]) -> None:
         """Take note that a child is done."""
@@ -71,13 +75,16 @@ class OwnAdmission:
 class SharedAdmission:
     """Lets children in under a limiter. A fan-out is one waiter, at the queue's end again after each admission."""
 
-    __slots__ = ("_fan_out", "_queued", "_seated", "limiter", "lineage")
+    __slots__ = ("_context", "_fan_out", "_finishing", "_inside", "_queued", "_seated", "limiter", "lineage")
     stays: ClassVar[bool] = True
 
     def __init__(self, fan_out: FanOut, limiter: Limiter) -> None:
         self._fan_out = fan_out
+        self._context = copy_context()
+        self._finishing = False  # a child of this fan-out is giving its permit back
         self._queued = False
-        self._seated = False  # has been in the queue, and is not refused any more
+        self._inside = False  # has been let in, at least in part
+        self._seated = False  # has been in the queue, or has had all it wanted, and is not refused any more
         self.limiter = limiter
         self.lineage = living(current_permit.get())
 
@@ -89,6 +96,7 @@ class SharedAdmission:
                 limiter._settle()  # a permit may have come free before we stood in the queue
                 return
             self._start(permit)
+        self._seated = self._seated or self._inside
         self.leave()
         limiter.mode_changed()
 
@@ -101,39 +109,53 @@ class SharedAdmission:
             if lender is not None:
                 lender.leave(self)
 
-    def admit(self, *, queued: bool) -> None:
+    def admit(self, *, queued: bool) -> bool:
         """Take over a token of the limiter."""
-        if asyncio._get_running_loop() is self._fan_out.loop:
+        if self._finishing and asyncio._get_running_loop() is self._fan_out.loop:
+            self._finishing = False
             self._admitted(queued)
-            return
-        try:
-            self._fan_out.loop.call_soon_threadsafe(self._admitted, queued)
-        except RuntimeError:  # the loop is closed
-            self.limiter.release()
+            return True
+        return self._soon(self._admitted, queued)
 
     def lend(self, permit: Permit) -> None:
         """Take over a permit on loan."""
-        if asyncio._get_running_loop() is self._fan_out.loop:
+        if self._finishing and asyncio._get_running_loop() is self._fan_out.loop:
+            self._finishing = False
             self._lent(permit)
-            return
-        try:
-            self._fan_out.loop.call_soon_threadsafe(self._lent, permit)
-        except RuntimeError:
+        elif not self._soon(self._lent, permit):
             permit.end()
+
+    def _soon(self, take_over: Callable[[Any], None], what: Any) -> bool:
+        """Take over in a turn of its own; False if the loop is closed.
+
+        Starting a child runs users' code: not in the task, nor in the context, of the stranger that gave the permit.
+        """
+        loop = self._fan_out.loop
+        call_soon = loop.call_soon if asyncio._get_running_loop() is loop else loop.call_soon_threadsafe
+        try:
+            call_soon(take_over, what, context=self._context)
+        except RuntimeError:  # it is closed
+            return False
+        return True
 
     def _next_permit(self) -> Permit | None:
         """Return a permit, on loan or of the limiter; if there is none, queue for both."""
         limiter = self.limiter
+        mode = limiter.mode
         with limiter._lock:
             self.lineage = living(self.lineage)
             lender = lender_for(limiter, self.lineage)
             if lender is not None and (permit := lender.borrow(self)) is not None:
                 return permit
+            # A caller with a lender is inside already: refusing it would throw away work that was admitted.
+            seated = self._seated or lender is not None
             if not self._queued:
-                if limiter._admit():
+                if limiter._take():
                     return Permit(limiter, self.lineage)
-                # A caller with a lender is inside already: refusing it would throw away work that was admitted.
-                limiter._enqueue(self, always=self._seated or lender is not None)
+                if limiter._overdraw(mode, seated=seated):
+                    self._seated = True
+                    return Permit(limiter, self.lineage)
+                limiter._enqueue(self, always=seated)
                 self._queued = self._seated = True
             if lender is not None:
                 lender.wait(self)
@@ -145,21 +167,22 @@ class SharedAdmission:
         self._lent(Permit(self.limiter, self.lineage))
 
     def _lent(self, permit: Permit) -> None:
-        if not self._fan_out.wants():
+        fan_out = self._fan_out
+        if not fan_out.wants():
             self.leave()  # or the permit would come straight back
             permit.end()
             return
         self._start(permit)
-        if not self._queued or self.lineage is not None or not self._fan_out.wants():
+        if not self._queued or self.lineage is not None or not fan_out.wants():
             self.fill()
 
     def _start(self, permit: Permit) -> None:
+        self._inside = True
+
         def done(child: asyncio.Future[Any]) -> None:
             self._fan_out.record(child)
+            self._finishing = True
             permit.end()
+            self._finishing = False
 
-        try:
-            self._fan_out.start(done, permit)
-        except BaseException:
-            permit.end()
-            raise
+        self._fan_out.start(done, permit)

@@ -31,11 +31,15 @@ class UnknownLimitError(ConfigurationError):
     """
 
     def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(
-            f"there is no limit named {name!r}; known are: {', '.join(sorted(known))}. "
-            f"Add [tool.penstock.limits.{name}] with max_running, or use a known name."
-        )
         self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(name, self.known)
+
+    def __str__(self) -> str:
+        return (
+            f"there is no limit named {self.name!r}; known are: {', '.join(self.known)}. "
+            f"Add [tool.penstock.limits.{self.name}] with max_running, or use a known name."
+        )
 
 
 class LimitReachedError(PenstockError, RuntimeError):
@@ -48,11 +52,16 @@ class LimitReachedError(PenstockError, RuntimeError):
     """
 
     def __init__(self, limiter: str, running: int, max_running: int) -> None:
-        super().__init__(
-            f"limiter {limiter!r} is full: {running} of {max_running} running. "
+        super().__init__(limiter, running, max_running)
+        self.limiter = limiter
+        self.counted = running
+        self.allowed = max_running
+
+    def __str__(self) -> str:
+        return (
+            f"limiter {self.limiter!r} is full: {self.counted} of {self.allowed} running. "
             f"Wait with `async with`, try again later, or raise max_running."
         )
-        self.limiter = limiter
 
 
 class QueueFullError(LimitReachedError):
@@ -65,9 +74,10 @@ class QueueFullError(LimitReachedError):
     """
 
     def __init__(self, limiter: str, queued: int, max_queued: int) -> None:
-        PenstockError.__init__(
-            self,
-            f"limiter {limiter!r} refuses a caller: {queued} of {max_queued} callers wait already. "
-            f"Shed load, try again later, or raise max_queued.",
+        super().__init__(limiter, queued, max_queued)
+
+    def __str__(self) -> str:
+        return (
+            f"limiter {self.limiter!r} refuses a caller: {self.counted} of {self.allowed} callers wait already. "
+            f"Shed load, try again later, or raise max_queued."
         )
-        self.limiter = limiter

@@ -271,4 +271,5 @@ def _gather_counted(limiter: Limiter, aws: tuple[Awaitable[Any], ...], *, return
 
     for child in children.values():
         child.add_done_callback(done)
+    limiter.mode_changed()  # whoever waits since the mode was another may come in too
     return outer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
@@ -50,7 +51,7 @@ class _Gathering:
         self.loop = children.loop
         self.outer = _GatheringFuture(self, children.loop)
         self._children = children.futures  # None: not started, or closed before it started
-        self._pending = children.coroutines
+        self._pending = children.pending
         self._places = children.places
         self._unfinished = len(children.futures)
         self._return_exceptions = return_exceptions
@@ -62,14 +63,17 @@ class _Gathering:
     def begin(self) -> None:
         """Start what may start; the outer future fails if the rest may not even queue."""
         given = [child for child in self._children if child is not None]
-        for future in given:
-            future.add_done_callback(self.record)
         try:
             self._admission.fill()
         except QueueFullError as error:
             self._refuse(error, given)
         if self._pending:
             self._keep()
+        for future in given:
+            if future.done() and sys.version_info >= (3, 12):  # as asyncio does from then on
+                self.record(future)
+            else:
+                future.add_done_callback(self.record)
 
     # --- what admission needs
 
@@ -84,25 +88,31 @@ class _Gathering:
         context = self._context.copy()
         if permit is not None:
             context.run(current_permit.set, permit)
-        task = context.run(self.loop.create_task, coroutine)  # a task factory may not know context=
-        _silence(task)
-        self._children[number] = task
-        task.add_done_callback(done)
+        child = self._children[number] = context.run(self._create_task, coroutine)
+        child.add_done_callback(done)
         if self._keeper is not None and not self._pending:
             self._keeper.cancel()
+
+    def _create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+        try:
+            task = self.loop.create_task(coroutine)  # without context=, which a task factory may not know
+        except Exception as error:  # noqa: BLE001 - a task factory's; too late to raise it from the call
+            coroutine.close()
+            failed: asyncio.Future[Any] = self.loop.create_future()
+            failed.set_exception(error)
+            return failed
+        _silence(task)
+        return task
 
     def record(self, child: asyncio.Future[Any]) -> None:
         self._unfinished -= 1
         if self.outer.done():
             if not child.cancelled():
                 child.exception()  # marks it as retrieved
-            return
-        if not self._return_exceptions:
-            error = _cancellation(child) if child.cancelled() else child.exception()
-            if error is not None:
-                self.outer.set_exception(error)
-                return
-        self._finish_if_last()
+        elif not self._return_exceptions and (error := _error(child)) is not None:
+            self.outer.set_exception(error)
+        if not self._unfinished:
+            self._finish()
 
     # --- the end
 
@@ -139,21 +149,20 @@ class _Gathering:
 
     def _count_closed(self, number: int) -> None:
         self._unfinished -= number
-        if self.outer.done():
-            return
-        if not self._return_exceptions:
+        if not self._return_exceptions and not self.outer.done():
             self.outer.set_exception(self._cancelled or asyncio.CancelledError())
-            return
-        self._finish_if_last()
+        if not self._unfinished:
+            self._finish()
 
-    def _finish_if_last(self) -> None:
-        if self._unfinished:
-            return
-        if self._cancelled is not None:
+    def _finish(self) -> None:
+        if self.outer.done():
+            pass
+        elif self._cancelled is not None:
             self.outer.set_exception(self._cancelled)
-            return
-        results = [_outcome(child) for child in self._children]
-        self.outer.set_result([results[place] for place in self._places])
+        else:
+            results = [_outcome(child) for child in self._children]
+            self.outer.set_result([results[place] for place in self._places])
+        del self.outer._gathering, self._admission  # or only the collector could free the results
 
     # --- shutdown
 
@@ -169,24 +178,28 @@ class _Children:
 
     def __init__(self, aws: tuple[Awaitable[Any], ...]) -> None:
         self.futures: list[asyncio.Future[Any] | None] = []
-        self.coroutines: deque[tuple[int, Coroutine[Any, Any, Any]]] = deque()
+        self.pending: deque[tuple[int, Coroutine[Any, Any, Any]]] = deque()
         self.places: list[int] = []
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._wrappers: list[Coroutine[Any, Any, Any]] = []
         numbers: dict[Awaitable[Any], int] = {}
-        for awaitable in aws:
-            number = numbers.setdefault(awaitable, len(numbers))
-            if number == len(self.futures):
-                self._add(awaitable, number)
-            self.places.append(number)
+        try:
+            for awaitable in aws:
+                number = numbers.setdefault(awaitable, len(numbers))
+                if number == len(self.futures):
+                    self._add(awaitable, number)
+                self.places.append(number)
+        except BaseException:
+            for wrapper in self._wrappers:
+                wrapper.close()
+            raise
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         return self._loop or asyncio.get_event_loop()
 
     def _add(self, awaitable: Awaitable[Any], number: int) -> None:
-        if asyncio.iscoroutine(awaitable):
-            self.coroutines.append((number, awaitable))
-        elif asyncio.isfuture(awaitable):
+        if asyncio.isfuture(awaitable):
             loop = awaitable.get_loop()
             if self._loop is None and number == 0:
                 self._loop = loop
@@ -194,8 +207,11 @@ class _Children:
                 raise ValueError
             self.futures.append(awaitable)
             return
+        if asyncio.iscoroutine(awaitable):
+            self.pending.append((number, awaitable))
         elif inspect.isawaitable(awaitable):
-            self.coroutines.append((number, _await(awaitable)))
+            self._wrappers.append(_await(awaitable))
+            self.pending.append((number, self._wrappers[-1]))
         else:
             raise TypeError
         if self._loop is None:
@@ -232,6 +248,10 @@ def _silence(task: asyncio.Task[Any]) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
     except AttributeError:  # a task class of somebody's own
         return
+
+
+def _error(child: asyncio.Future[Any]) -> BaseException | None:
+    return _cancellation(child) if child.cancelled() else child.exception()
 
 
 def _cancellation(child: asyncio.Future[Any]) -> asyncio.CancelledError:

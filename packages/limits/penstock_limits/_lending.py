@@ -76,15 +76,16 @@ class Permit:
         with limiter._lock:
             self.ended = True
             heir, lender, waiting = self._borrower, self._lender, self._waiting
+            if self.outer is not None:  # else a job that starts its successor would make a chain without end
+                self.outer = living(self.outer)
             waiter = limiter._give_back() if heir is None and lender is None else None
             loans = self._pass_on(heir, lender, waiting) if heir or lender or waiting else ()
-        if waiter is not None:
-            waiter.admit(queued=waiter.stays)
+        limiter._hand_on(waiter)
         for borrower, permit in loans:
             borrower.lend(permit)
 
     def _pass_on(self, heir: Permit | None, lender: Permit | None, waiting: Iterable[Borrower] | None) -> list[Loan]:
-        self._waiting = None
+        self._borrower = self._lender = self._waiting = None
         if heir is not None:
             heir._lender = lender
         if lender is not None:

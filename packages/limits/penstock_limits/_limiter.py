@@ -47,36 +47,42 @@ class Waiter(Protocol):
 
     stays: ClassVar[bool]
 
-    def admit(self, *, queued: bool) -> None:
-        """Take over a permit; called without a lock held, in whatever thread freed it.
+    def admit(self, *, queued: bool) -> bool:
+        """Take over a permit; called without a lock held, in whatever thread and task freed it.
+
+        No code of users may run within: it would run in the task, and fail in the face, of a stranger.
 
         Args:
             queued: Whether it is still in the queue.
+
+        Returns:
+            False if its loop is closed; then it has not taken the permit.
         """
+        ...
 
 
 class _TaskWaiter:
     """A task that waits for one permit."""
 
-    __slots__ = ("_future", "_limiter")
+    __slots__ = ("_future",)
     stays: ClassVar[bool] = False
 
-    def __init__(self, limiter: Limiter) -> None:
-        self._limiter = limiter
+    def __init__(self) -> None:
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._future.__await__()
 
-    def admit(self, *, queued: bool) -> None:  # noqa: ARG002 - it never stays
+    def admit(self, *, queued: bool) -> bool:  # noqa: ARG002 - it never stays
         loop = self._future.get_loop()
         if asyncio._get_running_loop() is loop:
             self._wake()
-            return
+            return True
         try:
             loop.call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop was closed with this task still waiting
-            self._limiter.release()
+            return False
+        return True
 
     def _wake(self) -> None:
         if not self._future.done():
@@ -98,7 +104,7 @@ class LimiterStatistics:
         waited: Permits that were waited for.
         rejected: Callers refused because the queue was full or they would not wait.
         would_wait: Permits that would have been waited for, counted in mode observe.
-        would_reject: Callers that would have been refused, counted in mode observe.
+        would_reject: Callers that would have been refused, told in mode observe from the permits beyond the limit.
         surplus_releases: Releases without an acquire; each adds a permit, as with `asyncio.Semaphore`.
     """
 
@@ -240,8 +246,9 @@ class Limiter:
         Raises:
             LimitReachedError: None is free.
         """
+        mode = self.mode
         with self._lock:
-            admitted = self._take() or self._overdraw(refuses=True)
+            admitted = self._take() or self._overdraw(mode, refuses=True)
             self._rejected += not admitted
         if admitted:
             self.mode_changed()
@@ -302,10 +309,11 @@ class Limiter:
 
     def statistics(self) -> LimiterStatistics:
         """Return a snapshot of its counters."""
+        mode = self.mode
         with self._lock:
             held, free = list(self._held), list(self._free)
             return LimiterStatistics(
-                mode=self.mode,
+                mode=mode,
                 running=len(held),
                 max_running=self.max_running,
                 queued=len(self._waiters),
@@ -319,22 +327,19 @@ class Limiter:
                 surplus_releases=self._surplus,
             )
 
-    # --- what callers and fan-outs share
+    # --- what callers and fan-outs share; the mode is read before the lock is taken, as its source may have its own
 
     def _enter(self) -> Awaitable[None]:
+        mode = self.mode
         with self._lock:
-            admitted = self._admit()
+            admitted = self._take() or self._overdraw(mode)
         if not admitted:
             return self._wait()
         self.mode_changed()  # whoever waits may come in too, if it was the mode that let us in
         return _READY  # type: ignore[no-any-return]
 
-    def _admit(self) -> bool:
-        """Take a permit that nobody waits for, or one beyond the limit unless it is enforced; the lock is held."""
-        return self._take() or self._overdraw()
-
     async def _wait(self) -> None:
-        waiter = _TaskWaiter(self)
+        waiter = _TaskWaiter()
         self._enqueue(waiter)
         self._settle()
         try:
@@ -345,16 +350,22 @@ class Limiter:
             raise
 
     def _take(self) -> bool:
+        """Take a permit that is free and that nobody waits for; the lock is held."""
         return not self._waiters and self._pop()
 
-    def _overdraw(self, *, refuses: bool = False) -> bool:
-        """Unless the limiter enforces, take a permit that does not exist; the lock is held."""
-        mode = self.mode
+    def _overdraw(self, mode: Mode, *, refuses: bool = False, seated: bool = False) -> bool:
+        """Unless the limiter enforces, take a permit that does not exist; the lock is held.
+
+        Args:
+            mode: The limiter's mode.
+            refuses: Whether the caller would have been refused, had the limiter enforced.
+            seated: Whether the caller would have waited already, and so not have been refused.
+        """
         if mode is Mode.ENFORCE:
             return False
         if mode is Mode.OBSERVE:
             over = self._tokens - self._capacity
-            if refuses or (self._max_queued is not None and over >= self._max_queued):
+            if refuses or (not seated and self._max_queued is not None and over >= self._max_queued):
                 self._would_reject += 1
             else:
                 self._would_wait += 1
@@ -399,14 +410,16 @@ class Limiter:
     def _settle(self) -> None:
         """Retire what is too much, and admit whoever can be admitted."""
         while (waiter := self._next_admitted()) is not None:
-            waiter.admit(queued=False)
+            if not waiter.admit(queued=False):
+                self.release()
 
     def _next_admitted(self) -> Waiter | None:
+        mode = self.mode
         with self._lock:
             while self._tokens > self._capacity and self._free:
                 self._retire(self._free)
             waiter = None
-            if self._waiters and (self._pop() or self._mint_unless_enforced()):
+            if self._waiters and (self._pop() or self._mint_unless_enforced(mode)):
                 waiter = self._first()
                 if waiter is None:
                     self._free.append(self._held.pop())
@@ -422,8 +435,8 @@ class Limiter:
         self._waited += 1
         return waiter
 
-    def _mint_unless_enforced(self) -> bool:
-        if self.mode is Mode.ENFORCE:
+    def _mint_unless_enforced(self, mode: Mode) -> bool:
+        if mode is Mode.ENFORCE:
             return False
         self._mint()
         return True
@@ -460,8 +473,15 @@ class Limiter:
     def _release_crowded(self) -> None:
         with self._lock:
             waiter = self._give_back()
-        if waiter is not None:
-            waiter.admit(queued=waiter.stays)
+        self._hand_on(waiter)
+
+    def _hand_on(self, waiter: Waiter | None) -> None:
+        """Let a waiter take over the permit that it has been given, or the next if its loop is closed."""
+        while waiter is not None and not waiter.admit(queued=waiter.stays):
+            with self._lock:
+                self._waiters.pop(waiter, None)
+                self._recount()
+                waiter = self._give_back()
 
     def _give_back(self) -> Waiter | None:
         """Retire a permit if there are too many, else return the longest waiting, whose it is now."""

@@ -93,7 +93,7 @@ def set_mode_source(source: ModeSource | None) -> None:
     if source is not None and not callable(getattr(source, "mode", None)):
         raise ConfigurationError(f"{source!r} is no mode source: it needs mode(capability) -> str")
     for variable in os.environ:
-        if variable == "PENSTOCK_MODE" or variable.startswith("PENSTOCK_MODE_"):
+        if os.environ[variable] and (variable == "PENSTOCK_MODE" or variable.startswith("PENSTOCK_MODE_")):
             parse_mode(os.environ[variable], variable)
     with _state.lock:
         unsubscribe, _state.unsubscribe = _state.unsubscribe, None
@@ -113,7 +113,7 @@ def mode_of(capability: str) -> Mode:
     variable = "PENSTOCK_MODE_" + capability.upper().replace("-", "_")
     value = os.environ.get(variable) or os.environ.get("PENSTOCK_MODE")
     try:
-        if value is None:
+        if not value:
             value = Mode.OFF if _state.source is None else _state.source.mode(capability)
         return Mode(value)
     except Exception as error:  # noqa: BLE001 - a broken flag must not break the program
