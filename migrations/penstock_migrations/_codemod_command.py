@@ -89,7 +89,8 @@ def _write(planned: Plan, reports: Path) -> None:
         except WriteError as error:
             stale = [each for each in planned.mended if each.path == edit.path]
             planned.mended = [each for each in planned.mended if each.path != edit.path]
-            planned.left += [Left(edit.path, str(error), each) for each in stale] or [Left(edit.path, str(error))]
+            reason = str(error).removeprefix(f"{edit.path}: ")
+            planned.left += [Left(edit.path, reason, each) for each in stale] or [Left(edit.path, reason)]
     planned.edits = written
     if written:
         reports.mkdir(parents=True, exist_ok=True)

@@ -67,10 +67,19 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A phase's verdict, with the checks behind it and the criteria that this release does not judge."""
+    """A phase's verdict, with the checks behind it and the criteria that this release does not judge.
+
+    Attributes:
+        phase: The phase's number.
+        verdict: The verdict.
+        tree: Hash of the code that was verified, None if it was not.
+        checks: The checks, in the plan's order.
+        not_covered: The statements of the criteria that are not judged.
+    """
 
     phase: int
     verdict: Outcome
+    tree: str | None
     checks: tuple[Check, ...]
     not_covered: tuple[str, ...]
 
@@ -86,7 +95,8 @@ def judge(phase: Phase, evidence: Evidence) -> Judgement:
         for criterion in phase.covered
         for name in criterion.checks
     )
-    return Judgement(phase.number, _verdict(checks), checks, phase.not_covered)
+    tree = evidence.verification.tree if evidence.verification else None
+    return Judgement(phase.number, _verdict(checks), tree, checks, phase.not_covered)
 
 
 def _verdict(checks: tuple[Check, ...]) -> Outcome:

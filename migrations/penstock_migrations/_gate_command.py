@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from penstock_migrations._settings import Settings
     from penstock_migrations._verify import Verification
 
-__all__ = ["enter", "evidence_of", "gate", "print_judgement"]
+__all__ = ["check_ledger", "enter", "evidence_of", "gate", "print_judgement"]
 
 
 @click.command()
@@ -42,6 +42,7 @@ def gate(context: click.Context, path: Path, number: int, reports: Path) -> None
         wanted = phase(number)
     except ValueError as error:
         raise click.UsageError(str(error), context) from None
+    check_ledger(reports / "ledger.jsonl")
     evidence = evidence_of(wanted, path, settings_for([path]), _read_verification(reports / "verify.json"))
     judgement = judge(wanted, evidence)
     hash_ = enter(reports / "ledger.jsonl", path, judgement)
@@ -78,8 +79,30 @@ def evidence_of(phase: Phase, path: Path, settings: Settings, verification: Veri
     )
 
 
-def enter(ledger: Path, path: Path, judgement: Judgement) -> str:
+def check_ledger(ledger: Path) -> None:
+    """Refuse a broken ledger before any work is done.
+
+    Raises:
+        click.ClickException: The ledger's chain is broken, or it cannot be read.
+    """
+    from penstock_migrations._ledger import BrokenLedgerError, check
+
+    try:
+        check(ledger)
+    except BrokenLedgerError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{ledger}: cannot be read: {error.strerror}") from None
+
+
+def enter(ledger: Path, path: Path, judgement: Judgement, *, trial: bool = False) -> str:
     """Enter a judgement in the ledger, and return its line's hash.
+
+    Args:
+        ledger: The ledger.
+        path: What was judged.
+        judgement: The judgement.
+        trial: Whether it is about a copy whose changes were not written.
 
     Raises:
         click.ClickException: The ledger's chain is broken, or it cannot be written.
@@ -87,8 +110,9 @@ def enter(ledger: Path, path: Path, judgement: Judgement) -> str:
     from penstock_migrations._ledger import BrokenLedgerError, append
 
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    entry = {"time": now, "path": path.as_posix(), "trial": trial, **dataclasses.asdict(judgement)}
     try:
-        return append(ledger, {"time": now, "path": path.as_posix(), **dataclasses.asdict(judgement)})
+        return append(ledger, entry)
     except BrokenLedgerError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -41,19 +41,20 @@ def phase1(
     status: 0 pass, 1 fail, 2 usage error, 3 inconclusive, as without your tests.
     """
     from penstock_migrations._codemod_output import console
-    from penstock_migrations._gate_command import enter
+    from penstock_migrations._gate_command import check_ledger, enter
     from penstock_migrations._phase1_report import print_report, save_report
-    from penstock_migrations._write import WriteError
 
+    ledger = reports / "ledger.jsonl"
+    check_ledger(ledger)
     with interruptible("nothing was written, your code is as it was"):
         result = _tried(context, path, test_command, timeout, review=review)
-    entry = enter(reports / "ledger.jsonl", path, result.judgement)
+    with interruptible("all files are written, or none"):
+        written = asked_to_write and _written(result)
+    entry = enter(ledger, path, result.judgement, trial=not written and bool(result.edits))
     try:
-        with interruptible("all files are written, or none"):
-            written = asked_to_write and _written(result, reports)
         save_report(reports, result, entry, written=written)
-    except (WriteError, OSError) as error:
-        raise click.ClickException(f"{error}: nothing was written, your code is as it was") from None
+    except OSError as error:
+        raise click.ClickException(f"the report cannot be written: {error}") from None
     print_report(console(), result, entry, written=written)
     click.echo(f"Report: {reports / 'phase1.txt'}, .json, .diff", err=True)
     context.exit(result.judgement.verdict.exit_status)
@@ -84,13 +85,14 @@ def _tried(context: click.Context, path: Path, test_command: str | None, timeout
         raise click.ClickException(f"{error.filename}: {error.strerror}; nothing was written") from None
 
 
-def _written(result: Phase1, reports: Path) -> bool:
-    """Write all files or none, and the snapshot by which `penstock verify` can look again."""
-    from penstock_migrations._write import write_all, write_atomically
+def _written(result: Phase1) -> bool:
+    """Write all files or none, if what verify saw allows it."""
+    from penstock_migrations._write import WriteError, write_all
 
     if not result.sound or not result.edits:
         return False
-    write_all(result.edits)
-    reports.mkdir(parents=True, exist_ok=True)
-    write_atomically(reports / "codemod.json", result.snapshot.to_json().encode())
+    try:
+        write_all(result.edits)
+    except (WriteError, OSError) as error:
+        raise click.ClickException(f"{error}. Nothing was written: your code is as it was") from None
     return True

@@ -41,12 +41,14 @@ def print_report(to: Console, result: Phase1, entry: str, *, written: bool) -> N
 
 
 def save_report(folder: Path, result: Phase1, entry: str, *, written: bool) -> None:
-    """Write phase1.json, phase1.txt and phase1.diff.
+    """Write phase1.json, phase1.txt and phase1.diff; and the snapshot for `penstock verify`, if the code was written.
 
     Raises:
         OSError: The folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if written:
+        write_atomically(folder / "codemod.json", result.snapshot.to_json().encode())
     text = io.StringIO()
     print_report(
         Console(file=text, soft_wrap=True, highlight=False, markup=False, emoji=False), result, entry, written=written

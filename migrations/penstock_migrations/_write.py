@@ -15,7 +15,7 @@ __all__ = ["Edit", "WriteError", "check_writable", "digest", "write_all", "write
 
 
 class WriteError(OSError):
-    """A file was not written, and is as it was; the message says why."""
+    """A file was not written, and is as it was; the message says why, and which if there are several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +113,12 @@ class _Staged:
 def _check_unchanged(edit: Edit) -> None:
     if edit.before is None:
         return
-    check_writable(edit.file)
-    if edit.file.read_bytes() != edit.before:
-        raise WriteError("has changed since it was read; left as it is. Run again")
+    try:
+        check_writable(edit.file)
+        if edit.file.read_bytes() != edit.before:
+            raise WriteError("has changed since it was read; left as it is. Run again")
+    except WriteError as error:
+        raise WriteError(f"{edit.path}: {error}") from None
 
 
 def _stage(edit: Edit) -> _Staged:

@@ -75,6 +75,25 @@ def test_write_writes_what_was_tried(project, report, tmp_path):
     assert report()["written"] is True
 
 
+@pytest.mark.parametrize(("arguments", "trial"), [([], True), (["--write"], False)])
+def test_the_ledger_tells_a_trial_from_what_was_written(project, tmp_path, arguments, trial):
+    """A copy that passed promotes nothing."""
+    run(".", *arguments, *TEST_COMMAND)
+
+    entry = json.loads((tmp_path / "reports/ledger.jsonl").read_text())
+    assert (entry["verdict"], entry["trial"]) == ("pass", trial)
+
+
+def test_a_broken_ledger_is_said_before_anything_is_done(project, tmp_path):
+    """Nothing is written on evidence that cannot be kept."""
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/ledger.jsonl").write_text("{}\n")
+    before = bytes_of(project)
+
+    assert run(".", "--write").exit_code == 1
+    assert bytes_of(project) == before
+
+
 def test_a_second_run_rewrites_nothing_and_passes(project, report):
     """The journey can be repeated at any time, by a schedule too."""
     run(".", "--write", *TEST_COMMAND)
@@ -139,7 +158,7 @@ def test_a_file_changed_while_the_tests_ran_is_not_overwritten(project, monkeypa
     result = run(".", "--write")
 
     assert result.exit_code == 1
-    assert "has changed since it was read" in result.stderr
+    assert "agents/research.py: has changed since it was read" in result.stderr
     assert bytes_of(project) == before | {"agents/research.py": b"edited = True\n"}
 
 
