@@ -120,7 +120,7 @@ class _Examiner:
     def _sites(self, source: Source) -> list[dict[str, Any]]:
         """Return the defects of a file's content as JSON data."""
         key = f"sites:{self._settings.limit}:{source.sha256}"
-        known = self._cache.get(key)
+        known: Any = self._cache.get(key)
         if known is None:
             try:
                 known = {"sites": _detect(source, self._settings)}

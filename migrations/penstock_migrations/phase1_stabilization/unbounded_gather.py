@@ -10,7 +10,8 @@ It leaves alone what is limited already: a wrapper, a method or a function of an
 which the calls share, a semaphore handed over as an argument, chunks, slices, constant collections, pools of workers,
 what the program is configured with (agents, handlers, providers), and tasks that are cancelled or were started
 elsewhere. A semaphore made anew for each item limits nothing, and one that is used only if somebody configured it
-limits nothing by default.
+limits nothing by default. Where only a name is to be seen, its words decide: `handlers` are configured, `urls` are
+data.
 
 ## Why is this bad
 
@@ -38,11 +39,15 @@ the mode off, the call is `asyncio.gather`.
 ## Fix safety
 
 The rewrite is safe where coroutines are gathered, and where tasks are made in the same function, used for nothing but
-the gather, and nothing is awaited in between: then the coroutines themselves are gathered. It is left to review where
-callers decide what is gathered, where unlike work is gathered side by side, and where the object itself holds what is
-fanned out. It is never done where the work may not end or waits for its peers (listeners, workers on a queue, a
-barrier), where tasks run already when they reach gather, and in Temporal workflows. A finding of low severity is
-advice.
+the gather, and nothing is awaited in between: then the coroutines themselves are gathered. Work that fans out again
+under the same limit lends its permit on, so nesting and recursion do not deadlock.
+
+It is left to review where callers decide what is gathered, where unlike work is gathered side by side, where handlers
+of messages may wait for each other, and where the number follows from what the object was set up with before. It is
+never done where the work may not end or waits for its peers (listeners, workers on a queue, a barrier), where tasks run
+already when they reach gather, and in Temporal workflows.
+
+A finding of low severity is advice: what the object itself holds, what is torn down, and what never ends.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 ## What it does
 
-Looks at `asyncio.create_task`, `ensure_future`, `loop.create_task` and the `create_task` of a task group in a loop or a
-comprehension, and at what is given to `asyncio.as_completed` and `asyncio.wait`. It reports the call if data, a request
-or a model sets the number of tasks and nothing on the way limits how many run at once. Tasks that are gathered belong
-to unbounded-gather.
+Looks at `asyncio.create_task`, `ensure_future`, `loop.create_task`, and the `create_task` or `start_soon` of a task
+group, in a loop or a comprehension, and at what is given to `asyncio.as_completed` and `asyncio.wait`. It reports the
+call if data, a request or a model sets the number of tasks and nothing on the way limits how many run at once. Tasks
+that are gathered belong to unbounded-gather.
 
 It leaves alone what that rule leaves alone, and besides: a task awaited in the loop's own turn, a task that replaces
 its predecessor, a race whose first finisher counts, and a window: a loop that waits as soon as so many tasks run.
@@ -38,7 +38,8 @@ Where the tasks must stay, hold a limiter in each: `async with penstock_limits.l
 
 ## Fix safety
 
-There is no rewrite: who waits for the tasks, and how, decides what replaces them. A finding of low severity is advice.
+There is no rewrite: who waits for the tasks, and how, decides what replaces them. A finding of low severity is advice:
+above all, tasks for what arrives in an endless loop, such as messages and connections.
 """
 
 from __future__ import annotations
