@@ -72,6 +72,7 @@ def open(  # noqa: A001 - `penstock_flags.open()` reads as what it does
             "%s/flags.toml; every flag counts as its default",
             DIRECTORY,
         )
+    logger.info("flags: opened %r", flags)
     return flags
 
 

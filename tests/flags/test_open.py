@@ -68,8 +68,15 @@ def test_nothing_configured_is_off_with_one_warning(log: Log):
         assert flags.mode("bounded-fanout") == "off"
         assert flags.snapshot.source == "defaults"
 
-    assert [line.split()[0] for line in log.lines] == ["WARNING"]
-    assert "feature_flags/flags.toml" in log.lines[0]
+    (warning,) = [line for line in log.lines if line.startswith("WARNING")]
+    assert "no folder from here upwards has feature_flags/flags.toml" in warning
+
+
+def test_log_says_which_environment_was_opened(directory: Path, production: Path, log: Log):
+    """Whoever wonders which flags a program follows finds it in the log."""
+    penstock_flags.open("production", directory).close()
+
+    assert f"INFO penstock.flags flags: opened <Flags of production from {production}: " in "\n".join(log.lines)
 
 
 def test_removed_current_folder_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
