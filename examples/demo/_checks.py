@@ -34,7 +34,7 @@ def judge_loads(
     """Return what is claimed about the loads; nothing of it is about speed.
 
     Args:
-        figures: Those of the loads `before`, `off`, `observe`, `enforce` and `rolled back`.
+        figures: Those of the loads `before`, `off`, `observe`, `enforce` and `rollback`.
         windows: The loads themselves.
         limit: What the agents' limiter lets run.
         provider_limit: What the provider serves at once.
@@ -56,7 +56,7 @@ def judge_loads(
             enforce.refused == 0 and enforce.lost == 0 and enforce.answered > 0,
             f"{enforce.refused} refused, {enforce.lost} lost, {enforce.answered} answered",
         ),
-        _floods("Rolled back by the flag, they do as before", by_name["rolled back"], provider_limit),
+        _floods("Rolled back by the flag, they do as before", by_name["rollback"], provider_limit),
     ]
 
 

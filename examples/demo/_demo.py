@@ -18,7 +18,7 @@ from examples.demo._screen import Screen
 
 __all__ = ["demo"]
 
-DOCUMENTS = 40  # three questions for each: 120 calls at once
+DOCUMENTS = 32  # three questions for each: 96 calls at once
 PROVIDER_LIMIT = 24
 
 

@@ -18,7 +18,7 @@ from examples.demo._screen import Screen
 __all__ = ["FLIPS", "SETTINGS", "Flip", "Load", "load", "research", "wait_for_mode", "write_documents"]
 
 FLAG = "bounded-fanout"
-FLIPS = (("observe", "observe"), ("enforce", "enforce"), ("off", "rolled back"))
+FLIPS = (("observe", "observe"), ("enforce", "enforce"), ("off", "rollback"))
 
 SETTINGS = {
     "PROVIDER_RETRIES": "3",

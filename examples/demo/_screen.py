@@ -73,7 +73,13 @@ class Screen:
 
     def figures(self, figures: Iterable[Figures]) -> None:
         """Show the one table."""
-        table = Table(title="The same job, before and after", title_justify="left", box=box.SIMPLE_HEAVY)
+        table = Table(
+            title="The same job, before and after",
+            title_justify="left",
+            box=box.SIMPLE_HEAVY,
+            padding=(0, 2, 0, 0),
+            pad_edge=False,
+        )
         table.add_column("")
         for heading, _ in COLUMNS:
             table.add_column(heading, justify="right")

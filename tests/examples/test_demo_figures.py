@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from examples.demo._checks import judge_loads
 from examples.demo._measure import Figures, Request, Window, concurrency, measure, percentile
 
-NAMES = ("before", "off", "observe", "enforce", "rolled back")
+NAMES = ("before", "off", "observe", "enforce", "rollback")
 
 
 def request(arrived, left, status=200, key=1, number=1):
@@ -101,7 +101,7 @@ def test_loads_that_are_as_claimed_hold():
         ("enforce", {"peak": 21}, "Enforced, never more than 20 requests are open"),
         ("enforce", {"refused": 1}, "Enforced, nothing is refused and nothing lost"),
         ("enforce", {"lost": 1}, "Enforced, nothing is refused and nothing lost"),
-        ("rolled back", {"peak": 20}, "Rolled back by the flag, they do as before"),
+        ("rollback", {"peak": 20}, "Rolled back by the flag, they do as before"),
     ],
 )
 def test_a_claim_that_is_not_true_fails(load, change, claim):
