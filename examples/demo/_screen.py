@@ -22,7 +22,7 @@ __all__ = ["COLUMNS", "Screen"]
 COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("peak\nconcurrency", lambda each: f"{each.peak}"),
     ("429s\n", lambda each: f"{each.refused}"),
-    ("answers\nlost", lambda each: f"{each.lost}"),
+    ("lost\n", lambda each: f"{each.lost}"),
     ("answers\nper s", lambda each: f"{each.throughput:.0f}"),
     ("p50\ns", lambda each: f"{each.p50:.2f}"),
     ("p99\ns", lambda each: f"{each.p99:.2f}"),
