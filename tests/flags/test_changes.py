@@ -9,6 +9,8 @@ from pathlib import Path
 import penstock_flags
 import pytest
 from penstock_flags._file_source import FileSource
+from penstock_flags._project import Project
+from penstock_flags._writer import set_mode
 
 from tests.flags.conftest import PATIENCE, Log, change_of
 
@@ -203,6 +205,33 @@ def test_rollout_reaches_its_share_of_instances(directory: Path, put):
 
     assert 0 < len(first) < len(second) < 24
     assert first < second
+
+
+TWO_FLAGS = """
+[flags.one]
+phase = 1
+description = "one of two"
+owner = "tests"
+
+[flags.two]
+phase = 1
+description = "two of two"
+owner = "tests"
+"""
+
+
+def test_flags_of_a_phase_reach_the_same_instances(directory: Path, production: Path):
+    """Whoever is a canary for one flag of a phase is one for the others."""
+    (directory / "flags.toml").write_text(TWO_FLAGS)
+    production.write_text('{"flags": {}}')
+    for key in ("one", "two"):
+        set_mode(Project(directory), "production", key, "enforce", percent=40)
+    pairs = set()
+    for instance in map(str, range(16)):
+        with penstock_flags.open("production", directory, instance=instance) as flags:
+            pairs.add((flags.mode("one"), flags.mode("two")))
+
+    assert pairs == {("off", "off"), ("enforce", "enforce")}
 
 
 def _mode(directory: Path, instance: str) -> str:
