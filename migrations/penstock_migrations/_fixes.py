@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 
 from penstock_migrations._fanout import FanOut, FanOuts
 from penstock_migrations._messages import severity_of
-from penstock_migrations._reaching import last_name, own_nodes, start_of
+from penstock_migrations._reaching import last_name
+from penstock_migrations._unwrapping import task_obstacle
 from penstock_migrations._vocabulary import words
 from penstock_migrations._work import GATHERS, Kind
 from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
@@ -49,7 +49,10 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
             return ENDLESS_WORK
         if work.kind is Kind.FUTURE:
             return "what is gathered runs already when gather sees it: gather the coroutines themselves first"
-        if work.creation is not None and (reason := _task_obstacle(found, fan_out, work.creation)) is not None:
+        if (
+            work.creation is not None
+            and (reason := task_obstacle(found.module, fan_out.call, work.creation)) is not None
+        ):
             return reason
     return None
 
@@ -65,79 +68,3 @@ def _doubt(fan_out: FanOut) -> str | None:
     if any(work.call is not None and words(last_name(work.call.func))[:1] in _REACTIONS for work in fan_out.works):
         return "handlers may wait for each other's messages: then all of them must start"
     return None
-
-
-def _task_obstacle(found: FanOuts, fan_out: FanOut, creation: ast.Call) -> str | None:
-    """Say why the creation of a task cannot be left to gather."""
-    module = found.module
-    if len(creation.args) != 1 or creation.keywords or not isinstance(creation.args[0], ast.Call):
-        return "the tasks are made with more than a coroutine, and run already when gather sees them"
-    function = module.function(fan_out.call)
-    if function is None or module.function(creation) is not function:
-        return "the tasks are made in another function, and run already when gather sees them"
-    if _used_otherwise(found, fan_out.call, creation):
-        return "the tasks are used besides being gathered, and run already when gather sees them"
-    if _is_awaited_between(found, function, creation, fan_out.call):
-        return "the function waits for something else while the tasks run already"
-    return None
-
-
-def _used_otherwise(found: FanOuts, gather: ast.Call, creation: ast.Call) -> bool:
-    """Say whether anything but the gather reads a name that holds the tasks."""
-    module = found.module
-    holders = _holders(found, creation)
-    if holders is None:
-        return True
-    for name in holders:
-        _, bindings = module.bindings(name, creation)
-        grown = {binding.node for binding in bindings}
-        for node in own_nodes(module.function(creation) or module.tree):
-            if not (isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)):
-                continue
-            if not (module.contains(gather, node) or any(module.contains(growth, node) for growth in grown)):
-                return True
-    return False
-
-
-def _holders(found: FanOuts, creation: ast.Call) -> list[str] | None:
-    """Return the names that hold a task on its way to the gather; None if they cannot be told."""
-    module = found.module
-    match module.statement(creation):
-        case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
-            pass
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="append" | "extend" | "add"))):
-            return [name]
-        case ast.AugAssign(target=ast.Name(id=name)):
-            return [name]
-        case ast.Expr() | ast.Return() | ast.For() | ast.Assign() | ast.AnnAssign():
-            return []
-        case _:
-            return None
-    further = [
-        call.func.value.id
-        for call in module.calls
-        if isinstance(call.func, ast.Attribute)
-        and call.func.attr in {"append", "add"}
-        and isinstance(call.func.value, ast.Name)
-        and any(isinstance(argument, ast.Name) and argument.id == name for argument in call.args)
-        and module.function(call) is module.function(creation)
-    ]
-    return [name, *further]
-
-
-def _is_awaited_between(found: FanOuts, function: ast.AST, creation: ast.Call, gather: ast.Call) -> bool:
-    module = found.module
-    loops = [node for node in module.ancestors(creation) if isinstance(node, ast.For | ast.AsyncFor | ast.While)]
-    loops = [loop for loop in loops if not module.contains(loop, gather)]
-    start, end = start_of(creation), start_of(gather)
-    for node in _suspensions(function):
-        if module.contains(node, gather) or module.contains(creation, node):
-            continue
-        if start < start_of(node) < end or any(module.contains(loop, node) for loop in loops):
-            return True
-    return False
-
-
-def _suspensions(function: ast.AST) -> Iterator[ast.AST]:
-    kinds = ast.Await | ast.AsyncFor | ast.AsyncWith | ast.Yield | ast.YieldFrom
-    return (node for node in own_nodes(function) if isinstance(node, kinds))

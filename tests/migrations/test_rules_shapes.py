@@ -236,8 +236,58 @@ NOT_REWRITTEN = {
     "named": "await asyncio.gather(*[asyncio.create_task(f(x), name=str(x)) for x in xs])",
     "in a context": "await asyncio.gather(*[asyncio.create_task(f(x), context=n) for x in xs])",
     "run": "await asyncio.gather(*[asyncio.shield(f(x)) for x in xs])",
-    "wrapped, and used": "ts = [asyncio.create_task(f(x)) for x in xs]\nprint(len(ts))\nawait asyncio.gather(*ts)",
+    "wrapped, and used": "ts = [asyncio.create_task(f(x)) for x in xs]\nprint(ts)\nawait asyncio.gather(*ts)",
+    "kept by the object": "self.ts = [asyncio.create_task(f(x)) for x in xs]\nawait asyncio.gather(*self.ts)",
+    "read by a function inside": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\ndef stop():\n    return [t.cancel() for t in ts]\n"
+        "self.on_stop(stop)\nawait asyncio.gather(*ts)"
+    ),
+    "entered in between": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\nasync with self.lock:\n    await asyncio.gather(*ts)"
+    ),
+    "gathered in some cases": "ts = [asyncio.create_task(f(x)) for x in xs]\nif n:\n    await asyncio.gather(*ts)",
+    "gathered or not": "ts = [asyncio.create_task(f(x)) for x in xs]\nn and await asyncio.gather(*ts)",
+    "gathered again and again": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\nfor _ in range(3):\n    await asyncio.gather(*ts)"
+    ),
+    "left in between": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\nif n:\n    return None\nawait asyncio.gather(*ts)"
+    ),
+    "gathered after a failure": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\ntry:\n    g()\nexcept OSError:\n    await asyncio.gather(*ts)"
+    ),
 }
+
+
+MOVED = {
+    "a list": "ts = [asyncio.create_task(f(x)) for x in xs]\nawait asyncio.gather(*ts)",
+    "in place": "await asyncio.gather(*(asyncio.ensure_future(f(x)) for x in xs))",
+    "a dict": "ts = {}\nfor x in xs:\n    ts[x] = asyncio.create_task(f(x))\nawait asyncio.gather(*ts.values())",
+    "if there are any": "ts = [asyncio.create_task(f(x)) for x in xs]\nif ts:\n    await asyncio.gather(*ts)",
+    "unless there are none": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\nif not ts:\n    return None\nawait asyncio.gather(*ts)"
+    ),
+    "counted": "ts = [asyncio.create_task(f(x)) for x in xs]\nprint(len(ts))\nawait asyncio.gather(*ts)",
+    "tried": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\ntry:\n    await asyncio.gather(*ts)\nexcept OSError:\n    pass"
+    ),
+    "for a list": "ts = [asyncio.create_task(f(x)) for x in xs]\nreturn [r for r in await asyncio.gather(*ts)]",
+    "in time": "ts = [asyncio.create_task(f(x)) for x in xs]\nawait asyncio.wait_for(asyncio.gather(*ts), 5)",
+    "returned": "ts = [asyncio.create_task(f(x)) for x in xs]\nreturn await asyncio.gather(*ts)",
+    "iterated over": "ts = [asyncio.create_task(f(x)) for x in xs]\nfor r in await asyncio.gather(*ts):\n    print(r)",
+    "each in a turn of its own": (
+        "for some in xs:\n    ts = [asyncio.create_task(f(x)) for x in some]\n    await asyncio.gather(*ts)"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_leaves_the_start_of_tasks_to_gather(tmp_path, name):
+    """Tasks that are only gathered, and always, become coroutines: nobody can notice that they start later."""
+    (found,) = findings(tmp_path, MOVED[name])
+
+    assert found.fix is Fix.SAFE
+    assert [type(one) for one in found.rewrites] == [UnwrapCall, ReplaceCall]
 
 
 @pytest.mark.parametrize("name", NOT_REWRITTEN)
