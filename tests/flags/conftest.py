@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import penstock_flags
+import penstock_flags._file_source
 import pytest
 from penstock_flags._project import Project
 from penstock_flags._writer import initialize, set_mode
@@ -22,6 +23,8 @@ def nothing_configured(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
         if variable.startswith(("PENSTOCK_", "LAUNCHDARKLY_")):
             monkeypatch.delenv(variable)
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    # Look more often than a program does: tests that change files wait for less. Child processes keep the real pace.
+    monkeypatch.setattr(penstock_flags._file_source, "POLL_SECONDS", 0.02)
 
 
 @pytest.fixture
@@ -41,6 +44,13 @@ def production(directory: Path) -> Path:
 def put(directory: Path):
     """Set bounded-fanout in production."""
     return lambda mode, **options: set_mode(Project(directory), "production", "bounded-fanout", mode, **options)
+
+
+def replace(path: Path, content: str | bytes) -> None:
+    """Put a whole new file in a file's place, so that whoever watches it sees nothing between."""
+    beside = path.with_suffix(".new")
+    beside.write_bytes(content if isinstance(content, bytes) else content.encode())
+    beside.replace(path)
 
 
 def change_of(flags: penstock_flags.Flags, act: Callable[[], object]) -> None:

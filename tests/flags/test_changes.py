@@ -12,7 +12,7 @@ from penstock_flags._file_source import FileSource
 from penstock_flags._project import Project
 from penstock_flags._writer import set_mode
 
-from tests.flags.conftest import PATIENCE, Log, change_of
+from tests.flags.conftest import PATIENCE, Log, change_of, replace
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def test_version_need_not_grow(flags: penstock_flags.Flags, production: Path):
     """Whoever edits by hand may forget the version, which the SDK's listeners go by."""
     document = json.loads(production.read_text())
     document["flags"]["bounded-fanout"] |= {"on": True, "fallthrough": {"variation": 1}}
-    change_of(flags, lambda: production.write_text(json.dumps(document)))
+    change_of(flags, lambda: replace(production, json.dumps(document)))
 
     assert flags.mode("bounded-fanout") == "observe"
 
@@ -74,14 +74,14 @@ def test_broken_file_keeps_the_last_good_flags(
     """A broken file changes no mode, is reported in one line, and is followed again once it is repaired."""
     change_of(flags, lambda: put("enforce"))
     good = production.read_text()
-    production.write_bytes(content)
+    replace(production, content)
     line = log.wait_for("ERROR penstock.flags")
 
     assert complaint in line
     assert f"flags: {production}: " in line
     assert line.endswith("the last good flags stay")
     assert flags.mode("bounded-fanout") == "enforce"
-    change_of(flags, lambda: production.write_text(good.replace('"variation": 2', '"variation": 1')))
+    change_of(flags, lambda: replace(production, good.replace('"variation": 2', '"variation": 1')))
     log.wait_for("is good again")
     assert len([line for line in log.lines if "ERROR" in line]) == 1
     assert "Traceback" not in capfd.readouterr().err
@@ -95,7 +95,7 @@ def test_vanished_file_keeps_the_last_good_flags(flags: penstock_flags.Flags, pr
 
     assert "cannot be read: No such file" in log.wait_for("ERROR penstock.flags")
     assert flags.mode("bounded-fanout") == "enforce"
-    change_of(flags, lambda: production.write_text(good.replace('"variation": 2', '"variation": 1')))
+    change_of(flags, lambda: replace(production, good.replace('"variation": 2', '"variation": 1')))
 
 
 def test_file_broken_from_the_start_is_off_until_repaired(directory: Path, production: Path, log: Log):
@@ -106,14 +106,14 @@ def test_file_broken_from_the_start_is_off_until_repaired(directory: Path, produ
     with penstock_flags.open("production", directory) as flags:
         assert flags.mode("bounded-fanout") == "off"
         assert log.wait_for("ERROR penstock.flags").endswith("every flag counts as its default")
-        change_of(flags, lambda: production.write_text(good))
+        change_of(flags, lambda: replace(production, good))
         assert flags.mode("bounded-fanout") == "enforce"
 
 
 def test_flag_that_is_not_there_counts_as_its_default(flags: penstock_flags.Flags, production: Path, put, log: Log):
     """A declared flag that the file lacks counts as its default, and one line says so."""
     change_of(flags, lambda: put("enforce"))
-    change_of(flags, lambda: production.write_text('{"flags": {}}'))
+    change_of(flags, lambda: replace(production, '{"flags": {}}'))
 
     assert flags.mode("bounded-fanout") == "off"
     assert "bounded-fanout from" in log.wait_for("FLAG_NOT_FOUND")
@@ -174,7 +174,7 @@ def test_subscribers_hear_of_changed_modes_only(
     monkeypatch.setattr(FileSource, "_load", lambda self, document: (load(self, document), loaded.set()))
     calls: list[str] = []
     flags.subscribe(lambda: calls.append(flags.mode("bounded-fanout")))
-    production.write_text(production.read_text().replace('"version": 1', '"version": 7'))
+    replace(production, production.read_text().replace('"version": 1', '"version": 7'))
     assert loaded.wait(PATIENCE)
     change_of(flags, lambda: put("observe"))
 
