@@ -53,6 +53,7 @@ class Plan:
         mended: The findings that they mend.
         left: What they leave, and why.
         notes: What people should know about them.
+        files: The files that were audited, by the path that findings give.
     """
 
     report: Report
@@ -60,6 +61,7 @@ class Plan:
     mended: list[Finding] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    files: dict[str, Path] = field(default_factory=dict)
 
     @property
     def remaining(self) -> list[Finding]:
@@ -86,6 +88,7 @@ def plan(
     settings: Settings,
     *,
     review: bool = False,
+    root: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
     """Audit, and plan the rewrite of what is found.
@@ -94,19 +97,21 @@ def plan(
         paths: Files and folders.
         settings: What to look for.
         review: Whether to rewrite what needs review, too.
+        root: The project's root; None to look for that of each path.
         progress: Called with (files done, files in all) during the audit.
     """
     files: dict[str, list[Path]] = defaultdict(list)
     for audited in discover(paths, settings.exclude):
         files[audited.shown].append(audited.file)
     planned = Plan(audit(paths, settings, progress=progress))
+    planned.files = {shown: same[0] for shown, same in files.items()}
     by_path: dict[str, list[Finding]] = defaultdict(list)
     for finding in planned.report.findings:
         by_path[finding.path].append(finding)
     for path, findings in by_path.items():
         _plan_file(planned, path, files[path], findings, settings, review=review)
-    for root in sorted({project_root(path) for path in paths}):
-        _plan_project(planned, root, settings)
+    for each in sorted({root or project_root(path) for path in paths}):
+        _plan_project(planned, each, settings)
     return planned
 
 

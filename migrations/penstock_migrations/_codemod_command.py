@@ -58,13 +58,14 @@ def codemod(
     """
     from penstock_migrations._codemod import plan
     from penstock_migrations._codemod_output import console, print_diff, print_left, print_lines
+    from penstock_migrations._project import project_root
 
     with interruptible("nothing was written"):
         planned = plan(paths, settings_for(paths, select=select), review=review)
     screen, notes = console(), console(stderr=True)
     if write:
         with interruptible("each file is as it was or wholly rewritten; run again for the rest"):
-            _write(planned, reports)
+            _write(planned, project_root(paths[0]), reports)
         print_lines(screen, (f"rewrote {each.path} ({each.purpose})" for each in planned.edits))
     else:
         print_diff(screen, planned.edits)
@@ -75,7 +76,7 @@ def codemod(
     context.exit(0 if done and not planned.remaining else 1)
 
 
-def _write(planned: Plan, reports: Path) -> None:
+def _write(planned: Plan, root: Path, reports: Path) -> None:
     """Write each file for itself: one that cannot be written is left, and said, and the others go on."""
     from penstock_migrations._codemod import Left
     from penstock_migrations._verify import Snapshot
@@ -94,7 +95,9 @@ def _write(planned: Plan, reports: Path) -> None:
     planned.edits = written
     if written:
         reports.mkdir(parents=True, exist_ok=True)
-        snapshot = Snapshot.of(planned.report.findings, planned.mended, (each.path for each in written))
+        snapshot = Snapshot.of(
+            planned.report.findings, planned.mended, (each.file for each in written), planned.files, root
+        )
         write_atomically(reports / "codemod.json", snapshot.to_json().encode())
 
 

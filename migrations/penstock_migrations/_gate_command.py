@@ -37,31 +37,33 @@ def gate(context: click.Context, path: Path, number: int, reports: Path) -> None
     from penstock_migrations._codemod_output import console
     from penstock_migrations._gate import judge
     from penstock_migrations._phases import phase
+    from penstock_migrations._project import project_root
 
     try:
         wanted = phase(number)
     except ValueError as error:
         raise click.UsageError(str(error), context) from None
     check_ledger(reports / "ledger.jsonl")
-    evidence = evidence_of(wanted, path, settings_for([path]), _read_verification(reports / "verify.json"))
+    verification = _read_verification(reports / "verify.json")
+    evidence = evidence_of(wanted, path, project_root(path), settings_for([path]), verification)
     judgement = judge(wanted, evidence)
     hash_ = enter(reports / "ledger.jsonl", path, judgement)
     print_judgement(console(), judgement, hash_)
     context.exit(judgement.verdict.exit_status)
 
 
-def evidence_of(phase: Phase, path: Path, settings: Settings, verification: Verification | None) -> Evidence:
+def evidence_of(
+    phase: Phase, path: Path, root: Path, settings: Settings, verification: Verification | None
+) -> Evidence:
     """Gather what the gate is shown about a path; a verification of other code than this counts as none."""
     from penstock_migrations._audit import audit
     from penstock_migrations._declaration import undeclared
     from penstock_migrations._entry_point import sets_mode_source
     from penstock_migrations._gate import Evidence
-    from penstock_migrations._project import project_root
     from penstock_migrations._rules import rules
     from penstock_migrations._verify import listed, tree_digest
     from penstock_migrations.rule import Severity
 
-    root = project_root(path)
     report = audit([path], settings)
     source = sets_mode_source(root, listed(root, settings).values())
     current = verification is not None and verification.tree == tree_digest(listed(path, settings))

@@ -82,20 +82,21 @@ def run_phase1(
     with copied(root) as copy, contextlib.chdir(copy.root):
         target = copy.of(resolved)
         step("Auditing, and planning the rewrite")
-        planned = plan([target], settings, review=review)
+        planned = plan([target], settings, review=review, root=copy.root)
         _keep_inside(planned, copy)
         planned.notes += copy.missed
         write_all(planned.edits)
         step("Verifying what was rewritten")
-        snapshot = Snapshot.of(planned.report.findings, planned.mended, (each.path for each in planned.edits))
+        changed = [each.file for each in planned.edits]
+        snapshot = Snapshot.of(planned.report.findings, planned.mended, changed, planned.files, copy.root)
         run = runner(test_command, copy.root, timeout) if test_command else None
         verification = verify(target, settings, snapshot, run=run and _announced(run, step))
         if test_command and not all(each.passed for each in verification.tests):
             step("Running your tests on the code as it was")
             verification = dataclasses.replace(verification, fails_anyway=_fails_anyway(root, test_command, timeout))
-        judgement = judge(phase(1), evidence_of(phase(1), target, settings, verification))
+        judgement = judge(phase(1), evidence_of(phase(1), target, copy.root, settings, verification))
         edits = tuple(dataclasses.replace(each, file=copy.origin(each.file)) for each in planned.edits)
-    return Phase1(root, planned, edits, snapshot, verification, judgement)
+    return Phase1(root, planned, edits, dataclasses.replace(snapshot, base=str(root)), verification, judgement)
 
 
 def _announced(run: Runner, step: Callable[[str], None]) -> Runner:

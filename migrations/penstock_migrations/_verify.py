@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,14 @@ MODES = ("off", "enforce")
 Trace = tuple[str, str, str]
 
 
-def trace(finding: Finding) -> Trace:
+def trace(finding: Finding, names: Mapping[str, str]) -> Trace:
     """Return what stays of a finding when lines move and its neighbours are mended: file, code, function."""
-    return finding.path, finding.code, finding.function or ""
+    return names[finding.path], finding.code, finding.function or ""
+
+
+def _names(files: Mapping[str, Path], base: Path) -> dict[str, str]:
+    """Return the names of files within the project, which are the same wherever a command is called."""
+    return {shown: os.path.relpath(os.path.realpath(file), base) for shown, file in files.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +44,40 @@ class Snapshot:
         before: Traces of all findings before.
         mended: Traces of those that it mended.
         changed: The files that it changed.
+        base: The folder that all paths are relative to; empty for the working directory.
     """
 
     before: tuple[Trace, ...] = ()
     mended: tuple[Trace, ...] = ()
     changed: tuple[str, ...] = ()
+    base: str = ""
 
     @classmethod
-    def of(cls, before: Iterable[Finding], mended: Iterable[Finding], changed: Iterable[str]) -> Self:
-        """Take a snapshot of a codemod's findings and of the files that it changed."""
-        return cls(tuple(map(trace, before)), tuple(map(trace, mended)), tuple(changed))
+    def of(
+        cls,
+        before: Iterable[Finding],
+        mended: Iterable[Finding],
+        changed: Iterable[Path],
+        files: Mapping[str, Path],
+        base: Path,
+    ) -> Self:
+        """Take a snapshot of a codemod.
+
+        Args:
+            before: The findings before.
+            mended: Those of them that were mended.
+            changed: The files that were changed.
+            files: All files, by the name that findings give them.
+            base: The project's root.
+        """
+        names = _names(files, base)
+        rewritten = (os.path.relpath(file, base) for file in changed if file.suffix == ".py")
+        return cls(
+            tuple(trace(each, names) for each in before),
+            tuple(trace(each, names) for each in mended),
+            tuple(rewritten),
+            str(base),
+        )
 
     def to_json(self) -> str:
         """Return the snapshot as one JSON object."""
@@ -63,7 +93,7 @@ class Snapshot:
         try:
             document = json.loads(text)
             traces = {key: tuple(_as_trace(each) for each in document[key]) for key in ("before", "mended")}
-            return cls(traces["before"], traces["mended"], tuple(document["changed"]))
+            return cls(traces["before"], traces["mended"], tuple(document["changed"]), document["base"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no snapshot: {error!r}") from None
 
@@ -82,7 +112,7 @@ class Verification:
         mended: How many defects the codemod had mended.
         changed: The files that it had changed.
         problems: What came back or is new, one line each.
-        broken: Files that do not compile, one line each.
+        broken: Files that do not compile or are gone, one line each.
         tests: The runs of the project's tests; empty without a command.
         fails_anyway: Whether the tests fail on the code before the codemod, too.
     """
@@ -146,10 +176,11 @@ def verify(
         snapshot: What the codemod found and did.
         run: Runs the tests in a mode, given the changed files; None to leave them out.
     """
-    files = listed(path, settings)
-    changed = {name: files[name] for name in snapshot.changed if name in files}
-    broken = tuple(_broken(changed))
-    problems = tuple(_problems(snapshot, audit([path], settings).findings))
+    base = Path(snapshot.base).resolve()
+    names = _names(listed(path, settings), base)
+    changed = {name: base / name for name in snapshot.changed if (base / name).exists()}
+    broken = (*_gone(snapshot, base), *_broken(changed))
+    problems = tuple(_problems(snapshot, audit([path], settings).findings, names))
     tests = tuple(run(mode, changed) for mode in MODES) if run and not broken else ()
     return Verification(
         tree=tree_digest(listed(path, settings)),  # the tests may have written files of their own
@@ -178,17 +209,24 @@ def _content(file: Path) -> bytes:
         return b""
 
 
-def _problems(snapshot: Snapshot, now: Sequence[Finding]) -> Iterable[str]:
+def _problems(snapshot: Snapshot, now: Sequence[Finding], names: Mapping[str, str]) -> Iterable[str]:
     allowed = Counter(snapshot.before) - Counter(snapshot.mended)
     mended = set(snapshot.mended)
     for finding in now:
-        if finding.path not in snapshot.changed:
+        found = trace(finding, names)
+        if names[finding.path] not in snapshot.changed:
             continue
-        if allowed[trace(finding)] > 0:
-            allowed[trace(finding)] -= 1
+        if allowed[found] > 0:
+            allowed[found] -= 1
             continue
-        what = "was mended and is found again" if trace(finding) in mended else "is new"
+        what = "was mended and is found again" if found in mended else "is new"
         yield f"{finding.path}:{finding.line}: {finding.code} {what}"
+
+
+def _gone(snapshot: Snapshot, base: Path) -> Iterable[str]:
+    for name in snapshot.changed:
+        if not (base / name).exists():
+            yield f"{name}: was rewritten and is gone from {base}"
 
 
 def _broken(changed: Mapping[str, Path]) -> Iterable[str]:

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 from penstock_migrations import _phase1_command
 from penstock_migrations._ledger import check
-from penstock_migrations.commands import phase1
+from penstock_migrations.commands import gate, phase1, verify
 
 from tests.migrations.project import FAN_OUT, TEST_COMMAND, TESTS, bytes_of, make_project
 
@@ -92,6 +92,27 @@ def test_a_broken_ledger_is_said_before_anything_is_done(project, tmp_path):
 
     assert run(".", "--write").exit_code == 1
     assert bytes_of(project) == before
+
+
+def test_what_was_written_can_be_verified_and_judged_in_place(project):
+    """The same stages, one by one, on the code as it is now."""
+    run(".", "--write", *TEST_COMMAND)
+
+    for command, arguments in ((verify, TEST_COMMAND), (gate, ())):
+        result = CliRunner().invoke(command, [".", *arguments, "--reports", "../reports"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+
+
+def test_requirements_at_a_repositorys_root_are_its_declaration(project, report):
+    """Also on the copy, into which version control is not copied."""
+    (project / "pyproject.toml").unlink()
+    (project / "requirements.txt").write_text("httpx\n")
+    (project / ".git").mkdir()
+
+    run("agents", "--write")
+
+    assert (project / "requirements.txt").read_text() == "httpx\npenstock-limits\n"
+    assert outcomes(report())["declared"] == "pass"
 
 
 def test_a_second_run_rewrites_nothing_and_passes(project, report):

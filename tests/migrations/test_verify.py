@@ -8,7 +8,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 from penstock_migrations._settings import Settings
-from penstock_migrations._verify import Snapshot, Verification, trace, verify
+from penstock_migrations._verify import Snapshot, Verification, verify
 from penstock_migrations._verify_tests import TestCommandError, parse_command, run_tests
 from penstock_migrations.commands import codemod
 from penstock_migrations.commands import verify as command
@@ -29,7 +29,8 @@ def defect(function="read_all"):
 
 def problems(project, before, mended):
     """Verify the project, in which `read_all` has its defect, against a codemod's snapshot."""
-    snapshot = Snapshot.of(before, mended, ["agents/research.py"])
+    file = project / "agents/research.py"
+    snapshot = Snapshot.of(before, mended, [file], {"agents/research.py": file}, project)
     return verify(project, Settings(), snapshot).problems
 
 
@@ -46,6 +47,15 @@ def test_a_defect_that_was_not_there_is_a_problem(project):
 def test_a_defect_that_was_left_is_none(project):
     """It is the gate's matter; also when lines have moved and its neighbour was mended."""
     assert problems(project, [defect(), defect("other")], [defect("other")]) == ()
+
+
+def test_a_rewritten_file_that_is_gone_is_broken(project):
+    """Also when the report is of another checkout."""
+    snapshot = Snapshot((), (), ("agents/research.py",), str(project / "elsewhere"))
+
+    assert verify(project, Settings(), snapshot).broken == (
+        f"agents/research.py: was rewritten and is gone from {project / 'elsewhere'}",
+    )
 
 
 def test_a_file_that_does_not_compile_is_broken_and_runs_no_tests(project):
@@ -170,7 +180,7 @@ def test_a_command_that_is_not_there_is_named(project):
 def test_reports_come_back_as_they_were_written(project):
     """What one command leaves, the next reads."""
     seen = Verification("t", 1, ("a",), ("p",), tests=(run(project, "print(1)"),), fails_anyway=True)
-    snapshot = Snapshot((trace(defect()),), (), ("a",))
+    snapshot = Snapshot((("a", "PEN101", "f"),), (), ("a",), "/b")
 
     assert Verification.from_json(seen.to_json()) == seen
     assert Snapshot.from_json(snapshot.to_json()) == snapshot
@@ -217,3 +227,17 @@ def test_a_clean_project_can_be_verified_without_a_codemod(project):
 
     assert result.exit_code == 0
     assert "0 rewritten files" in result.stdout
+
+
+@pytest.mark.parametrize(("rewrote_in", "path"), [(".", "."), ("..", "project"), ("/", None), ("agents", "..")])
+def test_what_was_rewritten_is_found_from_wherever_it_is_called(project, tmp_path, monkeypatch, rewrote_in, path):
+    """The codemod in one working directory, verify in another."""
+    reports = ["--reports", str(tmp_path / "reports")]
+    monkeypatch.chdir(rewrote_in)
+    CliRunner().invoke(codemod, [path or str(project), "--write", *reports], catch_exceptions=False)
+    monkeypatch.chdir(project / "tests")
+
+    result = CliRunner().invoke(command, [str(project / "agents"), *reports], catch_exceptions=False)
+
+    assert result.exit_code == 3
+    assert "2 rewritten files, 1 findings mended" in result.stdout
