@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock_migrations._audit_command import _Selectors, settings_for
+from penstock_migrations._counted import counted
 
 if TYPE_CHECKING:
     from penstock_migrations._codemod import Plan
@@ -103,7 +104,8 @@ def _write(planned: Plan, root: Path, reports: Path) -> None:
 
 def _summary(planned: Plan, *, write: bool) -> str:
     if not planned.edits and not planned.left:
-        return f"Nothing to do: {planned.report.files} files audited."
+        return f"Nothing to do: {counted(planned.report.files, 'file')} audited."
     verb = "Mended" if write else "Would mend"
-    counts = f"{len(planned.mended)} findings in {len(planned.edits)} files, {len(planned.remaining)} left to you."
+    mended, files = counted(len(planned.mended), "finding"), counted(len(planned.edits), "file")
+    counts = f"{mended} in {files}, {len(planned.remaining)} left to you."
     return f"{verb} {counts}" + ("" if write or not planned.edits else " Run again with --write to write it.")

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from penstock_migrations._counted import counted
 from penstock_migrations._phases import Phase
 from penstock_migrations._verify import Verification
 from penstock_migrations._verify_tests import TestRun
@@ -116,11 +117,11 @@ def _nothing_unbounded(phase: Phase, evidence: Evidence) -> Seen:
     if findings:
         first = findings[0]
         more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
-        return Outcome.FAIL, f"{_count(len(findings), 'finding')} left: {first.path}:{first.line}{more}"
+        return Outcome.FAIL, f"{counted(len(findings), 'finding')} left: {first.path}:{first.line}{more}"
     if evidence.hidden:
         return Outcome.INCONCLUSIVE, f"the settings leave out {', '.join(evidence.hidden)}"
     if evidence.unreadable:
-        return Outcome.INCONCLUSIVE, f"{_count(len(evidence.unreadable), 'file')} could not be audited"
+        return Outcome.INCONCLUSIVE, f"{counted(len(evidence.unreadable), 'file')} could not be audited"
     return Outcome.PASS, "the audit finds none"
 
 
@@ -130,7 +131,7 @@ def _nothing_new(_: Phase, evidence: Evidence) -> Seen:
     problems = evidence.verification.problems
     if problems:
         return Outcome.FAIL, "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
-    return Outcome.PASS, f"{_count(evidence.verification.mended, 'defect')} mended, none came back, none is new"
+    return Outcome.PASS, f"{counted(evidence.verification.mended, 'defect')} mended, none came back, none is new"
 
 
 def _compiles(_: Phase, evidence: Evidence) -> Seen:
@@ -139,7 +140,7 @@ def _compiles(_: Phase, evidence: Evidence) -> Seen:
     broken = evidence.verification.broken
     if broken:
         return Outcome.FAIL, "; ".join(broken[:3])
-    return Outcome.PASS, f"{_count(len(evidence.verification.changed), 'rewritten file')}, each compiles"
+    return Outcome.PASS, f"{counted(len(evidence.verification.changed), 'rewritten file')}, each compiles"
 
 
 def _tests(mode: str) -> Callable[[Phase, Evidence], Seen]:
@@ -162,7 +163,7 @@ def _seen_in(run: TestRun, verification: Verification) -> Seen:
     if verification.changed and not run.loaded:
         return Outcome.INCONCLUSIVE, f"{run.ending}, but loaded none of the rewritten files: do they test this code?"
     unseen = len(verification.changed) - len(run.loaded)
-    reached = f", {len(run.loaded)} of {_count(len(verification.changed), 'rewritten file')} loaded" if unseen else ""
+    reached = f", {len(run.loaded)} of {counted(len(verification.changed), 'rewritten file')} loaded" if unseen else ""
     return Outcome.PASS, run.ending + reached
 
 
@@ -180,10 +181,6 @@ def _declared(_: Phase, evidence: Evidence) -> Seen:
 
 def _unverified() -> Seen:
     return Outcome.INCONCLUSIVE, "not verified as the code is now: run penstock verify"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
 _CHECKS: dict[str, Callable[[Phase, Evidence], Seen]] = {

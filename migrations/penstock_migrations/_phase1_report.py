@@ -12,6 +12,7 @@ from rich.text import Text
 
 from penstock_migrations._audit_command import as_json
 from penstock_migrations._codemod_output import print_diff, print_left, print_lines, unified
+from penstock_migrations._counted import counted
 from penstock_migrations._gate_command import print_judgement
 from penstock_migrations._phase1 import Phase1
 from penstock_migrations._verify_command import described
@@ -22,15 +23,14 @@ __all__ = ["print_report", "save_report"]
 
 def print_report(to: Console, result: Phase1, entry: str, *, written: bool) -> None:
     """Print the whole report: found, rewritten, left, verified, judged."""
-    report = result.planned.report
+    report, found = result.planned.report, counted(len(result.planned.report.findings), "finding")
+    mended, files = counted(len(result.planned.mended), "finding"), counted(len(result.edits), "file")
     _heading(to, "Audit")
-    print_lines(
-        to, [f"{report.files} files audited, {len(report.findings)} findings (paths relative to {result.root})"]
-    )
+    print_lines(to, [f"{counted(report.files, 'file')} audited, {found} (paths relative to {result.root})"])
     print_lines(to, [f"not audited {each.path}: {each.reason}" for each in report.unreadable])
     _heading(to, "Codemod")
     print_diff(to, result.edits)
-    print_lines(to, [f"{len(result.planned.mended)} findings mended in {len(result.edits)} files"])
+    print_lines(to, [f"{mended} mended in {files}"])
     print_left(to, result.planned.left)
     print_lines(to, [f"note {each}" for each in result.planned.notes])
     _heading(to, "Verify")

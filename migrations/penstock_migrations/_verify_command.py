@@ -10,6 +10,7 @@ import click
 
 from penstock_migrations._audit_command import settings_for
 from penstock_migrations._codemod_command import interruptible, reports_option
+from penstock_migrations._counted import counted
 
 if TYPE_CHECKING:
     from penstock_migrations._verify import Snapshot, Verification
@@ -93,10 +94,11 @@ def shown_tests(
 
 def described(verification: Verification) -> list[str]:
     """Return what verify saw, line by line."""
-    lines = [f"{len(verification.changed)} rewritten files, {verification.mended} findings mended"]
+    rewritten, mended = counted(len(verification.changed), "rewritten file"), counted(verification.mended, "finding")
+    lines = [f"{rewritten}, {mended} mended"]
     lines += [*verification.problems, *verification.broken]
     for run in verification.tests:
-        lines.append(f"mode {run.mode}: {run.ending}; {len(run.loaded)} rewritten files loaded")
+        lines.append(f"mode {run.mode}: {run.ending}; {counted(len(run.loaded), 'rewritten file')} loaded")
         lines += [] if run.passed else ["", run.output, ""]
     if not verification.tests:
         lines.append('Inconclusive: your tests were not run. Give --test-command "..."')

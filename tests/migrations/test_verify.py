@@ -240,4 +240,4 @@ def test_what_was_rewritten_is_found_from_wherever_it_is_called(project, tmp_pat
     result = CliRunner().invoke(command, [str(project / "agents"), *reports], catch_exceptions=False)
 
     assert result.exit_code == 3
-    assert "2 rewritten files, 1 findings mended" in result.stdout
+    assert "2 rewritten files, 1 finding mended" in result.stdout
