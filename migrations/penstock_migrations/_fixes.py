@@ -7,7 +7,7 @@ import ast
 from penstock_migrations._fanout import FanOut, FanOuts
 from penstock_migrations._messages import severity_of
 from penstock_migrations._reaching import last_name
-from penstock_migrations._unwrapping import task_obstacle
+from penstock_migrations._unwrapping import is_annotated_as_task, task_obstacle
 from penstock_migrations._vocabulary import words
 from penstock_migrations._work import GATHERS, Kind
 from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
@@ -30,7 +30,7 @@ def gather_fix(found: FanOuts, fan_out: FanOut, limit: str) -> tuple[Fix, str | 
     ]
     replacement = ReplaceCall(*place, "penstock_limits.gather", (("limit", f'"{limit}"'),))
     rewrites = tuple(dict.fromkeys([*unwraps, replacement]))
-    doubt = _doubt(fan_out)
+    doubt = _doubt(found, fan_out)
     return (Fix.SAFE if doubt is None else Fix.REVIEW), doubt, rewrites
 
 
@@ -57,8 +57,10 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
     return None
 
 
-def _doubt(fan_out: FanOut) -> str | None:
+def _doubt(found: FanOuts, fan_out: FanOut) -> str | None:
     """Say what to look at before a rewrite."""
+    if any(work.creation is not None and is_annotated_as_task(found.module, work.creation) for work in fan_out.works):
+        return "an annotation says that tasks are held, and coroutines will be"
     if any(work.kind is Kind.UNKNOWN for work in fan_out.works):
         return "the callers decide what is gathered: tasks they have already started are not limited here"
     if len(fan_out.call.args) > 1 and any(not isinstance(one, ast.Starred) for one in fan_out.call.args):

@@ -7,7 +7,7 @@ import ast
 from penstock_migrations._module import Function, Module
 from penstock_migrations._reaching import own_nodes, start_of
 
-__all__ = ["task_obstacle"]
+__all__ = ["is_annotated_as_task", "task_obstacle"]
 
 _SUSPENDING = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield, ast.YieldFrom)
 _LEAVING = (ast.Return, ast.Raise, ast.Break, ast.Continue)
@@ -31,6 +31,15 @@ def task_obstacle(module: Module, gather: ast.Call, creation: ast.Call) -> str |
     if not _is_reached(module, function, creation, gather, holders):
         return "the tasks run even where the function does not come to the gather"
     return None
+
+
+def is_annotated_as_task(module: Module, creation: ast.Call) -> bool:
+    """Say whether a name that holds a task is annotated as holding tasks or futures."""
+    function = module.function(creation)
+    names = _holders(module, function, creation) if function is not None else None
+    bound = [binding.node for name in names or [] for binding in module.bindings(name, creation)[1]]
+    annotations = [ast.unparse(node.annotation) for node in bound if isinstance(node, ast.AnnAssign)]
+    return any("Task" in annotation or "Future" in annotation for annotation in annotations)
 
 
 def _holders(module: Module, function: Function, creation: ast.Call) -> list[str] | None:

@@ -324,6 +324,13 @@ def test_writes_the_limit_that_the_settings_name(tmp_path):
 
 REVIEWED = {
     "what callers hand in": ("async def all_of(*coros):\n    return await asyncio.gather(*coros)\n", Severity.MEDIUM),
+    "annotated tasks": (
+        (
+            "async def run(xs):\n    ts: list[asyncio.Task] = []\n    for x in xs:\n"
+            "        ts.append(asyncio.create_task(f(x)))\n    await asyncio.gather(*ts)\n"
+        ),
+        Severity.HIGH,
+    ),
     "handlers": ("async def run(xs):\n    await asyncio.gather(*[on_message(x) for x in xs])\n", Severity.HIGH),
     "tearing down": ("async def run(xs):\n    await asyncio.gather(*[x.close() for x in xs])\n", Severity.LOW),
     "unlike work": ("async def run(xs):\n    await asyncio.gather(g(), *[f(x) for x in xs])\n", Severity.HIGH),
