@@ -88,6 +88,11 @@ class SharedAdmission:
         self.limiter = limiter
         self.lineage = living(current_permit.get())
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop in which it waits."""
+        return self._fan_out.loop
+
     def fill(self) -> None:
         fan_out, limiter = self._fan_out, self.limiter
         while fan_out.wants():
@@ -151,10 +156,10 @@ class SharedAdmission:
             seated = self._seated or lender is not None
             if not self._queued:
                 if limiter._take():
-                    return Permit(limiter, self.lineage)
+                    return Permit(limiter, self.lineage, self)
                 if limiter._overdraw(mode, seated=seated):
                     self._seated = True
-                    return Permit(limiter, self.lineage)
+                    return Permit(limiter, self.lineage, self)
                 limiter._enqueue(self, always=seated)
                 self._queued = self._seated = True
             if lender is not None:
@@ -164,7 +169,7 @@ class SharedAdmission:
     def _admitted(self, queued: bool) -> None:
         if not queued:
             self._queued = False
-        self._lent(Permit(self.limiter, self.lineage))
+        self._lent(Permit(self.limiter, self.lineage, self))
 
     def _lent(self, permit: Permit) -> None:
         fan_out = self._fan_out
@@ -178,11 +183,11 @@ class SharedAdmission:
 
     def _start(self, permit: Permit) -> None:
         self._inside = True
+        self._fan_out.start(permit, permit)
 
-        def done(child: asyncio.Future[Any]) -> None:
-            self._fan_out.record(child)
-            self._finishing = True
-            permit.end()
-            self._finishing = False
-
-        self._fan_out.start(done, permit)
+    def child_done(self, permit: Permit, child: asyncio.Future[Any]) -> None:
+        """Record a child, and give its permit back: to itself, if nobody else waits."""
+        self._fan_out.record(child)
+        self._finishing = True
+        permit.end()
+        self._finishing = False

@@ -25,8 +25,8 @@ class BoundedMap(AsyncIterator[R], Generic[R]):
     def __init__(self, mapping: Mapping) -> None:
         self._mapping = mapping
 
-    def __anext__(self) -> Awaitable[R]:
-        return self._mapping.next()
+    async def __anext__(self) -> R:
+        return await self._mapping.next()  # type: ignore[no-any-return] # keeps the map alive during the step
 
     async def __aenter__(self) -> Self:
         self._mapping.open()

@@ -88,31 +88,35 @@ class _Gathering:
         context = self._context.copy()
         if permit is not None:
             context.run(current_permit.set, permit)
-        child = self._children[number] = context.run(self._create_task, coroutine)
+        try:
+            child: asyncio.Future[Any] = context.run(
+                self.loop.create_task, coroutine
+            )  # a task factory may not know context=
+            _silence(child)
+        except Exception as error:  # noqa: BLE001 - the task factory's; too late to raise it from the call
+            child = self._failed(coroutine, error)
+        self._children[number] = child
         child.add_done_callback(done)
         if self._keeper is not None and not self._pending:
             self._keeper.cancel()
-
-    def _create_task(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
-        try:
-            task = self.loop.create_task(coroutine)  # without context=, which a task factory may not know
-        except Exception as error:  # noqa: BLE001 - a task factory's; too late to raise it from the call
-            coroutine.close()
-            failed: asyncio.Future[Any] = self.loop.create_future()
-            failed.set_exception(error)
-            return failed
-        _silence(task)
-        return task
 
     def record(self, child: asyncio.Future[Any]) -> None:
         self._unfinished -= 1
         if self.outer.done():
             if not child.cancelled():
                 child.exception()  # marks it as retrieved
-        elif not self._return_exceptions and (error := _error(child)) is not None:
-            self.outer.set_exception(error)
+        elif not self._return_exceptions:
+            error = _cancellation(child) if child.cancelled() else child.exception()
+            if error is not None:
+                self.outer.set_exception(error)
         if not self._unfinished:
             self._finish()
+
+    def _failed(self, coroutine: Coroutine[Any, Any, Any], error: Exception) -> asyncio.Future[Any]:
+        coroutine.close()
+        failed: asyncio.Future[Any] = self.loop.create_future()
+        failed.set_exception(error)
+        return failed
 
     # --- the end
 
@@ -242,16 +246,12 @@ async def _wait_for_ever(loop: asyncio.AbstractEventLoop) -> None:
     await loop.create_future()
 
 
-def _silence(task: asyncio.Task[Any]) -> None:
+def _silence(task: asyncio.Future[Any]) -> None:
     """The outer future answers for its children, as in asyncio: a forgotten one is reported once."""
     try:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
     except AttributeError:  # a task class of somebody's own
         return
-
-
-def _error(child: asyncio.Future[Any]) -> BaseException | None:
-    return _cancellation(child) if child.cancelled() else child.exception()
 
 
 def _cancellation(child: asyncio.Future[Any]) -> asyncio.CancelledError:

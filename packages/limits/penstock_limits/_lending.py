@@ -10,9 +10,10 @@ lender's own lender, when that child ends.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from contextvars import ContextVar
-from typing import Protocol
+from typing import Any, Protocol
 
 from penstock_limits._limiter import Limiter
 
@@ -24,7 +25,7 @@ current_permit: ContextVar[Permit | None] = ContextVar("penstock_limits.current_
 
 
 class Borrower(Protocol):
-    """A fan-out that waits for a permit on loan."""
+    """A fan-out that waits for permits, and holds those it gets."""
 
     limiter: Limiter
     lineage: Permit | None
@@ -32,31 +33,49 @@ class Borrower(Protocol):
     def lend(self, permit: Permit) -> None:
         """Take over a permit on loan; called without a lock held, in whatever thread freed it."""
 
+    def child_done(self, permit: Permit, child: asyncio.Future[Any]) -> None:
+        """Take note that the child which held a permit is done, and end the permit."""
+
 
 class Permit:
     """A child's place under a limiter: a token of the limiter, or a loan from the child's lender.
 
+    It is the child's done callback, too. A child may vanish without being done - its loop was closed, or nothing can
+    wake it any more - and then its permit vanishes with it, and is given back as lost.
+
     Args:
         limiter: The limiter that the permit counts under.
         outer: The permit under which the fan-out was called, whatever its limiter.
+        holder: The fan-out whose child holds it.
         lender: The permit that this one is borrowed from; None if it holds a token of its own.
     """
 
-    __slots__ = ("_borrower", "_lender", "_waiting", "ended", "limiter", "outer")
+    __slots__ = ("_borrower", "_holder", "_lender", "_waiting", "ended", "limiter", "outer")
 
-    def __init__(self, limiter: Limiter, outer: Permit | None, lender: Permit | None = None) -> None:
+    def __init__(
+        self, limiter: Limiter, outer: Permit | None, holder: Borrower | None, lender: Permit | None = None
+    ) -> None:
         self.limiter = limiter
         self.outer = outer
         self.ended = False
+        self._holder = holder
         self._lender = lender
         self._borrower: Permit | None = None
         self._waiting: dict[Borrower, None] | None = None
+
+    def __call__(self, child: asyncio.Future[Any]) -> None:
+        assert self._holder is not None
+        self._holder.child_done(self, child)
+
+    def __del__(self) -> None:
+        if not self.ended:
+            self.limiter._lose(self.end)
 
     def borrow(self, borrower: Borrower) -> Permit | None:
         """Return a permit on loan from this one, None if it is lent already; the limiter's lock is held."""
         if self._borrower is not None:
             return None
-        self._borrower = Permit(self.limiter, borrower.lineage, self)
+        self._borrower = Permit(self.limiter, borrower.lineage, borrower, self)
         return self._borrower
 
     def wait(self, borrower: Borrower) -> None:

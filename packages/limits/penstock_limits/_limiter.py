@@ -11,10 +11,11 @@ A freed permit goes straight to the caller that has waited longest, so nobody ov
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import operator
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
 from types import EllipsisType, TracebackType
 from typing import Any, ClassVar, Final, Literal, Protocol
@@ -47,6 +48,11 @@ class Waiter(Protocol):
 
     stays: ClassVar[bool]
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop in which it waits."""
+        ...
+
     def admit(self, *, queued: bool) -> bool:
         """Take over a permit; called without a lock held, in whatever thread and task freed it.
 
@@ -72,6 +78,10 @@ class _TaskWaiter:
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._future.__await__()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        return self._future.get_loop()
 
     def admit(self, *, queued: bool) -> bool:  # noqa: ARG002 - it never stays
         loop = self._future.get_loop()
@@ -146,6 +156,7 @@ class Limiter:
         "_free",
         "_held",
         "_lock",
+        "_lost",
         "_max_queued",
         "_name",
         "_peak",
@@ -175,7 +186,8 @@ class Limiter:
         self._held: deque[int] = deque()
         self._tokens = 0  # free and held together; made when first needed, so this is also the peak
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
-        self._crowded = False  # somebody waits, or there are more tokens than permits
+        self._lost: deque[Callable[[], None]] = deque()  # what gives back permits whose holders have vanished
+        self._crowded = False  # somebody waits, there are more tokens than permits, or some are lost
         # Re-entrant: the garbage collector may finalize a waiting coroutine, which leaves the queue, while it is held.
         self._lock = threading.RLock()
         self._peak = self._retired_uses = self._waited = self._rejected = self._surplus = 0
@@ -247,6 +259,7 @@ class Limiter:
             LimitReachedError: None is free.
         """
         mode = self.mode
+        self._recover()
         with self._lock:
             admitted = self._take() or self._overdraw(mode, refuses=True)
             self._rejected += not admitted
@@ -310,6 +323,7 @@ class Limiter:
     def statistics(self) -> LimiterStatistics:
         """Return a snapshot of its counters."""
         mode = self.mode
+        self._recover()
         with self._lock:
             held, free = list(self._held), list(self._free)
             return LimiterStatistics(
@@ -331,6 +345,7 @@ class Limiter:
 
     def _enter(self) -> Awaitable[None]:
         mode = self.mode
+        self._recover()
         with self._lock:
             admitted = self._take() or self._overdraw(mode)
         if not admitted:
@@ -409,6 +424,7 @@ class Limiter:
 
     def _settle(self) -> None:
         """Retire what is too much, and admit whoever can be admitted."""
+        self._recover()
         while (waiter := self._next_admitted()) is not None:
             if not waiter.admit(queued=False):
                 self.release()
@@ -425,6 +441,19 @@ class Limiter:
                     self._free.append(self._held.pop())
             self._recount()
             return waiter
+
+    def _lose(self, give_back: Callable[[], None]) -> None:
+        """Take note of a permit whose holder has vanished; called by the garbage collector, at any time, anywhere."""
+        self._lost.append(give_back)
+        self._crowded = True
+        with contextlib.suppress(RuntimeError, StopIteration):  # the queue is being changed; the loop is closed
+            next(iter(self._waiters)).loop.call_soon_threadsafe(self._recover)
+
+    def _recover(self) -> None:
+        """Give back the permits whose holders have vanished."""
+        while self._lost:
+            with contextlib.suppress(IndexError):  # another thread was faster
+                self._lost.popleft()()
 
     def _first(self) -> Waiter | None:
         """Take the longest waiting out of the queue, for whom a permit has been taken; the lock is held."""
@@ -468,7 +497,7 @@ class Limiter:
         self._tokens -= 1
 
     def _recount(self) -> None:
-        self._crowded = bool(self._waiters) or self._tokens > self._capacity
+        self._crowded = bool(self._waiters) or self._tokens > self._capacity or bool(self._lost)
 
     def _release_crowded(self) -> None:
         with self._lock:
@@ -497,7 +526,7 @@ class Limiter:
             if waiter.stays:
                 self._waiters[waiter] = None
             elif not self._waiters:
-                self._crowded = False
+                self._recount()
         else:
             self._free.append(self._held.pop() + 1)
         return waiter

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from penstock_limits._admission import Admission, ChildDone, FanOut
@@ -39,6 +40,8 @@ class Mapping:
 
     __slots__ = (
         "_admission",
+        "_admit",
+        "_asynchronous",
         "_buffer",
         "_cells",
         "_closed",
@@ -52,9 +55,10 @@ class Mapping:
         "_options",
         "_reader",
         "_running",
+        "_sleepers",
         "_source",
+        "_stepping",
         "_taken",
-        "_wake_up",
         "loop",
     )
 
@@ -69,94 +73,106 @@ class Mapping:
         self._function = function
         self._source = source
         self._options = options
-        self._items: Iterator[Any] | AsyncIterator[Any] | None = None
+        self._admit = admit
+        self._admission: Admission | None = None  # None: not begun
+        self._items: Iterator[Any] | AsyncIterator[Any]
+        self._asynchronous = isinstance(source, AsyncIterable)
         self._buffer: Any = _EMPTY  # the one item that has been read and not started
         self._cells: deque[asyncio.Future[Any]] = deque()  # ordered: all in flight; else: those that are finished
         self._running: set[asyncio.Future[Any]] = set()
         self._in_flight = 0
-        self._exhausted = self._failing = self._closed = False
+        self._exhausted = self._failing = self._closed = self._stepping = False
         self._error: BaseException | None = None  # raised by the input
-        self._wake_up: asyncio.Future[None] | None = None  # the consumer waits
+        self._sleepers: list[asyncio.Future[None]] = []  # the consumer, and whoever closes
         self._reader: asyncio.Task[None] | None = None
         self._taken: asyncio.Future[None] | None = None  # the reader waits
         self._context = copy_context()
-        self._admission = admit(self)
 
     # --- what the consumer calls
 
-    def open(self) -> None:
-        if self._items is not None:
-            return
+    def open(self) -> Admission:
+        """Begin, in the task that consumes: it may hold the permit on whose loan the items run."""
+        if self._admission is not None:
+            return self._admission
         self.loop = asyncio.get_running_loop()
-        if isinstance(self._source, AsyncIterable):
-            self._items = aiter(self._source)
+        self._items = aiter(self._source) if isinstance(self._source, AsyncIterable) else iter(self._source)
+        self._admission = self._admit(self)
+        if isinstance(self._items, AsyncIterator):
             self._reader = self.loop.create_task(self._read(self._items))
             self._reader.add_done_callback(self._input_ended)
-        else:
-            self._items = iter(self._source)
+        return self._admission
 
     async def next(self) -> Any:
-        if self._wake_up is not None and not self._wake_up.done():
+        if self._stepping:
             raise RuntimeError("this bounded_map is being iterated already; it serves one consumer at a time")
         if self._closed:
             raise StopAsyncIteration
+        self._stepping = True
         try:
-            self.open()
-            self._admission.fill()
-            while (cell := self._take_finished()) is None:
-                if self._exhausted and not self._in_flight and self._buffer is _EMPTY:
-                    raise self._error or StopAsyncIteration
-                self._wake_up = self.loop.create_future()
-                await self._wake_up
-                if self._closed:  # by another task
-                    raise StopAsyncIteration
+            admission = self.open()
+            admission.fill()
+            cell = await self._next_finished()
+            if cell is None:
+                raise self._error or StopAsyncIteration
             self._in_flight -= 1
             self._release_reader()
-            self._admission.fill()
+            admission.fill()
             return self._result(cell)
+        except GeneratorExit:  # the consumer itself is being closed, and cannot await
+            self.abandon()
+            raise
         except BaseException:
             await self.close()
             raise
+        finally:
+            self._stepping = False
 
     async def close(self) -> None:
         """Cancel and await what runs, and close the input."""
-        if self._closed:
+        if self._admission is None:
+            self._closed = True
             return
+        if asyncio.current_task() in self._running:
+            raise RuntimeError("an item cannot close the bounded_map that runs it; leave the loop over it instead")
+        first = not self._closed
         self.abandon()
         interrupted: asyncio.CancelledError | None = None
         while self._running or not (self._reader is None or self._reader.done()):
-            self._wake_up = self.loop.create_future()
             try:
-                await self._wake_up
+                await self._sleep()
             except asyncio.CancelledError as error:
                 interrupted = error
-                self._cancel_children()
-        for cell in (*self._cells, *self._running):
+        for cell in self._cells:
             if cell.done() and not cell.cancelled():
                 cell.exception()  # nobody will ask for it any more
-        await self._close_input()
+        if first:
+            await self._close_input()
         if interrupted is not None:
             raise interrupted
 
     def abandon(self) -> None:
         """Start nothing more and cancel what runs."""
+        if self._closed or self._admission is None:
+            return
         self._closed = True
         self._buffer = _EMPTY
         self._admission.leave()
-        self._cancel_children()
-        self._wake(self._wake_up)
+        for child in (*self._running, self._reader):
+            if child is not None:
+                child.cancel()
+        self._wake()
 
     @property
     def abandonable(self) -> bool:
         """Whether something runs that would go on for nobody."""
-        return self._items is not None and not self._closed and not self.loop.is_closed()
+        return self._admission is not None and not self._closed and not self.loop.is_closed()
 
     # --- what admission needs
 
     def wants(self) -> bool:
         if self._closed or self._failing or self._in_flight >= self._options.window():
             return False
-        return self._buffer is not _EMPTY or (self._reader is None and self._read_one())
+        return self._buffer is not _EMPTY or (not self._asynchronous and self._read_one())
 
     def start(self, done: ChildDone, permit: Permit | None) -> None:
         item = self._take_item()
@@ -168,7 +184,9 @@ class Mapping:
             if self._options.ordered:
                 self._cells.append(child)
         else:
-            child = context.run(self.loop.create_task, self._work(item, self._new_cell(), permit))
+            cell = self._new_cell()
+            child = context.run(self.loop.create_task, self._work(item, cell, permit))
+            child.add_done_callback(partial(self._worker_ended, cell))
         self._running.add(child)
         child.add_done_callback(done)
 
@@ -176,9 +194,8 @@ class Mapping:
         self._running.discard(child)
         if self._options.isolate:
             self._finished(child)
-        elif child.cancelled():
-            self._fail()
-        self._wake(self._wake_up)
+        else:
+            self._wake()  # whoever closes waits for workers, too
 
     # --- children
 
@@ -188,9 +205,9 @@ class Mapping:
             if asyncio.iscoroutine(awaitable):
                 return self.loop.create_task(awaitable)
             return asyncio.ensure_future(awaitable, loop=self.loop)
-        except Exception as error:  # noqa: BLE001 - it is the item's
-            failed = self.loop.create_future()
-            failed.set_exception(error)
+        except BaseException as error:  # noqa: BLE001 - it is the item's
+            failed: asyncio.Future[Any] = self.loop.create_future()
+            failed.set_exception(_told(error))
             return failed
 
     async def _work(self, item: Any, cell: asyncio.Future[Any], permit: Permit | None) -> None:
@@ -198,16 +215,22 @@ class Mapping:
         while True:
             try:
                 cell.set_result(await self._function(item))
-            except Exception as error:  # noqa: BLE001 - it is the item's
-                cell.set_exception(error)
-            except BaseException:
+            except asyncio.CancelledError:
                 cell.cancel()
                 raise
+            except BaseException as error:  # noqa: BLE001 - it is the item's
+                cell.set_exception(_told(error))
             finally:
                 self._finished(cell)
             if (permit is not None and permit.limiter.locked()) or not self.wants():
                 return
             item, cell = self._take_item(), self._new_cell()
+
+    def _worker_ended(self, first: asyncio.Future[Any], _: asyncio.Future[None]) -> None:
+        """A worker that was cancelled before its first step leaves its first item to us."""
+        if not first.done():
+            first.cancel()
+            self._finished(first)
 
     def _new_cell(self) -> asyncio.Future[Any]:
         cell = self.loop.create_future()
@@ -217,26 +240,31 @@ class Mapping:
 
     def _finished(self, cell: asyncio.Future[Any]) -> None:
         if cell.cancelled() or (cell.exception() is not None and not self._options.return_errors):
-            self._fail()
+            self._failing = True  # start nothing more: the consumer will be told, and then all ends
         if not self._options.ordered:
             self._cells.append(cell)
-        self._wake(self._wake_up)
-
-    def _fail(self) -> None:
-        """Start nothing more: the consumer will be told, and then all ends."""
-        self._failing = True
+        self._wake()
 
     # --- results
 
-    def _take_finished(self) -> asyncio.Future[Any] | None:
-        if self._cells and self._cells[0].done():
-            return self._cells.popleft()
-        return None
+    async def _next_finished(self) -> asyncio.Future[Any] | None:
+        """Wait for the next result; None at the end."""
+        while not self._closed:
+            if self._cells and self._cells[0].done():
+                return self._cells.popleft()
+            if self._exhausted and not self._in_flight and self._buffer is _EMPTY:
+                return None
+            await self._sleep()
+        raise StopAsyncIteration  # closed by another task
 
     def _result(self, cell: asyncio.Future[Any]) -> Any:
-        if self._options.return_errors and not cell.cancelled() and isinstance(error := cell.exception(), Exception):
+        error = None if cell.cancelled() else cell.exception()
+        if error is None:
+            return cell.result()
+        error = _told(error)
+        if self._options.return_errors and isinstance(error, Exception):
             return error
-        return cell.result()
+        raise error
 
     # --- input
 
@@ -253,26 +281,29 @@ class Mapping:
             self._buffer = next(self._items)  # type: ignore[arg-type]
         except StopIteration:
             self._exhausted = True
-        except Exception as error:  # noqa: BLE001 - raised where its item would have been
-            self._exhausted, self._error = True, error
+        except BaseException as error:  # noqa: BLE001 - raised where its item would have been
+            self._exhausted, self._error = True, _told(error)
         if self._exhausted:
-            self._wake(self._wake_up)
+            self._wake()
         return not self._exhausted
 
     async def _read(self, items: AsyncIterator[Any]) -> None:
-        try:
-            async for item in items:
-                self._buffer = item
-                self._admission.fill()
-                while self._buffer is not _EMPTY or self._in_flight >= self._options.window():
-                    self._taken = self.loop.create_future()
-                    await self._taken
-        except Exception as error:  # noqa: BLE001 - raised where its item would have been
-            self._error = error
+        assert self._admission is not None
+        async for item in items:
+            if self._closed:  # the input answers its cancellation with one more item
+                return
+            self._buffer = item
+            self._admission.fill()
+            while self._buffer is not _EMPTY or self._in_flight >= self._options.window():
+                self._taken = self.loop.create_future()
+                await self._taken
 
-    def _input_ended(self, _: asyncio.Future[None]) -> None:
+    def _input_ended(self, reader: asyncio.Future[None]) -> None:
         self._exhausted = True
-        self._wake(self._wake_up)
+        error = asyncio.CancelledError() if reader.cancelled() else reader.exception()
+        if error is not None:  # raised where its item would have been
+            self._error, self._buffer = _told(error), _EMPTY
+        self._wake()
 
     async def _close_input(self) -> None:
         if isinstance(self._items, AsyncIterator):
@@ -284,14 +315,25 @@ class Mapping:
     # --- small change
 
     def _release_reader(self) -> None:
-        self._wake(self._taken)
+        if self._taken is not None and not self._taken.done():
+            self._taken.set_result(None)
 
-    def _cancel_children(self) -> None:
-        for child in (*self._running, self._reader):
-            if child is not None:
-                child.cancel()
+    async def _sleep(self) -> None:
+        sleeper = self.loop.create_future()
+        self._sleepers.append(sleeper)
+        await sleeper
 
-    @staticmethod
-    def _wake(sleeper: asyncio.Future[None] | None) -> None:
-        if sleeper is not None and not sleeper.done():
-            sleeper.set_result(None)
+    def _wake(self) -> None:
+        sleepers, self._sleepers = self._sleepers, []
+        for sleeper in sleepers:
+            if not sleeper.done():
+                sleeper.set_result(None)
+
+
+def _told(error: BaseException) -> BaseException:
+    """An item's StopIteration would end the consumer's loop as if there were no more; PEP 479 says what to do."""
+    if not isinstance(error, (StopIteration, StopAsyncIteration)):
+        return error
+    told = RuntimeError(f"bounded_map: the function or the input raised {type(error).__name__}")
+    told.__cause__ = error
+    return told
