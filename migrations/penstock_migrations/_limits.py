@@ -14,6 +14,7 @@ from penstock_migrations._vocabulary import LIMITER, mentions
 __all__ = ["FunctionFacts", "Limits"]
 
 _CLASSES = frozenset({"Semaphore", "BoundedSemaphore", "CapacityLimiter", "Limiter", "AsyncLimiter", "RateLimiter"})
+_CONNECTIONS = frozenset({"limit", "limit_per_host", "max_connections"})
 _TURNING = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 
@@ -46,14 +47,15 @@ class Limits:
             return False
         for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
             inner = argument.value if isinstance(argument, ast.Starred) else argument
-            if isinstance(inner, ast.Call) and self.is_limited_call(inner):
+            if (isinstance(inner, ast.Call) and self.is_limited_call(inner)) or self._is_limited_client(inner):
                 return True
             if self._is_shared(inner, None) and not self._is_made_in_turn(inner, call):
                 return True
         if isinstance(call.func, ast.Call):
             return self.is_limited_call(call.func)
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if isinstance(call.func, ast.Attribute) and self._is_shared(call.func.value, None):
+        owner = call.func.value if isinstance(call.func, ast.Attribute) else None
+        if owner is not None and (self._is_shared(owner, None) or self._is_limited_client(owner)):
             return True
         return mentions(name, LIMITER) and not self.names.functions(call)
 
@@ -104,6 +106,19 @@ class Limits:
                 return self._is_named_limiter(owner)
             case _:
                 return False
+
+    def _is_limited_client(self, node: ast.expr) -> bool:
+        """Say whether an object is an HTTP client that was made with a limit of its connections."""
+        return any(
+            isinstance(part, ast.keyword)
+            and part.arg in _CONNECTIONS
+            and not (isinstance(part.value, ast.Constant) and not part.value.value)
+            for value in self.names.values(node)
+            if isinstance(value, ast.Call)
+            for setting in value.keywords
+            if setting.arg in {"connector", "limits"}
+            for part in ast.walk(setting.value)
+        )
 
     def _makes_limiter(self, node: ast.expr) -> bool:
         if not isinstance(node, ast.Call):

@@ -34,7 +34,7 @@ class Reaching:
         return origin, [binding for binding in found if self._reaches(binding, use, origin, loops)]
 
     def values(self, node: ast.expr) -> list[ast.expr]:
-        """Return what a name, or an attribute of self, is bound to anywhere; each part of `a or b`."""
+        """Return what a name, or an attribute of self, is bound to or entered as anywhere; each part of `a or b`."""
         match node:
             case ast.Name(id=name):
                 _, found = self.module.bindings(name, node)
@@ -42,7 +42,8 @@ class Reaching:
                 found = self.module.attribute_bindings(name, node)
             case _:
                 return []
-        values = [binding.value for binding in found if binding.kind == "value" and binding.value is not None]
+        bound = [binding for binding in found if binding.kind in ("value", "context")]
+        values = [binding.value for binding in bound if binding.value is not None]
         return [part for value in values for part in (value.values if isinstance(value, ast.BoolOp) else [value])]
 
     def functions(self, call: ast.Call) -> list[Function]:

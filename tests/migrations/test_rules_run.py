@@ -31,6 +31,23 @@ class Work:
         return arguments
 
 
+class Session:
+    """A client whose requests are the work."""
+
+    def __init__(self, work):
+        self.get = work
+
+    async def __aenter__(self):
+        return self
+
+    async def __aexit__(self, *_exception):
+        return None
+
+
+def http(work):
+    return SimpleNamespace(TCPConnector=lambda **_options: None, ClientSession=lambda **_options: Session(work))
+
+
 async def found_by_search():
     return ITEMS
 
@@ -38,7 +55,14 @@ async def found_by_search():
 def run(source: str) -> tuple[object, Work]:
     """Run the shape, and return how it ended, and the work it did."""
     work = Work()
-    names = {"f": work, "g": work, "search": found_by_search, "split": lambda _n: found_by_search(), "shuffled": list}
+    names = {
+        "f": work,
+        "g": work,
+        "search": found_by_search,
+        "split": lambda _n: found_by_search(),
+        "shuffled": list,
+        "aiohttp": http(work),
+    }
     exec(source, names)
     shape = names["A"]
     shape.__getattr__ = lambda _self, name: asyncio.Lock() if name == "lock" else ITEMS[:3] if name == "as_" else ITEMS

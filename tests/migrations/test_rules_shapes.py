@@ -76,6 +76,10 @@ REWRITTEN = {
         "calls = []\nfor x in xs:\n    sem = asyncio.Semaphore(1)\n    calls.append(f(x, sem))\n"
         "await asyncio.gather(*calls)"
     ),
+    "a client that takes all": (
+        "async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:\n"
+        "    await asyncio.gather(*[session.get(x) for x in xs])"
+    ),
     "a lock is no limit on starts": (
         "calls = [f(x) for x in xs]\nasync with self.lock:\n    await asyncio.gather(*calls)"
     ),
@@ -157,6 +161,14 @@ LEFT_ALONE = {
     "a semaphore handed over": "await asyncio.gather(*[f(x, sem=self.sem) for x in xs])",
     "a semaphore for each group": (
         "for group in xs:\n    sem = asyncio.Semaphore(3)\n    await asyncio.gather(*[f(x, sem) for x in group])"
+    ),
+    "a client with a limit of its connections": (
+        "async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=8)) as session:\n"
+        "    await asyncio.gather(*[session.get(x) for x in xs])"
+    ),
+    "a limited client, handed over": (
+        "http = httpx.AsyncClient(limits=httpx.Limits(max_connections=8))\n"
+        "await asyncio.gather(*[f(x, client=http) for x in xs])"
     ),
     "a limiter around each": "await asyncio.gather(*[self.limiter.run(f(x)) for x in xs])",
     "a function that says so": "await asyncio.gather(*[with_semaphore(f(x), 3) for x in xs])",

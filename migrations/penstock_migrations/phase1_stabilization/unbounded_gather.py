@@ -7,11 +7,11 @@ them or filled by `append` and `extend`, the values of a dict, what a function o
 the call if data, a request or a model sets the number of awaitables and nothing on the way limits how many run at once.
 
 It leaves alone what is limited already: a wrapper, a method or a function of an imported module that takes a semaphore
-which the calls share, a semaphore handed over as an argument, chunks, slices, constant collections, pools of workers,
-what the program is configured with (agents, handlers, providers), and tasks that are cancelled or were started
-elsewhere. A semaphore made anew for each item limits nothing, and one that is used only if somebody configured it
-limits nothing by default. Where only a name is to be seen, its words decide: `handlers` are configured, `urls` are
-data.
+which the calls share, a semaphore handed over as an argument, an HTTP client made with a limit of its connections,
+chunks, slices, constant collections, pools of workers, what the program is configured with (agents, handlers,
+providers), and tasks that are cancelled or were started elsewhere. A semaphore made anew for each item limits nothing,
+and one that is used only if somebody configured it limits nothing by default. Where only a name is to be seen, its
+words decide: `handlers` are configured, `urls` are data.
 
 ## Why is this bad
 
