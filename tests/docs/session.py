@@ -38,7 +38,7 @@ EXIT_STATUS = re.compile(r"^\(exit status (\d+)\)$")
 LANGUAGES = {"bash", "console", "diff", "json", "python", "text", "toml", "yaml"}
 FINDS = "finds "
 FOREIGN = ("PENSTOCK_", "PYTEST_", "NOX_", "UV_PROJECT", "VIRTUAL_ENV")
-TIMEOUT = 600
+TIMEOUT = 1800  # seconds; against a hang, not a measure
 
 
 class Session:
