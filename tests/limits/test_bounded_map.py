@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from penstock_limits import ConfigurationError, Limiter, QueueFullError, bounded_map
+from penstock_limits import ConfigurationError, Limiter, QueueFullError, bounded_map, gather
 
 from tests.limits.gauge import Doors, Gauge, settled
 
@@ -322,13 +322,234 @@ async def test_closing_from_elsewhere_ends_the_consumer() -> None:
     assert doors.gauge.now == 0
 
 
-async def test_a_full_queue_is_raised_by_the_first_step() -> None:
+@KINDS
+async def test_a_full_queue_is_raised_by_the_first_step(kind: Callable) -> None:
     """And the input is closed."""
     limiter, items = Limiter(max_running=0, max_queued=0), Input()
 
     with pytest.raises(QueueFullError):
-        await anext(bounded_map(double, items.plain(), limit=limiter))
+        await anext(bounded_map(double, kind(items), limit=limiter))
 
+    assert items.closed
+
+
+async def test_a_map_that_is_inside_waits_and_is_not_refused() -> None:
+    """Its input was slow, and others have come meanwhile: what it has begun it may end."""
+    limiter, go = Limiter(max_running=1, max_queued=0), asyncio.Event()
+
+    async def slow() -> AsyncIterator[int]:
+        yield 1
+        await go.wait()
+        yield 2
+
+    seen: list[object] = []
+    consumer = asyncio.create_task(collect(bounded_map(double, slow(), limit=limiter), seen))
+    await settled()
+    limiter.acquire_nowait()
+    go.set()
+    await settled()
+    assert seen == [2]
+
+    limiter.release()
+    await consumer
+    assert seen == [2, 4]
+
+
+class Fatal(BaseException):
+    """What neither is an Exception nor ends the program, like a test framework's outcome."""
+
+
+@ISOLATE
+@pytest.mark.parametrize("plain", [True, False], ids=["function", "coroutine"])
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(StopIteration, RuntimeError), (StopAsyncIteration, RuntimeError), (Fatal, Fatal), (LookupError, LookupError)],
+)
+async def test_whatever_an_item_raises_is_told(isolate: bool, plain: bool, error: type, told: type) -> None:
+    """Nothing ends the loop as if there were no more items, and nothing hangs."""
+
+    def function(item: int) -> asyncio.Future[int]:
+        raise error
+
+    async def coroutine(item: int) -> int:
+        await asyncio.sleep(0)
+        raise error
+
+    with pytest.raises(told):
+        await anext(bounded_map(function if plain else coroutine, range(5), limit=2, isolate=isolate))
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("error", "told"), [(StopAsyncIteration, RuntimeError), (Fatal, Fatal), (asyncio.CancelledError,) * 2]
+)
+async def test_whatever_the_input_raises_is_told(kind: Callable, error: type, told: type) -> None:
+    """After the results of the items before it; no result is cut off in silence."""
+
+    def plain() -> Iterator[int]:
+        yield 1
+        raise error
+
+    async def asynchronous() -> AsyncIterator[int]:
+        yield 1
+        raise error
+
+    if kind is Input.asynchronous and error is StopAsyncIteration:
+        told = RuntimeError  # the generator itself says so
+    results = bounded_map(double, plain() if kind is Input.plain else asynchronous(), limit=1)
+
+    assert await anext(results) == 2
+    with pytest.raises(told):
+        await anext(results)
+
+
+async def test_a_worker_cancelled_before_its_first_step_cancels_the_consumer() -> None:
+    """Its item is not waited for in vain."""
+    before = asyncio.all_tasks()
+    step = asyncio.ensure_future(anext(bounded_map(double, range(3), limit=1, isolate=False)))
+    await asyncio.sleep(0)
+
+    for task in asyncio.all_tasks() - before - {step}:
+        task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await step
+
+
+async def test_an_item_cannot_close_its_own_map() -> None:
+    """It would wait for itself; the message says what to do instead."""
+
+    async def work(item: int) -> None:
+        await results.aclose()
+
+    results = bounded_map(work, range(3), limit=2)
+
+    with pytest.raises(RuntimeError, match="leave the loop over it instead"):
+        await anext(results)
+
+
+async def test_an_input_that_answers_its_cancellation_with_an_item_does_not_hang() -> None:
+    """A batcher flushes what it has; nobody is there to take it."""
+
+    async def batches() -> AsyncIterator[int]:
+        yield 0
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            yield 1
+            raise
+
+    async with bounded_map(double, batches(), limit=1) as results:
+        assert await anext(results) == 0
+
+
+async def test_everybody_who_closes_waits_for_the_end() -> None:
+    """Also the consumer whose map is closed by another task."""
+    running, leave = Gauge(), asyncio.Event()
+
+    async def work(item: int) -> None:
+        with running.inside():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                await leave.wait()
+
+    results = bounded_map(work, range(5), limit=3)
+
+    async def consume() -> int:
+        async with results:
+            await collect(results, [])
+        return running.now
+
+    consumer = asyncio.create_task(consume())
+    await settled()
+    closer = asyncio.create_task(results.aclose())
+    await settled()
+    leave.set()
+
+    assert await consumer == 0
+    await closer
+
+
+def test_a_consumer_can_be_closed_while_it_waits() -> None:
+    """As the collector does with what is left when a loop is torn down."""
+
+    async def main() -> None:
+        consumer = collect(bounded_map(lambda _: asyncio.Event().wait(), range(3), limit=2), [])
+        consumer.send(None)
+        consumer.close()
+        await settled()
+
+    asyncio.run(main())
+
+
+async def test_a_map_taken_one_step_and_forgotten_stops() -> None:
+    """`await anext(bounded_map(...))`: the rest is not run for nobody."""
+    started = []
+
+    async def work(item: int) -> int:
+        started.append(item)
+        await asyncio.sleep(0)
+        return item
+
+    assert await anext(bounded_map(work, range(100), limit=2)) == 0
+    gc.collect()
+    await settled()
+
+    assert len(started) <= 4
+
+
+async def test_a_map_made_outside_borrows_from_whom_it_is_consumed_by() -> None:
+    """An admitted coroutine that consumes it lends it its permit."""
+    limiter = Limiter(max_running=1)
+    results = bounded_map(double, range(3), limit=limiter)
+    seen: list[object] = []
+
+    await asyncio.wait_for(gather(collect(results, seen), limit=limiter), 10)
+
+    assert seen == [0, 2, 4]
+
+
+async def test_neither_function_nor_input_run_in_the_release_of_a_stranger() -> None:
+    """They see their own context variables, and what they raise does not hit whoever gave the permit."""
+    limiter, seen = Limiter(max_running=1), []
+
+    def items() -> Iterator[int]:
+        for item in range(3):
+            seen.append(variable.get())
+            yield item
+
+    def work(item: int) -> asyncio.Future[int]:
+        raise Fatal
+
+    async def stranger() -> str:
+        variable.set(1)
+        async with limiter:
+            await settled()
+        return "unharmed"
+
+    variable.set(2)
+    task = asyncio.create_task(stranger())
+    await asyncio.sleep(0)
+
+    with pytest.raises(Fatal):
+        await anext(bounded_map(work, items(), limit=limiter))
+    assert await task == "unharmed"
+    assert set(seen) == {2}
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="eager tasks came with Python 3.12")
+@KINDS
+@ISOLATE
+@LIMITS
+async def test_eager_tasks_change_nothing(kind: Callable, isolate: bool, limit: Callable) -> None:
+    """Results in order, input closed, within the limit."""
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    items = Input(20)
+
+    results = [result async for result in bounded_map(double, kind(items), limit=limit(), isolate=isolate)]
+
+    assert results == list(range(0, 40, 2))
     assert items.closed
 
 

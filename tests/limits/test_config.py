@@ -97,6 +97,8 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
         ("alert_threshold_percentage = 80", "alert_threshold_percentage = 80; allowed is a share above 0, up to 1"),
         ("rag_pool_min_size = 30", r"rag_pool_min_size = 30; allowed is at most rag_pool_max_size \(20\)"),
         ("api_calls_semaphore_limit = 20", "api_calls_semaphore_limit = 20 is no setting; known are: default_sema"),
+        ("default_semaphore_limitt = 'x'", "default_semaphore_limitt = 'x' is no setting; known are: default_sema"),
+        ("api_call_semaphore_limit = 1\n[limits.api_call]\nmax_running = 2", "'api_call' is given twice"),
         ("limits = 3", "limits = 3; allowed is a table of tables"),
         ("[limits]\nx = 3", "limits.x = 3; allowed is a table with max_running"),
         ("[limits.x]\nmax_running = -1", "limits.x.max_running = -1; allowed is a whole number from 0"),
@@ -112,6 +114,20 @@ def test_a_wrong_value_is_refused(tmp_path: Path, line: str, message: str) -> No
         ConcurrencyConfig.load(tmp_path)
 
     assert str(caught.value).startswith(str(file))
+
+
+def test_the_environment_goes_before_a_limits_table_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit can be raised without touching the file; what else its table says stays."""
+    write(tmp_path, "penstock.toml", "[limits.api_call]\nmax_running = 5\nmax_queued = 7\n")
+    monkeypatch.setenv("PENSTOCK_API_CALL_SEMAPHORE_LIMIT", "40")
+
+    assert ConcurrencyConfig.load(tmp_path).named_limits()["api_call"] == LimitSettings(40, 7)
+
+
+def test_a_limit_that_is_no_limit_settings_is_refused() -> None:
+    """Where it is made, not where it is first used."""
+    with pytest.raises(ConfigurationError, match=r"limits\['x'\] = .*; allowed is a LimitSettings"):
+        ConcurrencyConfig(limits={"x": {"max_running": 3}})  # type: ignore[dict-item]
 
 
 def test_a_wrong_value_in_the_environment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

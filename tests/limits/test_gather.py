@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from penstock_limits import ConfigurationError, Limiter, QueueFullError, UnknownLimitError, gather, set_mode_source
+from penstock_limits._lending import Permit
 
 from tests.limits.gauge import Doors, Gauge, settled
+from tests.limits.sources import Source
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable")
 
@@ -176,6 +178,209 @@ async def test_observe_counts_what_would_have_waited() -> None:
     assert (limiter.statistics().would_wait, limiter.statistics().waited) == (3, 0)
     doors.open.set()
     await gathered
+
+
+async def test_a_switched_off_gather_wakes_who_waits_since_before() -> None:
+    """It is a use of the limiter, at which a mode that changed in silence is noticed."""
+    limiter, doors = Limiter(max_running=1, mode=None), Doors()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PENSTOCK_MODE", "enforce")
+        waiting = gather(doors.enter(1), doors.enter(2), limit=limiter)
+        await settled()
+
+    await gather(asyncio.sleep(0), limit=limiter)
+    await settled()
+
+    assert doors.started == [1, 2]
+    doors.open.set()
+    await waiting
+
+
+async def test_observe_refuses_in_thought_only_whom_enforce_would_refuse() -> None:
+    """A gather is one caller, and a nested one is never refused."""
+    limiter, gauge = Limiter(max_running=2, max_queued=1, mode="observe"), Gauge()
+    await gather(*(gauge.visit() for _ in range(10)), limit=limiter)
+    inner = Limiter(max_running=1, max_queued=0, mode="observe")
+
+    async def parent() -> None:
+        await gather(*(gauge.visit() for _ in range(5)), limit=inner)
+
+    await gather(parent(), limit=inner)
+
+    assert (limiter.statistics().would_wait, limiter.statistics().would_reject) == (8, 0)
+    assert inner.statistics().would_reject == 0
+
+
+async def test_a_thousand_waiting_gathers_come_in_with_one_flip() -> None:
+    """A rollback with a long queue neither fails nor leaves anybody behind."""
+    source = Source("enforce")
+    set_mode_source(source)
+    limiter, doors = Limiter(max_running=1, mode=None), Doors()
+    gathered = [gather(doors.enter(), limit=limiter) for _ in range(1000)]
+    await settled()
+
+    source.turn("off")
+    await settled()
+
+    assert doors.gauge.now == 1000
+    doors.open.set()
+    await asyncio.gather(*gathered)
+    assert limiter.statistics().running == 0
+
+
+async def test_results_are_freed_with_their_last_reference() -> None:
+    """Not when the collector comes: results may be large."""
+    freed: list[str] = []
+
+    class Result:
+        def __del__(self) -> None:
+            freed.append("freed")
+
+    async def child() -> Result:
+        return Result()
+
+    gc.collect()
+    gc.disable()
+    try:
+        for limit in (1, Limiter(max_running=1), Limiter(max_running=9)):
+            await gather(child(), child(), limit=limit)
+            await settled()
+    finally:
+        gc.enable()
+
+    assert len(freed) == 6
+
+
+@pytest.mark.parametrize("limit", [1, Limiter(max_running=1)], ids=["number", "limiter"])
+async def test_a_task_factory_that_fails_fails_its_child(limit: int | Limiter) -> None:
+    """The others go on, the Future tells, and no permit is lost."""
+    loop, made = asyncio.get_running_loop(), []
+
+    def factory(loop: asyncio.AbstractEventLoop, coroutine: object, **options: object) -> asyncio.Task:
+        made.append(coroutine)
+        if len(made) == 3:
+            raise RuntimeError("no more tasks")
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+    loop.set_task_factory(factory)
+    gathered = gather(*(asyncio.sleep(0, number) for number in range(3)), limit=limit, return_exceptions=True)
+
+    results = await gathered
+
+    assert [repr(result) for result in results].count("RuntimeError('no more tasks')") == 1
+    if isinstance(limit, Limiter):
+        assert limit.statistics().running == 0
+
+
+async def test_a_wrong_argument_leaves_no_warning_behind() -> None:
+    """As in asyncio: an awaitable object before it was not touched."""
+
+    class Awaitable:
+        def __await__(self) -> object:
+            return asyncio.sleep(0).__await__()
+
+    with pytest.raises(TypeError, match="is required"):
+        gather(Awaitable(), 42, limit=1)  # type: ignore[call-overload]
+    gc.collect()
+
+
+@pytest.mark.parametrize("mode", ["off", "observe", "enforce"])
+def test_children_that_vanish_give_their_permits_back(mode: str) -> None:
+    """Their loop was closed while they ran."""
+    limiter, loop = Limiter(max_running=2, mode=mode), asyncio.new_event_loop()
+
+    async def start() -> None:
+        gather(asyncio.Event().wait(), asyncio.Event().wait(), limit=limiter)
+        await settled()
+
+    loop.run_until_complete(start())
+    assert limiter.statistics().running == 2
+    loop.close()
+    del loop
+    gc.collect()
+
+    assert limiter.statistics().running == 0
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+def test_a_closed_loop_with_work_running_and_waiting_blocks_no_later_loop() -> None:
+    """One `asyncio.run` was torn down by force; the next finds its limit free."""
+    limiter, loop = Limiter(max_running=2), asyncio.new_event_loop()
+
+    async def start() -> None:
+        gather(*(asyncio.Event().wait() for _ in range(5)), limit=limiter)
+        await settled()
+
+    async def start_again() -> list[int]:
+        gathered = gather(*(asyncio.sleep(0, number) for number in range(5)), limit=limiter)
+        gc.collect()
+        return await asyncio.wait_for(gathered, 10)
+
+    loop.run_until_complete(start())
+    loop.close()
+    del loop
+
+    assert asyncio.run(start_again()) == [0, 1, 2, 3, 4]
+    assert (limiter.statistics().running, limiter.statistics().queued) == (0, 0)
+
+
+async def test_whoever_waits_for_a_child_that_vanishes_comes_in() -> None:
+    """Nobody need use the limiter for that."""
+    limiter = Limiter(max_running=1)
+
+    async def vanish() -> None:
+        await asyncio.get_running_loop().create_future()
+
+    gather(vanish(), limit=limiter)
+    await asyncio.sleep(0)
+    waiter = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(0)
+
+    gc.collect()
+
+    await asyncio.wait_for(waiter, 10)
+
+
+def test_a_gather_that_waited_in_a_closed_loop_is_passed_over() -> None:
+    """Its permit goes to the next."""
+    limiter, loop = Limiter(max_running=1), asyncio.new_event_loop()
+    limiter.acquire_nowait()
+    coroutines = [asyncio.sleep(0) for _ in range(3)]
+
+    async def start() -> list[object]:
+        return [gather(coroutine, limit=limiter) for coroutine in coroutines]
+
+    kept = loop.run_until_complete(start())
+    loop.close()
+
+    limiter.release()
+
+    limiter.acquire_nowait()
+    for coroutine in coroutines:
+        coroutine.close()
+    del kept
+
+
+def test_jobs_that_start_their_successors_leave_no_chain() -> None:
+    """A permit that has ended does not remember more than one other."""
+
+    async def main() -> int:
+        limiter, ended = Limiter(max_running=2), asyncio.Event()
+        stored: list[object] = []
+
+        async def job(left: int) -> None:
+            if left:
+                stored[:] = [gather(job(left - 1), limit=limiter)]
+                await asyncio.sleep(0)
+            else:
+                ended.set()
+
+        stored[:] = [gather(job(200), limit=limiter)]
+        await ended.wait()
+        gc.collect()
+        return sum(isinstance(each, Permit) for each in gc.get_objects())
+
+    assert asyncio.run(main()) < 10
 
 
 # --- the queue

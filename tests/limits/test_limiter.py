@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import threading
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from penstock_limits import ConfigurationError, Limiter, LimitReachedError, Mode, QueueFullError, set_mode_source
+from penstock_limits import (
+    ConfigurationError,
+    Limiter,
+    LimitReachedError,
+    Mode,
+    QueueFullError,
+    UnknownLimitError,
+    gather,
+    set_mode_source,
+)
 
 from tests.limits.gauge import Doors, Gauge, settled
 from tests.limits.sources import Source
@@ -342,3 +352,47 @@ def test_waiters_may_be_cancelled_in_any_order(number: int, order) -> None:
         assert limiter.statistics().running == 0
 
     asyncio.run(run())
+
+
+def test_errors_survive_pickling() -> None:
+    """They cross the borders of process pools."""
+    for error in (QueueFullError("api", 1, 2), LimitReachedError("api", 1, 2), UnknownLimitError("x", ["a", "b"])):
+        copy = pickle.loads(pickle.dumps(error))
+
+        assert (type(copy), str(copy)) == (type(error), str(error))
+
+
+def test_a_source_may_hold_a_lock_of_its_own_while_it_tells() -> None:
+    """The limiter asks for the mode with no lock held."""
+
+    class Locking(Source):
+        def __init__(self) -> None:
+            super().__init__("enforce")
+            self.lock = threading.RLock()
+
+        def mode(self, capability: str) -> str:
+            assert not limiter._lock._is_owned()
+            with self.lock:
+                return super().mode(capability)
+
+        def turn(self, mode: str) -> None:
+            with self.lock:
+                super().turn(mode)
+
+    source = Locking()
+    set_mode_source(source)
+    limiter = Limiter(max_running=1, mode=None)
+
+    async def main() -> None:
+        doors = Doors()
+        tasks = start(limiter, doors, 3)
+        gathered = gather(doors.enter(), doors.enter(), limit=limiter)
+        await settled()
+        limiter.statistics()
+        source.turn("off")
+        limiter.acquire_nowait()
+        limiter.release()
+        doors.open.set()
+        await asyncio.gather(gathered, *tasks)
+
+    asyncio.run(main())

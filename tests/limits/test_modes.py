@@ -40,6 +40,16 @@ def test_the_environment_goes_before_the_source(monkeypatch: pytest.MonkeyPatch)
     assert mode() is Mode.ENFORCE
 
 
+@pytest.mark.parametrize("variable", ["PENSTOCK_MODE", "PENSTOCK_MODE_BOUNDED_FANOUT"])
+def test_an_empty_variable_says_nothing(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """As deployment templates leave them."""
+    monkeypatch.setenv(variable, "")
+
+    set_mode_source(Source("observe"))
+
+    assert mode() is Mode.OBSERVE
+
+
 def test_what_is_made_by_hand_enforces_whatever_the_source_says() -> None:
     """Unless it is given a mode of its own."""
     set_mode_source(Source("off"))

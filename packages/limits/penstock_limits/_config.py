@@ -84,6 +84,8 @@ class ConcurrencyConfig:
         for each in dataclasses.fields(self):
             if each.name != "limits":
                 _check(each.name, getattr(self, each.name))
+        for name, limit in self.limits.items():
+            _require(isinstance(limit, LimitSettings), f"limits[{name!r}]", limit, "a LimitSettings")
         _require(
             self.rag_pool_min_size <= self.rag_pool_max_size,
             "rag_pool_min_size",
@@ -112,14 +114,33 @@ class ConcurrencyConfig:
                 allowed.
         """
         file, table = _find(Path(path))
+        _refuse_limits_given_twice(file, table)
         values = {key: _from_file(cls, file, key, value) for key, value in table.items() if _concerns(cls, key, value)}
         for each in dataclasses.fields(cls):
             variable = "PENSTOCK_" + each.name.upper()
             if each.name != "limits" and variable in os.environ:
                 with _Blaming(variable):
                     values[each.name] = _parse(each.name, each.default, os.environ[variable])
-        with _Blaming(str(file)):
+                values["limits"] = _overridden(values.get("limits", {}), each.name, values[each.name])
+        with _Blaming(f"{file}, with the environment over it"):
             return cls(**values)
+
+
+def _refuse_limits_given_twice(file: Path, table: Mapping[str, Any]) -> None:
+    limits = table.get("limits")
+    for name in limits if isinstance(limits, dict) else ():
+        if name + _SUFFIX in table:
+            raise ConfigurationError(
+                f"{file}: the limit {name!r} is given twice, as {name + _SUFFIX} and as limits.{name}; keep one"
+            )
+
+
+def _overridden(limits: Mapping[str, LimitSettings], field_name: str, value: Any) -> Mapping[str, LimitSettings]:
+    """Let a limit's variable go before its table in the file, too."""
+    name = field_name.removesuffix(_SUFFIX)
+    if name == field_name or name not in limits:
+        return limits
+    return {**limits, name: dataclasses.replace(limits[name], max_running=value)}
 
 
 class _Blaming:
@@ -154,7 +175,7 @@ def _section(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{path}: is no valid TOML: {error}") from None
     section = document
-    if path.name == "pyproject.toml" or "tool" in document:
+    if path.name == "pyproject.toml" or ("tool" in document and path.name != "penstock.toml"):
         tool = document.get("tool", {})
         section = tool.get("penstock", {}) if isinstance(tool, dict) else {}
     if not isinstance(section, dict):
@@ -163,8 +184,8 @@ def _section(path: Path) -> dict[str, Any]:
 
 
 def _concerns(cls: type[ConcurrencyConfig], key: str, value: object) -> bool:
-    """Other tools keep tables and lists beside ours; a plain value with an unknown key is a mistake."""
-    return key in {each.name for each in dataclasses.fields(cls)} or not isinstance(value, (dict, list, str))
+    """Other packages keep tables beside ours; anything else with an unknown key is a mistake."""
+    return key in {each.name for each in dataclasses.fields(cls)} or not isinstance(value, dict)
 
 
 def _from_file(cls: type[ConcurrencyConfig], file: Path, key: str, value: Any) -> Any:
@@ -197,7 +218,7 @@ def _limit(name: str, table: object) -> LimitSettings:
 
 def _parse(name: str, default: object, text: str) -> object:
     """Read an environment variable as the type that the field's default has."""
-    booleans = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    booleans = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
     try:
         value = booleans[text.lower()] if isinstance(default, bool) else type(default)(text)  # type: ignore[call-arg]
     except (KeyError, ValueError):
@@ -207,7 +228,7 @@ def _parse(name: str, default: object, text: str) -> object:
 
 
 def _check(name: str, value: object) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf
     if name == "enable_metrics":
         _require(isinstance(value, bool), name, value, "true or false")
     elif name == "alert_threshold_percentage":

@@ -94,6 +94,7 @@ class Permit:
         limiter = self.limiter
         with limiter._lock:
             self.ended = True
+            self._holder = None
             heir, lender, waiting = self._borrower, self._lender, self._waiting
             if self.outer is not None:  # else a job that starts its successor would make a chain without end
                 self.outer = living(self.outer)

@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import operator
 import threading
+import weakref
 from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Generator
 from dataclasses import dataclass
@@ -156,6 +157,7 @@ class Limiter:
         "_free",
         "_held",
         "_lock",
+        "_loops",
         "_lost",
         "_max_queued",
         "_name",
@@ -186,6 +188,7 @@ class Limiter:
         self._held: deque[int] = deque()
         self._tokens = 0  # free and held together; made when first needed, so this is also the peak
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
+        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()  # in which somebody has waited
         self._lost: deque[Callable[[], None]] = deque()  # what gives back permits whose holders have vanished
         self._crowded = False  # somebody waits, there are more tokens than permits, or some are lost
         # Re-entrant: the garbage collector may finalize a waiting coroutine, which leaves the queue, while it is held.
@@ -409,8 +412,16 @@ class Limiter:
             if not always and self._max_queued is not None and queued >= self._max_queued:
                 self._rejected += 1
                 raise QueueFullError(self._name, queued, self._max_queued)
+            if waiter.loop not in self._loops:
+                self._forget_closed_loops()
+                self._loops.add(waiter.loop)
             self._waiters[waiter] = None
             self._crowded = True
+
+    def _forget_closed_loops(self) -> None:
+        """Drop waiters that nobody can wake; the children that their fan-outs left running may vanish then."""
+        for waiter in [waiter for waiter in self._waiters if waiter.loop.is_closed()]:
+            del self._waiters[waiter]
 
     def _leave(self, waiter: Waiter) -> bool:
         """Take a waiter out of the queue; False if it is not there, because it has been admitted."""
