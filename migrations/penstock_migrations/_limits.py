@@ -9,12 +9,13 @@ from penstock_migrations._endless import never_ends
 from penstock_migrations._module import Function
 from penstock_migrations._reaching import Reaching, own_nodes
 from penstock_migrations._references import References
-from penstock_migrations._vocabulary import LIMITER, mentions
+from penstock_migrations._vocabulary import LIMITER, LIMITING, mentions
 
 __all__ = ["FunctionFacts", "Limits"]
 
 _CLASSES = frozenset({"Semaphore", "BoundedSemaphore", "CapacityLimiter", "Limiter", "AsyncLimiter", "RateLimiter"})
 _CONNECTIONS = frozenset({"limit", "limit_per_host", "max_connections"})
+_NUMBERS = frozenset({"max", "num", "size", "count"})
 _TURNING = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 
@@ -49,15 +50,15 @@ class Limits:
             inner = argument.value if isinstance(argument, ast.Starred) else argument
             if (isinstance(inner, ast.Call) and self.is_limited_call(inner)) or self._is_limited_client(inner):
                 return True
-            if self._is_shared(inner, None) and not self._is_made_in_turn(inner, call):
+            if self._is_handed_over(inner) and not self._is_made_in_turn(inner, call):
                 return True
         if isinstance(call.func, ast.Call):
             return self.is_limited_call(call.func)
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-        if owner is not None and (self._is_shared(owner, None) or self._is_limited_client(owner)):
+        if owner is not None and (self._is_handed_over(owner) or self._is_limited_client(owner)):
             return True
-        return mentions(name, LIMITER) and not self.names.functions(call)
+        return mentions(name, LIMITING) and not self.names.functions(call)
 
     def facts(self, function: Function) -> FunctionFacts:
         """Look at one function."""
@@ -85,27 +86,20 @@ class Limits:
                 return False
         return held and not self._is_optional(node, function)
 
-    def _is_shared(self, node: ast.expr, function: Function | None) -> bool:
-        """Say whether an expression is a limiter that more than one call shares."""
+    def _is_handed_over(self, node: ast.expr) -> bool:
+        """Say whether an expression is an object that limits."""
         if isinstance(node, ast.Call):
-            return not self._makes_limiter(node) and self._is_named_limiter(node.func)
-        if not self._is_limiter(node):
-            return False
-        return function is None or not self._is_made_in(node, function)
+            return not self._makes_limiter(node) and _is_called(node.func, LIMITER)
+        return _is_called(node, LIMITER) or any(self._makes_limiter(value) for value in self.names.values(node))
+
+    def _is_shared(self, node: ast.expr, function: Function) -> bool:
+        """Say whether what a function enters or acquires is a limiter that its calls share."""
+        if isinstance(node, ast.Call):
+            return not self._makes_limiter(node) and _is_called(node.func, LIMITING)
+        return self._is_limiter(node) and not self._is_made_in(node, function)
 
     def _is_limiter(self, node: ast.expr) -> bool:
-        return self._is_named_limiter(node) or any(self._makes_limiter(value) for value in self.names.values(node))
-
-    def _is_named_limiter(self, node: ast.expr) -> bool:
-        match node:
-            case ast.Name(id=name):
-                return mentions(name, LIMITER) and not mentions(name, frozenset({"max", "num", "size", "count"}))
-            case ast.Attribute(value=owner, attr=name):
-                return mentions(name, LIMITER) or (name not in {"acquire", "release"} and self._is_named_limiter(owner))
-            case ast.Subscript(value=owner):
-                return self._is_named_limiter(owner)
-            case _:
-                return False
+        return _is_called(node, LIMITING) or any(self._makes_limiter(value) for value in self.names.values(node))
 
     def _is_limited_client(self, node: ast.expr) -> bool:
         """Say whether an object is an HTTP client that was made with a limit of its connections."""
@@ -155,4 +149,17 @@ class Limits:
         return False
 
     def _is_limiting_decorator(self, node: ast.expr) -> bool:
-        return self._is_named_limiter(node.func if isinstance(node, ast.Call) else node)
+        return _is_called(node.func if isinstance(node, ast.Call) else node, LIMITING)
+
+
+def _is_called(node: ast.expr, vocabulary: frozenset[str]) -> bool:
+    """Say whether a dotted name, or an item of one, is called as in a vocabulary, and is no number."""
+    match node:
+        case ast.Name(id=name):
+            return mentions(name, vocabulary) and not mentions(name, _NUMBERS)
+        case ast.Attribute(value=owner, attr=name):
+            return mentions(name, vocabulary) or (name not in {"acquire", "release"} and _is_called(owner, vocabulary))
+        case ast.Subscript(value=owner):
+            return _is_called(owner, vocabulary)
+        case _:
+            return False

@@ -10,6 +10,7 @@ __all__ = [
     "DATA",
     "ENDLESS",
     "LIMITER",
+    "LIMITING",
     "SETTINGS",
     "TASK",
     "TEARDOWN",
@@ -26,10 +27,9 @@ def _vocabulary(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-LIMITER = _vocabulary(
-    "semaphore semaphor sem sema limiter ratelimiter ratelimit throttle throttler throttled bounded limited bulkhead"
-    " capacity slot"
-)
+# What an object is called that limits, and what else a function or a context is called that does.
+LIMITER = _vocabulary("semaphore semaphor sem sema limiter ratelimiter ratelimit throttle throttler bulkhead")
+LIMITING = LIMITER | _vocabulary("throttled bounded limited capacity slot")
 CHUNK = _vocabulary("batch batched chunk chunked window partition sliced page")
 WORKER = _vocabulary(
     "worker consumer parallel parallelism concurrency concurrent concurrently cpu thread shard replica"

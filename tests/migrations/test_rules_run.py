@@ -21,7 +21,7 @@ class Work:
         self.started = []
         self.running = self.peak = 0
 
-    async def __call__(self, *arguments):
+    async def __call__(self, *arguments, **_options):
         self.started.append(arguments[:1])
         self.running += 1
         self.peak = max(self.peak, self.running)

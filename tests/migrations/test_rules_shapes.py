@@ -57,6 +57,7 @@ REWRITTEN = {
     "in a comprehension": "done = [r for r in await asyncio.gather(*[f(x) for x in xs])]",
     "data that the object holds": "await asyncio.gather(*[f(url) for url in self.urls])",
     "what the method has put there": "self.parts = await split(n)\nawait asyncio.gather(*[f(x) for x in self.parts])",
+    "items that sound like a limit": "await asyncio.gather(*[f(slot, capacity=n) for slot in xs])",
     "gather by another name": "together = asyncio.gather\nawait together(*[f(x) for x in xs])",
     "tasks in a comprehension": "await asyncio.gather(*[asyncio.create_task(f(x)) for x in xs])",
     "futures in a comprehension": "await asyncio.gather(*[asyncio.ensure_future(f(x)) for x in xs])",
