@@ -53,6 +53,7 @@ ENDLESS = _vocabulary(
 )
 TEARDOWN = _vocabulary("aclose cancel cleanup close disconnect dispose shutdown stop terminate")
 TASK = _vocabulary("future task handle")
+_PREPOSITIONS = _vocabulary("by for from in of on per to with")
 _ATTRIBUTES = _vocabulary("name id key value list item map dict set triggered registered active enabled")
 
 
@@ -69,6 +70,8 @@ def mentions(name: str, vocabulary: frozenset[str]) -> bool:
 def says(name: str, vocabulary: frozenset[str]) -> bool:
     """Say whether what a name stands for, its last word, is in a vocabulary: `other_listeners`, `listener_names`."""
     found = words(name)
+    ends = [place for place, word in enumerate(found) if word in _PREPOSITIONS and place > 0]
+    found = found[: ends[0]] if ends else found
     found = [word for word in found if word not in _ATTRIBUTES] or found
     return bool(found) and found[-1] in vocabulary and "and" not in found
 
