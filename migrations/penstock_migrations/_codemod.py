@@ -119,21 +119,21 @@ def _plan_file(
     planned: Plan, path: str, files: Sequence[Path], findings: Sequence[Finding], settings: Settings, *, review: bool
 ) -> None:
     """Plan one file's rewrite; whatever is wrong with it is said once, and the other files go on."""
+    wanted: list[Finding] = []
     try:
         target = Path(os.path.realpath(_only(files)))
-        check_writable(target)
         source = target.read_bytes()
         findings = _still_true(path, target, source, findings, settings)
-        wanted = [each for each in findings if each.fix is Fix.SAFE or (review and each.fix is Fix.REVIEW)]
+        wanted += [each for each in findings if each.fix is Fix.SAFE or (review and each.fix is Fix.REVIEW)]
+        planned.left += [Left(path, _why_left(each), each) for each in findings if each not in wanted]
+        if not wanted:
+            return
+        check_writable(target)
         result = rewrite(source, wanted, first_party_names(target))
     except (RewriteError, OSError) as error:
-        planned.left += [Left(path, _reason(error), finding) for finding in findings]
+        planned.left += [Left(path, _reason(error), finding) for finding in wanted or findings]
         return
-    refused = {id(each.finding): each.reason for each in result.refused}
-    applied = {id(each) for each in result.applied}
-    planned.left += [
-        Left(path, refused.get(id(each)) or _why_left(each), each) for each in findings if id(each) not in applied
-    ]
+    planned.left += [Left(path, each.reason, each.finding) for each in result.refused]
     if result.applied:
         planned.mended += result.applied
         codes = ", ".join(sorted({each.code for each in result.applied}))
@@ -200,7 +200,10 @@ def _plan_mode_source(planned: Plan, root: Path, files: Sequence[Path]) -> bool:
         before = planned.current(target)
         after = add_mode_source(before, place.function, first_party_names(target))
     except (RewriteError, OSError) as error:
-        advice = f"the mode source is set nowhere, so no flag reaches the program: add {MODE_SOURCE} where it starts"
+        advice = (
+            "the mode source is set nowhere, so no flag reaches the program: "
+            f"add {MODE_SOURCE} where it starts, and {_FLAGS} to the dependencies"
+        )
         planned.left.append(Left(_PROJECT, f"{_reason(error)}; {advice}"))
         return False
     planned.edit(_shown(place.file, root), target, before, after, "mode source")

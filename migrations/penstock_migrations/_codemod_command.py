@@ -61,9 +61,9 @@ def codemod(
     from penstock_migrations._codemod_output import console, print_diff, print_left, print_lines
     from penstock_migrations._project import project_root
 
-    with interruptible("nothing was written"):
-        planned = plan(paths, settings_for(paths, select=select), review=review)
     screen, notes = console(), console(stderr=True)
+    with interruptible("nothing was written"), notes.status("Auditing, and planning the rewrite ..."):
+        planned = plan(paths, settings_for(paths, select=select), review=review)
     if write:
         with interruptible("each file is as it was or wholly rewritten; run again for the rest"):
             _write(planned, project_root(paths[0]), reports)

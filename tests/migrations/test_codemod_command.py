@@ -149,6 +149,14 @@ def test_a_read_only_file_is_left_and_the_rest_goes_on(project):
     assert LIMITED in (project / "agents/other.py").read_text()
 
 
+def test_a_file_with_nothing_to_rewrite_may_be_read_only(project):
+    """What is left is left for the rule's reason."""
+    (project / "agents/waiting.py").write_text(QUEUE)
+    (project / "agents/waiting.py").chmod(0o444)
+
+    assert "read-only" not in run(".", "--write").stdout
+
+
 def test_what_cannot_be_parsed_is_named_and_the_rest_goes_on(project):
     """A template or a file for another Python does not stop the run."""
     (project / "agents/broken.py").write_text("def (:\n")
