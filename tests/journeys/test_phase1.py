@@ -66,7 +66,7 @@ def test_without_write_nothing_is_written(project, run):
     shown = run(project, "codemod", ".")
 
     assert shown.status == 1
-    assert "+    results = await penstock_limits.gather(*readings" in shown.output
+    assert "+        results = await penstock_limits.gather(*readings" in shown.output
     assert sources(project) == before
 
 
