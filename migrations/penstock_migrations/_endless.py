@@ -8,10 +8,10 @@ from penstock_migrations._module import Function
 from penstock_migrations._reaching import Reaching, last_name, own_nodes
 from penstock_migrations._vocabulary import ENDLESS, mentions, words
 
-__all__ = ["may_never_end", "never_ends"]
+__all__ = ["may_never_end", "never_ends", "waits_for_event"]
 
-_PEERS = frozenset({"Barrier", "Condition", "Event"})
-_PEER_WORDS = frozenset(word for name in _PEERS for word in words(name))
+_PEERS = frozenset({"Barrier", "Condition"})
+_EVENTS = frozenset({"Event"})
 _TAKING = frozenset({"recv", "receive", "accept", "get"})
 
 
@@ -29,13 +29,27 @@ def never_ends(names: Reaching, function: Function) -> bool:
     return waits or any(isinstance(node, ast.While) and _runs_on(names, function, node) for node in nodes)
 
 
+def waits_for_event(names: Reaching, call: ast.Call) -> bool:
+    """Say whether what a call starts waits for an event, which another of its kind may have to set."""
+    nodes = [node for function in names.functions(call) for node in own_nodes(function)]
+    return any(isinstance(node, ast.Await) and _waits_for(names, node.value, _EVENTS) for node in nodes)
+
+
 def _waits_for_peers(names: Reaching, node: ast.expr) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(attr="join"), args=[]):
+            return True
+        case _:
+            return _waits_for(names, node, _PEERS)
+
+
+def _waits_for(names: Reaching, node: ast.expr, classes: frozenset[str]) -> bool:
+    """Say whether an expression is the `wait` of an object of some class, by what it is made by or called."""
     match node:
         case ast.Call(func=ast.Attribute(value=owner, attr="wait")):
             made = [last_name(value.func) for value in names.values(owner) if isinstance(value, ast.Call)]
-            return mentions(last_name(owner), _PEER_WORDS) or not _PEERS.isdisjoint(made)
-        case ast.Call(func=ast.Attribute(attr="join"), args=[]):
-            return True
+            called = frozenset(word for name in classes for word in words(name))
+            return mentions(last_name(owner), called) or not classes.isdisjoint(made)
         case _:
             return False
 

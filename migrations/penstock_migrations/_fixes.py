@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from penstock_migrations._endless import waits_for_event
 from penstock_migrations._fanout import FanOut, FanOuts
 from penstock_migrations._messages import severity_of
 from penstock_migrations._reaching import last_name
@@ -65,6 +66,8 @@ def _doubt(found: FanOuts, fan_out: FanOut) -> str | None:
         return "the callers decide what is gathered: tasks they have already started are not limited here"
     if len(fan_out.call.args) > 1 and any(not isinstance(one, ast.Starred) for one in fan_out.call.args):
         return "what is gathered side by side may wait for each other"
+    if any(work.call is not None and waits_for_event(found.works.names, work.call) for work in fan_out.works):
+        return "the work waits for an event: if another of its kind sets it, all of them must start"
     if severity_of(fan_out) is Severity.LOW:
         return "the number follows from what was set up before: is that bounded, or is it data?"
     if any(work.call is not None and words(last_name(work.call.func))[:1] in _REACTIONS for work in fan_out.works):

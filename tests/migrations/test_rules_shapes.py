@@ -344,6 +344,13 @@ REVIEWED = {
         ),
         Severity.HIGH,
     ),
+    "work that waits for an event": (
+        (
+            "ready = asyncio.Event()\n\nasync def one(x):\n    await ready.wait()\n    await f(x)\n\n"
+            "async def run(xs):\n    await asyncio.gather(*[one(x) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
     "handlers": ("async def run(xs):\n    await asyncio.gather(*[on_message(x) for x in xs])\n", Severity.HIGH),
     "tearing down": ("async def run(xs):\n    await asyncio.gather(*[x.close() for x in xs])\n", Severity.LOW),
     "unlike work": ("async def run(xs):\n    await asyncio.gather(g(), *[f(x) for x in xs])\n", Severity.HIGH),

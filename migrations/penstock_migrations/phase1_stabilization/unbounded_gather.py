@@ -42,10 +42,11 @@ The rewrite is safe where coroutines are gathered, and where tasks are made in t
 the gather, and nothing is awaited in between: then the coroutines themselves are gathered. Work that fans out again
 under the same limit lends its permit on, so nesting and recursion do not deadlock.
 
-It is left to review where callers decide what is gathered, where unlike work is gathered side by side, where handlers
-of messages may wait for each other, and where the number follows from what the object was set up with before. It is
-never done where the work may not end or waits for its peers (listeners, workers on a queue, a barrier), where tasks run
-already when they reach gather, and in Temporal workflows.
+It is left to review where callers decide what is gathered, where unlike work is gathered side by side, where the work
+handles messages or waits for an event and may so wait for its peers, where an annotation promises tasks, and where the
+number follows from what the object was set up with before. It is never done where the work may not end or waits for its
+peers (listeners, workers on a queue, a barrier), where tasks run already when they reach gather, and in Temporal
+workflows.
 
 A finding of low severity is advice: what the object itself holds, what is torn down, and what never ends.
 """
