@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,15 +21,17 @@ __all__ = ["described", "shown_tests", "test_command_option", "timeout_option", 
 
 
 def _checked_command(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
-    """Refuse a test command that no shell could split."""
+    """Refuse a test command that no shell could split; a program's path is one from where the command is called."""
     from penstock_migrations._verify_tests import TestCommandError, parse_command
 
-    if value is not None:
-        try:
-            parse_command(value)
-        except TestCommandError as error:
-            raise click.UsageError(str(error), context) from None
-    return value
+    if value is None:
+        return None
+    try:
+        program, *arguments = parse_command(value)
+    except TestCommandError as error:
+        raise click.UsageError(str(error), context) from None
+    here = Path.cwd() / program
+    return shlex.join([str(here) if "/" in program and here.is_file() else program, *arguments])
 
 
 test_command_option = click.option(

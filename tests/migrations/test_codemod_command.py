@@ -136,6 +136,24 @@ def test_a_file_that_changes_after_the_audit_is_audited_again(project, monkeypat
     assert LIMITED in file.read_text()
 
 
+def test_a_file_that_vanishes_after_the_audit_is_left_and_the_rest_goes_on(project, monkeypatch):
+    """One line says so."""
+    (project / "agents/other.py").write_text(FAN_OUT)
+    audit = _codemod.audit
+
+    def audit_then_remove(*arguments, **options):
+        report = audit(*arguments, **options)
+        (project / "agents/other.py").unlink(missing_ok=True)
+        return report
+
+    monkeypatch.setattr(_codemod, "audit", audit_then_remove)
+
+    result = run(".", "--write")
+
+    assert "left agents/other.py:12: PEN101: cannot be read: No such file or directory" in result.stdout
+    assert LIMITED in (project / "agents/research.py").read_text()
+
+
 def test_a_read_only_file_is_left_and_the_rest_goes_on(project):
     """One line says so; the other file is rewritten."""
     (project / "agents/other.py").write_text(FAN_OUT)

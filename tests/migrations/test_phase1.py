@@ -224,6 +224,14 @@ def test_what_cannot_be_copied_is_noted(project, report):
     assert any("pipe: could not be copied" in note for note in report()["notes"])
 
 
+def test_a_programs_path_is_one_from_where_people_are(project, tmp_path):
+    """On the copy it would lead elsewhere."""
+    (tmp_path / "run-tests").write_text(f"#!/bin/sh\nexec {sys.executable} -m unittest discover -s tests\n")
+    (tmp_path / "run-tests").chmod(0o755)
+
+    assert run(".", "--test-command", "../run-tests").exit_code == 0
+
+
 def test_a_single_file_is_a_path_too(project, report):
     """Its project is found above it."""
     assert run("agents/research.py", *TEST_COMMAND).exit_code == 0
