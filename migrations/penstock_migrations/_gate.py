@@ -156,6 +156,8 @@ def _tests(mode: str) -> Callable[[Phase, Evidence], Seen]:
 
 
 def _seen_in(run: TestRun, verification: Verification) -> Seen:
+    if run.lacks_runtime:
+        return Outcome.INCONCLUSIVE, run.ending
     if not run.passed and verification.fails_anyway:
         return Outcome.INCONCLUSIVE, f"{run.ending}; your tests fail without the rewrite, too: mend them first"
     if not run.passed:

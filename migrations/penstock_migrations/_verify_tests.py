@@ -55,12 +55,19 @@ class TestRun:
         return self.status == 0
 
     @property
+    def lacks_runtime(self) -> bool:
+        """Whether they failed because what rewritten code calls is not installed where they ran."""
+        return not self.passed and "No module named 'penstock_" in self.output
+
+    @property
     def ending(self) -> str:
         """How it ended, in a few words."""
         if self.status is None:
             return f"the tests were stopped after {self.seconds:.0f} s; allow more with --timeout"
         if self.passed:
             return f"the tests pass ({self.seconds:.0f} s)"
+        if self.lacks_runtime:
+            return "penstock-limits is not installed where your tests run: install it there and run again"
         last = next((line for line in reversed(self.output.splitlines()) if line.strip()), "no output")
         return f"the tests end with status {self.status}: {last.strip()[:160]}"
 

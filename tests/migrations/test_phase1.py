@@ -148,6 +148,15 @@ def test_tests_that_fail_anyway_blame_nobody(project, report):
     assert "without the rewrite, too" in next(c["evidence"] for c in report()["checks"] if c["name"] == "tests-off")
 
 
+def test_tests_without_the_runtime_are_told_what_to_install(project, report):
+    """The rewritten code cannot be judged where it cannot be imported; without site-packages it cannot."""
+    result = run(".", "--write", "--test-command", f"{sys.executable} -S -m unittest discover -s tests")
+
+    assert result.exit_code == 3
+    assert "penstock-limits is not installed where your tests run" in result.stdout
+    assert report()["written"] is False
+
+
 def test_tests_that_do_not_load_the_code_prove_nothing(project, report):
     """They pass whatever the rewrite does."""
     assert run(".", "--test-command", "python -c pass").exit_code == 3
