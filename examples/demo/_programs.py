@@ -48,10 +48,17 @@ class Provider:
         self.limit = limit
 
     async def requests(self) -> list[Request]:
-        """Return every request that it has answered or refused so far."""
+        """Return every request that it has answered or refused so far.
+
+        Raises:
+            ProgramError: It does not tell.
+        """
         async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
-            log = (await client.get(f"{self.url}/log")).raise_for_status().json()
-        return [Request(**each) for each in log["requests"]]
+            try:
+                log = (await client.get(f"{self.url}/log")).raise_for_status().json()
+            except httpx.HTTPError as error:
+                raise ProgramError(f"the provider does not tell what it has seen: {error!r}") from error
+        return [Request(**each) for each in log]
 
 
 @contextlib.asynccontextmanager

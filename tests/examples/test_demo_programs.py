@@ -12,7 +12,7 @@ import pytest
 from examples.demo._by_hand import FILE, mend
 from examples.demo._load import write_documents
 from examples.demo._processes import run, running
-from examples.demo._programs import ROOT, ProgramError, agents, copy_of_agents, provider
+from examples.demo._programs import ROOT, ProgramError, Provider, agents, copy_of_agents, provider
 
 BODY = {"model": "small-1", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -127,3 +127,9 @@ def test_a_file_that_has_changed_is_not_mended(tmp_path):
     with pytest.raises(ValueError, match="has changed"):
         mend(project)
     assert (project / FILE).read_text() == "changed = True\n"
+
+
+def test_a_provider_that_is_gone_is_an_error():
+    """The demo says so in one line."""
+    with pytest.raises(ProgramError, match="does not tell what it has seen"):
+        asyncio.run(Provider("http://127.0.0.1:1", limit=4).requests())
