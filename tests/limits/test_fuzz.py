@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from penstock_limits import Limiter, LimitReachedError, Mode, bounded_map, gather, set_mode_source
+from penstock_limits import Limiter, LimitReachedError, Mode, bounded_map, create_task, gather, set_mode_source
 
 from tests.limits.gauge import Gauge, settled
 from tests.limits.sources import Source
@@ -71,6 +71,9 @@ class Storm:
 
     def leaves(self) -> Awaitable[Any]:
         return gather(*(self.stay() for _ in range(self.random.randint(0, 6))), limit=self.limiter)
+
+    def task(self) -> Awaitable[Any]:
+        return create_task(self.random.choice([self.stay, self.branch])(), limit=self.limiter)
 
     def branches(self) -> Awaitable[Any]:
         return gather(*(self.branch() for _ in range(self.random.randint(1, 4))), limit=self.limiter)

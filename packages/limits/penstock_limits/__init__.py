@@ -5,6 +5,7 @@ Standard library only. Everything can be made by hand or asked for by name, and 
 
 from penstock_limits._bounded_map import BoundedMap, bounded_map
 from penstock_limits._config import ConcurrencyConfig, LimitSettings
+from penstock_limits._create_task import create_task
 from penstock_limits._errors import (
     ConfigurationError,
     LimitReachedError,
@@ -34,6 +35,7 @@ __all__ = [
     "UnknownLimitError",
     "bounded_map",
     "configure",
+    "create_task",
     "gather",
     "limiter",
     "resources",

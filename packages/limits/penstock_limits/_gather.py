@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, overload
 from penstock_limits._admission import OwnAdmission, SharedAdmission
 from penstock_limits._errors import ConfigurationError
 from penstock_limits._gathering import Gathered, gather_bounded
-from penstock_limits._lending import Permit, current_permit, living
+from penstock_limits._lending import CountedPermit, current_permit, living
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._names import Limit, limiter_for, own_limit
@@ -250,7 +250,7 @@ def gather(*aws: Awaitable[Any], limit: Limit | None = None, return_exceptions: 
 
 def _gather_counted(limiter: Limiter, aws: tuple[Awaitable[Any], ...], *, return_exceptions: bool) -> Gathered:
     """Call asyncio.gather and count its children as running, so that enforcing later knows of them."""
-    permit = _CountedPermit(limiter, living(current_permit.get()), None)
+    permit = CountedPermit(limiter, living(current_permit.get()), None)
     context = copy_context()
     context.run(current_permit.set, permit)
     outer: Gathered = context.run(asyncio.gather, *aws, return_exceptions=return_exceptions)
@@ -261,32 +261,3 @@ def _gather_counted(limiter: Limiter, aws: tuple[Awaitable[Any], ...], *, return
         child.add_done_callback(permit)
     limiter.mode_changed()  # whoever waits since the mode was another may come in too
     return outer
-
-
-class _CountedPermit(Permit):
-    """Stands for all children of a call that is switched off, one token each."""
-
-    __slots__ = ("_running",)
-
-    def __init__(self, limiter: Limiter, outer: Permit | None, holder: None) -> None:
-        super().__init__(limiter, outer, holder)
-        self._running = 0
-        self.ended = True  # lends nothing until its children are counted
-
-    def count(self, running: int) -> None:
-        self.limiter._join(running)
-        self._running = running
-        self.ended = not running
-
-    def __call__(self, child: asyncio.Future[Any]) -> None:  # noqa: ARG002 - a done callback
-        self._running -= 1
-        if self._running:
-            self.limiter.release()
-        else:
-            super().end()
-
-    def end(self) -> None:
-        """Give all back that are left."""
-        for _ in range(self._running - 1):
-            self.limiter.release()
-        super().end()

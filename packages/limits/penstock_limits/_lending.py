@@ -19,7 +19,7 @@ from penstock_limits._limiter import Limiter
 
 Loan = tuple["Borrower", "Permit"]
 
-__all__ = ["Borrower", "Permit", "current_permit", "lender_for", "living"]
+__all__ = ["Borrower", "CountedPermit", "Permit", "current_permit", "lender_for", "living"]
 
 current_permit: ContextVar[Permit | None] = ContextVar("penstock_limits.current_permit", default=None)
 
@@ -125,6 +125,35 @@ class Permit:
     def _lend_to(self, borrower: Borrower) -> list[Loan]:
         permit = self.borrow(borrower)
         return [] if permit is None else [(borrower, permit)]
+
+
+class CountedPermit(Permit):
+    """Stands for the children of a call that is switched off: counted, one token each, and not limited."""
+
+    __slots__ = ("_running",)
+
+    def __init__(self, limiter: Limiter, outer: Permit | None, holder: None) -> None:
+        super().__init__(limiter, outer, holder)
+        self._running = 0
+        self.ended = True  # lends nothing until its children are counted
+
+    def count(self, running: int) -> None:
+        self.limiter._join(running)
+        self._running = running
+        self.ended = not running
+
+    def __call__(self, child: asyncio.Future[Any]) -> None:  # noqa: ARG002 - a done callback
+        self._running -= 1
+        if self._running:
+            self.limiter.release()
+        else:
+            super().end()
+
+    def end(self) -> None:
+        """Give all back that are left."""
+        for _ in range(self._running - 1):
+            self.limiter.release()
+        super().end()
 
 
 def living(lineage: Permit | None) -> Permit | None:
