@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -30,11 +32,13 @@ def install(session: nox.Session) -> None:
     )
 
 
-def penstock(session: nox.Session, *command: str, success_codes: tuple[int, ...] = (0,)) -> None:
-    """Run one penstock command from the folder in which nox was called."""
+def penstock(session: nox.Session, *command: str) -> None:
+    """Run one penstock command in the folder in which nox was called, and end with its exit status."""
     install(session)
-    session.chdir(os.environ.get("NOXFILE_CALLER_DIRECTORY", session.invoked_from))
-    session.run("penstock", *command, *session.posargs, success_codes=success_codes)
+    folder = os.environ.get("NOXFILE_CALLER_DIRECTORY", session.invoked_from)
+    status = subprocess.call([Path(session.bin) / "penstock", *command, *session.posargs], cwd=folder)
+    if status:
+        sys.exit(status)  # nox itself would make 1 of it
 
 
 @nox.session
