@@ -29,15 +29,14 @@ async def migrate(project: Path, screen: Screen) -> list[Check]:
     Returns:
         What is claimed about the way.
     """
-    return [
-        *await _audit_and_rewrite(project, screen),
-        await _gate_without_evidence(project, screen),
-        await _mend_by_hand(project, screen),
-        *await _verify_and_gate(project, screen),
-    ]
+    checks, left = await _audit_and_rewrite(project, screen)
+    checks.append(await _gate_without_evidence(project, screen))
+    if left:
+        checks.append(await _mend_by_hand(project, screen))
+    return checks + await _verify_and_gate(project, screen)
 
 
-async def _audit_and_rewrite(project: Path, screen: Screen) -> list[Check]:
+async def _audit_and_rewrite(project: Path, screen: Screen) -> tuple[list[Check], int]:
     with screen.step("Audit", "penstock audit ."):
         audited = await penstock(project, "audit", ".", "--format", "json")
     before = _findings(audited)
@@ -52,7 +51,7 @@ async def _audit_and_rewrite(project: Path, screen: Screen) -> list[Check]:
     left = _findings(await penstock(project, "audit", ".", "--format", "json"))
     safe = [each for each in before if each["fix"] == "safe"]
     unsafe = [each["code"] + " " + each["path"] for each in before if each["fix"] != "safe"]
-    return [
+    checks = [
         Check(
             "The audit finds the unbounded fan-outs",
             audited.status == 1 and bool(safe) and all(each["issue"] == 1 for each in before),
@@ -65,6 +64,7 @@ async def _audit_and_rewrite(project: Path, screen: Screen) -> list[Check]:
         ),
         Check("A second run changes nothing", "@@" not in again.output, f"{again.output.count('@@ -')} hunks"),
     ]
+    return checks, len(left)
 
 
 async def _gate_without_evidence(project: Path, screen: Screen) -> Check:

@@ -10,11 +10,12 @@ from examples.demo._programs import copy_of_agents, penstock
 
 
 def migrated_agents(folder: Path) -> Path:
-    """Copy the agents, let the codemod rewrite them, and mend by hand what it leaves."""
+    """Copy the agents, let the codemod rewrite them, and mend by hand what it may leave."""
     project = copy_of_agents(folder)
     written = asyncio.run(penstock(project, "codemod", ".", "--write"))
-    assert written.status == 1, written.errors
-    mend(project)
+    assert written.status in (0, 1), written.errors
+    if written.status:
+        mend(project)
     initialized = asyncio.run(penstock(project, "flags", "init"))
     assert initialized.status == 0, initialized.errors
     return project

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -53,12 +54,12 @@ def test_every_claim_holds(tmp_path):
     assert process.returncode == 0, output
     assert "FAILS" not in output
     assert "concurrency" in output
-    assert "All 14 claims hold" in (tmp_path / "demo.html").read_text("utf-8")
+    assert re.search(r"All \d+ claims hold", (tmp_path / "demo.html").read_text("utf-8"))
     assert left_in(temporary) == []
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", ["By hand", "Load, not migrated"])
+@pytest.mark.parametrize("after", ["Gate, too early", "Load, not migrated"])
 def test_ctrl_c_ends_every_process_and_removes_the_copies(tmp_path, after):
     """Interrupted while the agents' tests run, or while the agents themselves do, it leaves nothing behind."""
     with demo(folder=tmp_path) as process:
