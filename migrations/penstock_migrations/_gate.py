@@ -33,6 +33,7 @@ class Evidence:
     """What the gate is shown.
 
     Attributes:
+        files: How many files the audit has read.
         findings: What the audit finds now, suppressed ones left out.
         unreadable: Files that could not be audited.
         hidden: Codes of the phase's rules that the settings leave out of the audit.
@@ -41,6 +42,7 @@ class Evidence:
         not_declared: Distributions that the code needs and the project does not declare.
     """
 
+    files: int
     findings: tuple[Finding, ...]
     unreadable: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
@@ -122,7 +124,9 @@ def _nothing_unbounded(phase: Phase, evidence: Evidence) -> Seen:
         return Outcome.INCONCLUSIVE, f"the settings leave out {', '.join(evidence.hidden)}"
     if evidence.unreadable:
         return Outcome.INCONCLUSIVE, f"{counted(len(evidence.unreadable), 'file')} could not be audited"
-    return Outcome.PASS, "the audit finds none"
+    if not evidence.files:
+        return Outcome.INCONCLUSIVE, "there was no Python file to audit: is this the right path?"
+    return Outcome.PASS, f"the audit of {counted(evidence.files, 'file')} finds none"
 
 
 def _nothing_new(_: Phase, evidence: Evidence) -> Seen:

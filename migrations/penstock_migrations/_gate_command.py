@@ -68,6 +68,7 @@ def evidence_of(
     source = sets_mode_source(root, listed(root, settings).values())
     current = verification is not None and verification.tree == tree_digest(listed(path, settings))
     return Evidence(
+        files=report.files,
         findings=report.findings,
         unreadable=tuple(each.path for each in report.unreadable),
         hidden=tuple(

@@ -21,7 +21,7 @@ def ran(mode, **changes):
 
 
 VERIFIED = Verification("tree", 1, ("a.py",), tests=(ran("off"), ran("enforce")))
-GOOD = Evidence(findings=(), verification=VERIFIED, mode_source="main.py")
+GOOD = Evidence(files=1, findings=(), verification=VERIFIED, mode_source="main.py")
 
 
 def verdict(**changes):
@@ -52,6 +52,7 @@ def test_what_this_release_does_not_cover_is_named():
 @pytest.mark.parametrize(
     "changes",
     [
+        {"files": 0},
         {"verification": None},
         {"verification": verified(tests=())},
         {"verification": verified(tests=(ran("off"),))},
