@@ -65,6 +65,7 @@ def test_what_this_release_does_not_cover_is_named():
         {"verification": None, "findings": (finding(fix=Fix.NONE),)},
     ],
     ids=[
+        "no-files",
         "not-verified",
         "no-tests",
         "one-mode",
