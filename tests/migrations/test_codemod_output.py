@@ -14,7 +14,8 @@ from tests.migrations.project import finding
 def shown(print_, what):
     """Print on a terminal of 80 columns."""
     text = io.StringIO()
-    print_(Console(file=text, force_terminal=True, width=80, color_system="standard", markup=False), what)
+    screen = Console(file=text, force_terminal=True, no_color=False, width=80, color_system="standard", markup=False)
+    print_(screen, what)
     return text.getvalue()
 
 
