@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 __all__ = ["Done", "run", "running"]
 
 _LINE_LIMIT = 2**24  # a job's result is one line
@@ -39,6 +41,7 @@ async def running(
     folder: Path,
     environment: Mapping[str, str],
     errors: int | None = subprocess.DEVNULL,
+    listens: bool = True,
     grace: float = 5.0,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a command in a session of its own, so that Ctrl-C reaches us alone and we end it in order.
@@ -48,6 +51,7 @@ async def running(
         folder: Where it runs.
         environment: Variables to add to ours, from which those are taken that would steer penstock.
         errors: Where its standard error goes: a file descriptor, or a constant of `subprocess`.
+        listens: Whether it ends when its standard input does; if not, it is interrupted at once.
         grace: Seconds to wait for its end before it is ended less politely.
     """
     process = await asyncio.create_subprocess_exec(
@@ -63,19 +67,18 @@ async def running(
     try:
         yield process
     finally:
-        await _stop(process, grace)
+        if process.returncode is None:
+            await _stop(process, listens=listens, grace=grace)
 
 
 async def run(*command: str, folder: Path, environment: Mapping[str, str]) -> Done:
     """Run a command to its end."""
     loop = asyncio.get_running_loop()
     started = loop.time()
-    async with running(*command, folder=folder, environment=environment, errors=subprocess.PIPE) as process:
-        try:
-            output, errors = await process.communicate()
-        except asyncio.CancelledError:
-            _signal(process, signal.SIGINT)
-            raise
+    async with running(
+        *command, folder=folder, environment=environment, errors=subprocess.PIPE, listens=False
+    ) as process:
+        output, errors = await process.communicate()
     assert process.returncode is not None
     return Done(process.returncode, output.decode(), errors.decode(), loop.time() - started)
 
@@ -87,22 +90,27 @@ def _environment() -> dict[str, str]:
     return ours | {"NO_PROXY": "*", "no_proxy": "*"}
 
 
-async def _stop(process: asyncio.subprocess.Process, grace: float) -> None:
-    """End it as politely as it allows: its input ends, then it is interrupted, then killed with its children."""
+async def _stop(process: asyncio.subprocess.Process, *, listens: bool, grace: float) -> None:
+    """End it as politely as it allows: its input ends, it is interrupted, it is killed; no descendant survives."""
+    descendants = _descendants(process.pid)
     assert process.stdin is not None
     process.stdin.close()
-    for number in (None, signal.SIGINT, getattr(signal, "SIGKILL", signal.SIGTERM)):
+    for number in (None, signal.SIGINT, signal.SIGKILL)[not listens :]:
         if number is not None:
-            _signal(process, number)
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await process.wait()
-                return
+                break
+    for each in descendants:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
-def _signal(process: asyncio.subprocess.Process, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        if hasattr(os, "killpg"):
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
+def _descendants(pid: int) -> list[psutil.Process]:
+    """Its children and theirs: a program that is interrupted while it starts another may lose sight of it."""
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
