@@ -143,6 +143,8 @@ async def agents(project: Path, environment: Mapping[str, str]) -> AsyncIterator
 
 
 async def penstock(project: Path, *arguments: str) -> Done:
-    """Run one penstock command in a project's folder."""
-    cache = {"PENSTOCK_CACHE_DIR": str(project.parent / "cache")}
-    return await run(sys.executable, "-m", "penstock_cli", *arguments, folder=project, environment=cache)
+    """Run one penstock command in a project's folder; what it keeps or needs for a while lies beside the project."""
+    temporary = project.parent / "temporary"
+    temporary.mkdir(exist_ok=True)
+    environment = {"PENSTOCK_CACHE_DIR": str(project.parent / "cache"), "TMPDIR": str(temporary)}
+    return await run(sys.executable, "-m", "penstock_cli", *arguments, folder=project, environment=environment)
