@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -137,24 +138,46 @@ def _started(
     words: Sequence[str], root: Path, environment: Mapping[str, str], output: int
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process in a group of its own, and leave none of the group behind."""
+    with _interrupts_held_back() as let_through:
+        try:
+            process = subprocess.Popen(  # noqa: S603 - the user's own command
+                words,
+                cwd=root,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise TestCommandError(f"--test-command: {words[0]!r} cannot be started: {error.strerror}") from None
+        try:
+            let_through()
+            yield process
+        finally:
+            if process.poll() is None:
+                _stop(process, signal.SIGTERM)
+            _stop(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+@contextlib.contextmanager
+def _interrupts_held_back() -> Iterator[Callable[[], None]]:
+    """Hold Ctrl-C back until what is given is called: amid its start the new process would be lost sight of."""
+    held: list[int] = []
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number)) if is_main else None
+
+    def let_through() -> None:
+        if is_main:
+            signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        if held:
+            held.clear()
+            raise KeyboardInterrupt
+
     try:
-        process = subprocess.Popen(  # noqa: S603 - the user's own command
-            words,
-            cwd=root,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise TestCommandError(f"--test-command: {words[0]!r} cannot be started: {error.strerror}") from None
-    try:
-        yield process
+        yield let_through
     finally:
-        if process.poll() is None:
-            _stop(process, signal.SIGTERM)
-        _stop(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+        let_through()
 
 
 def _stop(process: subprocess.Popen[bytes], with_signal: int) -> None:
