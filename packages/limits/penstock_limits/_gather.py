@@ -230,7 +230,7 @@ def gather(*aws: Awaitable[Any], limit: Limit | None = None, return_exceptions: 
         UnknownLimitError: No limit has this name, and the mode is `enforce`; the coroutines are closed.
     """
     if limit is None:
-        return asyncio.gather(*aws, return_exceptions=return_exceptions)
+        return asyncio.gather(*aws, return_exceptions=return_exceptions)  # penstock: ignore[PEN101] the drop-in itself
     try:
         number = own_limit(limit)
         limiter = None if number is not None else limiter_for(limit)
@@ -242,7 +242,7 @@ def gather(*aws: Awaitable[Any], limit: Limit | None = None, return_exceptions: 
     if number is not None:
         return gather_bounded(aws, lambda fan_out: OwnAdmission(fan_out, number), return_exceptions=return_exceptions)
     if limiter is None:
-        return asyncio.gather(*aws, return_exceptions=return_exceptions)
+        return asyncio.gather(*aws, return_exceptions=return_exceptions)  # penstock: ignore[PEN101] the drop-in itself
     if limiter.mode is Mode.OFF:
         return _gather_counted(limiter, aws, return_exceptions=return_exceptions)
     return gather_bounded(aws, lambda fan_out: SharedAdmission(fan_out, limiter), return_exceptions=return_exceptions)
