@@ -361,6 +361,53 @@ def test_a_gather_that_waited_in_a_closed_loop_is_passed_over() -> None:
     del kept
 
 
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+def test_an_admission_that_its_loop_had_no_turn_for_is_not_lost() -> None:
+    """The permit was on its way when the loop was closed."""
+    limiter, loop = Limiter(max_running=1), asyncio.new_event_loop()
+
+    async def wait_for_a_permit() -> None:
+        limiter.acquire_nowait()
+        gather(asyncio.Event().wait(), limit=limiter)
+        await settled()
+        limiter.release()
+
+    loop.run_until_complete(wait_for_a_permit())
+    loop.close()
+    del loop
+    gc.collect()
+
+    assert limiter.statistics().running == 0
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+def test_a_loop_that_has_waited_before_is_not_starved_by_one_that_was_closed() -> None:
+    """Children of the closed loop run on the only permit, and one more waits for it."""
+    limiter = Limiter(max_running=1)
+
+    async def start() -> None:
+        gather(asyncio.Event().wait(), asyncio.Event().wait(), limit=limiter)
+        await settled()
+
+    async def use() -> None:
+        await asyncio.wait_for(gather(asyncio.sleep(0), asyncio.sleep(0), limit=limiter), 10)
+
+    async def use_again() -> None:
+        task = asyncio.create_task(use())
+        await asyncio.sleep(0)
+        gc.collect()
+        await task
+
+    known, closed = asyncio.new_event_loop(), asyncio.new_event_loop()
+    known.run_until_complete(use())
+    closed.run_until_complete(start())
+    closed.close()
+    del closed
+
+    known.run_until_complete(use_again())
+    known.close()
+
+
 def test_jobs_that_start_their_successors_leave_no_chain() -> None:
     """A permit that has ended does not remember more than one other."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import pickle
 import threading
 
@@ -328,6 +329,40 @@ def test_a_waiter_whose_loop_was_closed_passes_the_permit_on() -> None:
 
     limiter.acquire_nowait()
     waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("how", ["a release", "a resize", "a newcomer"])
+def test_a_waiter_of_a_closed_loop_returns_no_permit_that_it_never_had(how: str) -> None:
+    """Whoever takes it out of the queue: the collector, which ends its coroutine later, adds nothing to the limit."""
+    limiter, loop = Limiter(max_running=1), asyncio.new_event_loop()
+    limiter.acquire_nowait()
+    waiting = [loop.create_task(limiter.acquire()) for _ in range(3)]
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+    async def newcomer() -> None:
+        task = asyncio.create_task(limiter.acquire())
+        await settled()
+        assert not task.done()
+        limiter.release()
+        await task
+
+    if how == "a release":
+        limiter.release()
+    elif how == "a resize":
+        limiter.resize(2)
+        limiter.resize(1)
+        limiter.release()
+    else:
+        asyncio.run(newcomer())
+        limiter.release()
+    for task in waiting:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    del task, waiting, loop
+    gc.collect()
+
+    statistics = limiter.statistics()
+    assert (statistics.running, statistics.queued, statistics.surplus_releases) == (0, 0, 0)
 
 
 @given(number=st.integers(1, 200), order=st.randoms())

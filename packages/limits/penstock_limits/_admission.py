@@ -118,9 +118,17 @@ class SharedAdmission:
         """Take over a token of the limiter."""
         if self._finishing and asyncio._get_running_loop() is self._fan_out.loop:
             self._finishing = False
-            self._admitted(queued)
+            self._admitted(queued, Permit(self.limiter, self.lineage, self))
             return True
-        return self._soon(self._admitted, queued)
+        permit = Permit(self.limiter, self.lineage, self)  # lost with the loop, should that close before the turn comes
+        if self._soon(self._admitted, queued, permit):
+            return True
+        permit.ended = True
+        return False
+
+    def drop(self) -> None:
+        """Be told that it was taken out of the queue, as its loop is closed."""
+        self._queued = False
 
     def lend(self, permit: Permit) -> None:
         """Take over a permit on loan."""
@@ -130,7 +138,7 @@ class SharedAdmission:
         elif not self._soon(self._lent, permit):
             permit.end()
 
-    def _soon(self, take_over: Callable[[Any], None], what: Any) -> bool:
+    def _soon(self, take_over: Callable[..., None], *what: Any) -> bool:
         """Take over in a turn of its own; False if the loop is closed.
 
         Starting a child runs users' code: not in the task, nor in the context, of the stranger that gave the permit.
@@ -138,7 +146,7 @@ class SharedAdmission:
         loop = self._fan_out.loop
         call_soon = loop.call_soon if asyncio._get_running_loop() is loop else loop.call_soon_threadsafe
         try:
-            call_soon(take_over, what, context=self._context)
+            call_soon(take_over, *what, context=self._context)
         except RuntimeError:  # it is closed
             return False
         return True
@@ -166,10 +174,10 @@ class SharedAdmission:
                 lender.wait(self)
             return None
 
-    def _admitted(self, queued: bool) -> None:
+    def _admitted(self, queued: bool, permit: Permit) -> None:
         if not queued:
             self._queued = False
-        self._lent(Permit(self.limiter, self.lineage, self))
+        self._lent(permit)
 
     def _lent(self, permit: Permit) -> None:
         fan_out = self._fan_out

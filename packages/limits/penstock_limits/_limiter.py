@@ -67,14 +67,22 @@ class Waiter(Protocol):
         """
         ...
 
+    def drop(self) -> None:
+        """Take note that it was taken out of the queue, as its loop is closed."""
+
 
 class _TaskWaiter:
-    """A task that waits for one permit."""
+    """A task that waits for one permit.
 
-    __slots__ = ("_future",)
+    Attributes:
+        dropped: Whether it left the queue without a permit, as its loop is closed.
+    """
+
+    __slots__ = ("_future", "dropped")
     stays: ClassVar[bool] = False
 
     def __init__(self) -> None:
+        self.dropped = False
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __await__(self) -> Generator[Any, None, None]:
@@ -92,8 +100,12 @@ class _TaskWaiter:
         try:
             loop.call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop was closed with this task still waiting
+            self.dropped = True
             return False
         return True
+
+    def drop(self) -> None:
+        self.dropped = True
 
     def _wake(self) -> None:
         if not self._future.done():
@@ -363,7 +375,7 @@ class Limiter:
         try:
             await waiter
         except BaseException:
-            if not self._leave(waiter):  # the permit came, but nobody is here to use it
+            if not self._leave(waiter) and not waiter.dropped:  # the permit came, but nobody is here to use it
                 self.release()
             raise
 
@@ -412,16 +424,20 @@ class Limiter:
             if not always and self._max_queued is not None and queued >= self._max_queued:
                 self._rejected += 1
                 raise QueueFullError(self._name, queued, self._max_queued)
-            if waiter.loop not in self._loops:
-                self._forget_closed_loops()
-                self._loops.add(waiter.loop)
+            self._forget_closed_loops()
+            self._loops.add(waiter.loop)
             self._waiters[waiter] = None
             self._crowded = True
 
     def _forget_closed_loops(self) -> None:
         """Drop waiters that nobody can wake; the children that their fan-outs left running may vanish then."""
-        for waiter in [waiter for waiter in self._waiters if waiter.loop.is_closed()]:
+        closed = [loop for loop in self._loops if loop.is_closed()]
+        if not closed:
+            return
+        self._loops.difference_update(closed)
+        for waiter in [waiter for waiter in self._waiters if waiter.loop in closed]:
             del self._waiters[waiter]
+            waiter.drop()
 
     def _leave(self, waiter: Waiter) -> bool:
         """Take a waiter out of the queue; False if it is not there, because it has been admitted."""
