@@ -26,13 +26,11 @@ class Done:
         status: Its exit status.
         output: What it wrote to standard output.
         errors: What it wrote to standard error.
-        seconds: How long it took.
     """
 
     status: int
     output: str
     errors: str
-    seconds: float
 
 
 @contextlib.asynccontextmanager
@@ -73,14 +71,12 @@ async def running(
 
 async def run(*command: str, folder: Path, environment: Mapping[str, str]) -> Done:
     """Run a command to its end."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
     async with running(
         *command, folder=folder, environment=environment, errors=subprocess.PIPE, listens=False
     ) as process:
         output, errors = await process.communicate()
     assert process.returncode is not None
-    return Done(process.returncode, output.decode(), errors.decode(), loop.time() - started)
+    return Done(process.returncode, output.decode(), errors.decode())
 
 
 def _environment() -> dict[str, str]:

@@ -32,14 +32,10 @@ COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
 
 
 class Screen:
-    """Shows steps as they happen.
+    """Shows steps as they happen."""
 
-    Args:
-        console: Where; the terminal by default.
-    """
-
-    def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+    def __init__(self) -> None:
+        self.console = Console(highlight=False)
         self._number = 0
 
     @contextlib.contextmanager

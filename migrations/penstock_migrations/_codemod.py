@@ -18,7 +18,8 @@ from penstock_migrations._rewrite import rewrite
 from penstock_migrations._rewrite_imports import first_party_names
 from penstock_migrations._rewrite_source import RewriteError
 from penstock_migrations._settings import Settings
-from penstock_migrations._write import Edit, WriteError, check_writable, digest
+from penstock_migrations._source import digest
+from penstock_migrations._write import Edit, WriteError, check_writable
 from penstock_migrations.rule import Finding, Fix
 
 __all__ = ["Left", "Plan", "plan"]

@@ -60,10 +60,10 @@ def _where(left: Left) -> str:
     return f"{left.path}:{left.finding.line}: {left.finding.code}"
 
 
-def print_lines(to: Console, lines: Iterable[str], style: str = "") -> None:
+def print_lines(to: Console, lines: Iterable[str]) -> None:
     """Print lines as they are."""
     for line in lines:
-        to.print(Text(line, style=style))
+        to.print(Text(line))
 
 
 def _unified(edit: Edit) -> bytes:

@@ -12,7 +12,7 @@ import libcst as cst
 
 from penstock_migrations._project import read_toml
 from penstock_migrations._rewrite import parse
-from penstock_migrations._rewrite_imports import add_import, binds
+from penstock_migrations._rewrite_imports import add_import, after_docstring, binds
 from penstock_migrations._rewrite_source import RewriteError, SourceText
 
 __all__ = ["MODE_SOURCE", "EntryPoint", "add_mode_source", "entry_point", "sets_mode_source"]
@@ -181,16 +181,9 @@ def _with_first(statement: Statement) -> Statement:
     if not isinstance(block, cst.IndentedBlock):
         raise RewriteError("the entry point's body stands on one line")
     lines = list(block.body)
-    at = _after_docstring(lines)
+    at = after_docstring(lines)
     lines.insert(at, _line())
     return statement.with_changes(body=block.with_changes(body=lines))
-
-
-def _after_docstring(body: Sequence[cst.BaseStatement]) -> int:
-    first = body[0] if body else None
-    if isinstance(first, cst.SimpleStatementLine) and isinstance(first.body[0], cst.Expr):
-        return int(isinstance(first.body[0].value, cst.SimpleString | cst.ConcatenatedString))
-    return 0
 
 
 def _after_imports(body: Sequence[Statement]) -> int:

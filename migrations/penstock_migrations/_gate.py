@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from penstock_migrations._counted import counted
 from penstock_migrations._phases import Phase
@@ -65,7 +65,7 @@ class Check:
     name: str
     outcome: Outcome
     evidence: str
-    criterion: str = field(default="", compare=False)
+    criterion: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from penstock_migrations._endless import never_ends
 from penstock_migrations._module import Function
-from penstock_migrations._reaching import Reaching, own_nodes
+from penstock_migrations._reaching import Reaching, last_name, own_nodes
 from penstock_migrations._references import References
 from penstock_migrations._vocabulary import LIMITER, LIMITING, mentions
 
@@ -54,11 +54,10 @@ class Limits:
                 return True
         if isinstance(call.func, ast.Call):
             return self.is_limited_call(call.func)
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         owner = call.func.value if isinstance(call.func, ast.Attribute) else None
         if owner is not None and (self._is_handed_over(owner) or self._is_limited_client(owner)):
             return True
-        return mentions(name, LIMITING) and not self.names.functions(call)
+        return mentions(last_name(call.func), LIMITING) and not self.names.functions(call)
 
     def facts(self, function: Function) -> FunctionFacts:
         """Look at one function."""
@@ -115,10 +114,7 @@ class Limits:
         )
 
     def _makes_limiter(self, node: ast.expr) -> bool:
-        if not isinstance(node, ast.Call):
-            return False
-        name = self.module.qualified(node.func) or (node.func.id if isinstance(node.func, ast.Name) else "")
-        return name.rpartition(".")[2] in _CLASSES
+        return self.names.called(node).rpartition(".")[2] in _CLASSES
 
     def _is_made_in_turn(self, node: ast.expr, call: ast.Call) -> bool:
         """Say whether a limiter is made anew in each turn of the loop that makes the call."""

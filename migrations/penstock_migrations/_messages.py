@@ -22,10 +22,9 @@ def severity_of(fan_out: FanOut) -> Severity:
 def describe(fan_out: FanOut) -> str:
     """Say what is started, how often, and that nothing limits it."""
     work = max(fan_out.works, key=lambda work: work.size)
-    started = "what its caller hands in" if work.call is None else f"`{_shortened(work.call.func)}`"
     if work.call is None:
-        return f"starts {started}, however many that are, at once"
-    return f"starts {started} {_often(work)}, all at once"
+        return "starts what its caller hands in, however many that are, at once"
+    return f"starts `{_shortened(work.call.func)}` {_often(work)}, all at once"
 
 
 def _often(work: Work) -> str:

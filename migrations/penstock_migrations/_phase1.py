@@ -45,11 +45,6 @@ class Phase1:
     verification: Verification
     judgement: Judgement
 
-    @property
-    def sound(self) -> bool:
-        """Whether nothing that was seen speaks against writing the edits."""
-        return self.verification.passed
-
 
 def run_phase1(
     path: Path,

@@ -87,12 +87,12 @@ def _tried(context: click.Context, path: Path, test_command: str | None, timeout
 
 def _written(result: Phase1) -> bool:
     """Write all files or none, if what verify saw allows it."""
-    from penstock_migrations._write import WriteError, write_all
+    from penstock_migrations._write import write_all
 
-    if not result.sound or not result.edits:
+    if not result.verification.passed or not result.edits:
         return False
     try:
         write_all(result.edits)
-    except (WriteError, OSError) as error:
+    except OSError as error:
         raise click.ClickException(f"{error}. Nothing was written: your code is as it was") from None
     return True

@@ -67,7 +67,7 @@ def _closing(result: Phase1, *, written: bool) -> str:
         return f"Written to {result.root}."
     if not result.edits:
         return "Nothing was rewritten."
-    if not result.sound:
+    if not result.verification.passed:
         return "Nothing was written: what verify saw speaks against it."
     return "This was a trial on a copy, nothing was written. Run again with --write to write it."
 

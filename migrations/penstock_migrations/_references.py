@@ -33,16 +33,10 @@ class References:
         match node:
             case ast.BinOp(left=left, op=ast.BitOr()):
                 return self.of_class(left)
-            case ast.Constant(value=str() as name):
-                return (
-                    [f":{name}"]
-                    if name in self.module.classes
-                    else [self.module.imports[name]]
-                    if name in self.module.imports
-                    else []
-                )
-            case ast.Name(id=name) if name in self.module.classes:
+            case (ast.Constant(value=str() as name) | ast.Name(id=name)) if name in self.module.classes:
                 return [f":{name}"]
+            case ast.Constant(value=str() as name):
+                return [self.module.imports[name]] if name in self.module.imports else []
             case _:
                 found = self.module.qualified(node)
                 return [found] if found is not None else []

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from penstock_migrations._audit import Report
+from penstock_migrations._counted import counted
 from penstock_migrations.rule import Finding, Fix, Rule, Severity
 
 __all__ = ["print_report", "print_rule", "progress_bar"]
@@ -19,9 +20,9 @@ __all__ = ["print_report", "print_rule", "progress_bar"]
 _STYLES = {Severity.HIGH: "bold red", Severity.MEDIUM: "yellow", Severity.LOW: "cyan"}
 
 
-def print_report(report: Report, console: Console | None = None) -> None:
+def print_report(report: Report) -> None:
     """Print findings by file, what could not be read, and totals."""
-    console = console or Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True)
     for finding in report.findings:
         console.print(_line(finding))
         console.print(Text(f"    {_hint(finding)}", style="dim"))
@@ -32,11 +33,10 @@ def print_report(report: Report, console: Console | None = None) -> None:
     console.print(_totals(report))
 
 
-def print_rule(rule: Rule, console: Console | None = None) -> None:
+def print_rule(rule: Rule) -> None:
     """Print a rule's documentation."""
-    console = console or Console()
     title = f"# {rule.code} {rule.name}\n\nIssue {rule.issue}, phase {rule.phase}.\n\n"
-    console.print(Markdown(title + rule.documentation))
+    Console().print(Markdown(title + rule.documentation))
 
 
 @contextmanager
@@ -75,18 +75,16 @@ def _hint(finding: Finding) -> str:
 
 
 def _totals(report: Report) -> str:
-    read = f"{_count(report.files, 'file')} audited in {report.elapsed_seconds:.1f} s"
+    read = f"{counted(report.files, 'file')} audited in {report.elapsed_seconds:.1f} s"
     if report.unreadable:
         read += f", {len(report.unreadable)} not"
     if not report.findings:
         return f"{read}: clean."
     fixes = Counter(finding.fix for finding in report.findings)
     parts = [f"{fixes[fix]} {word}" for fix, word in _FIXES.items() if fixes[fix]]
-    return f"{read}: {_count(len(report.findings), 'finding')} ({', '.join(parts)}). `penstock explain CODE` says more."
+    return (
+        f"{read}: {counted(len(report.findings), 'finding')} ({', '.join(parts)}). `penstock explain CODE` says more."
+    )
 
 
 _FIXES = {Fix.SAFE: "to be rewritten safely", Fix.REVIEW: "to be reviewed", Fix.NONE: "to be mended by hand"}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

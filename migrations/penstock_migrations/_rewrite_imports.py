@@ -9,7 +9,7 @@ from pathlib import Path
 
 import libcst as cst
 
-__all__ = ["add_import", "binds", "first_party_names"]
+__all__ = ["add_import", "after_docstring", "binds", "first_party_names"]
 
 Statement = cst.SimpleStatementLine | cst.BaseCompoundStatement
 Group = list[int]
@@ -70,7 +70,7 @@ def add_import(tree: cst.Module, name: str, first_party: frozenset[str] = frozen
         _insert_sorted(body, groups[shared], name)
     else:
         before = [group[-1] for group, kind in zip(groups, kinds, strict=True) if "own" not in kind]
-        _insert_group(body, before[-1] + 1 if before else _after_docstring(body), name)
+        _insert_group(body, before[-1] + 1 if before else after_docstring(body), name)
     return tree.with_changes(body=body)
 
 
@@ -144,7 +144,8 @@ def _insert_group(body: list[Statement], at: int, name: str) -> None:
     body.insert(at, _line(name, [cst.EmptyLine(indent=False)] if at else []))
 
 
-def _after_docstring(body: Sequence[Statement]) -> int:
+def after_docstring(body: Sequence[cst.BaseStatement]) -> int:
+    """Return the place of the first statement after the docstring."""
     if body and isinstance(body[0], cst.SimpleStatementLine) and isinstance(body[0].body[0], cst.Expr):
         return int(isinstance(body[0].body[0].value, cst.SimpleString | cst.ConcatenatedString))
     return 0

@@ -12,7 +12,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Source", "UnreadableError", "parse", "read"]
+__all__ = ["Source", "UnreadableError", "digest", "parse", "read", "suppressions"]
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 _MAX_BYTES = 20_000_000
@@ -36,6 +36,11 @@ class Source:
     sha256: str
 
 
+def digest(content: bytes) -> str:
+    """Return the hash by which stages tell that a file has changed."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def read(file: Path) -> Source:
     """Read a file.
 
@@ -50,7 +55,7 @@ def read(file: Path) -> Source:
         data = file.read_bytes()
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
-    return Source(data, hashlib.sha256(data).hexdigest())
+    return Source(data, digest(data))
 
 
 def parse(source: Source) -> tuple[str, ast.Module]:

@@ -15,8 +15,8 @@ from penstock_migrations._audit import audit
 from penstock_migrations._files import discover
 from penstock_migrations._rewrite_source import check_compiles
 from penstock_migrations._settings import Settings
+from penstock_migrations._source import digest
 from penstock_migrations._verify_tests import TestRun, run_tests
-from penstock_migrations._write import digest
 from penstock_migrations.rule import Finding
 
 __all__ = ["MODES", "Snapshot", "Verification", "listed", "runner", "trace", "tree_digest", "verify"]

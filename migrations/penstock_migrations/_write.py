@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import stat
 import tempfile
@@ -11,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Edit", "WriteError", "check_writable", "digest", "write_all", "write_atomically"]
+__all__ = ["Edit", "WriteError", "check_writable", "write_all", "write_atomically"]
 
 
 class WriteError(OSError):
@@ -35,11 +34,6 @@ class Edit:
     before: bytes | None
     after: bytes
     purpose: str
-
-
-def digest(content: bytes) -> str:
-    """Return the hash by which stages tell that a file has changed."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def check_writable(file: Path) -> None:

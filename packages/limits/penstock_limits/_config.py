@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -119,10 +120,10 @@ class ConcurrencyConfig:
         for each in dataclasses.fields(cls):
             variable = "PENSTOCK_" + each.name.upper()
             if each.name != "limits" and variable in os.environ:
-                with _Blaming(variable):
+                with _blaming(variable):
                     values[each.name] = _parse(each.name, each.default, os.environ[variable])
                 values["limits"] = _overridden(values.get("limits", {}), each.name, values[each.name])
-        with _Blaming(f"{file}, with the environment over it"):
+        with _blaming(f"{file}, with the environment over it"):
             return cls(**values)
 
 
@@ -143,18 +144,13 @@ def _overridden(limits: Mapping[str, LimitSettings], field_name: str, value: Any
     return {**limits, name: dataclasses.replace(limits[name], max_running=value)}
 
 
-class _Blaming:
-    """Puts the place in front of a ConfigurationError's message."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, ConfigurationError):
-            raise ConfigurationError(f"{self.place}: {error}") from None
+@contextlib.contextmanager
+def _blaming(place: str) -> Iterator[None]:
+    """Put the place in front of a ConfigurationError's message."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
 def _find(path: Path) -> tuple[Path, dict[str, Any]]:
@@ -192,7 +188,7 @@ def _from_file(cls: type[ConcurrencyConfig], file: Path, key: str, value: Any) -
     known = [each.name for each in dataclasses.fields(cls)]
     if key not in known:
         raise ConfigurationError(f"{file}: {key} = {value!r} is no setting; known are: {', '.join(known)}")
-    with _Blaming(str(file)):
+    with _blaming(str(file)):
         if key == "limits":
             return _limits(value)
         _check(key, value)

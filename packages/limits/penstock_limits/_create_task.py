@@ -77,7 +77,7 @@ def _limiter(limit: str | Limiter | None, coro: Coroutine[Any, Any, Any]) -> Lim
 
 
 def _create_counted(coro: Coroutine[Any, Any, T], limiter: Limiter, options: dict[str, Any]) -> asyncio.Task[T]:
-    permit = CountedPermit(limiter, living(current_permit.get()), None)
+    permit = CountedPermit(limiter, living(current_permit.get()))
     here = copy_context()
     if "context" not in options:
         here.run(current_permit.set, permit)

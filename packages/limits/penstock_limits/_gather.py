@@ -250,7 +250,7 @@ def gather(*aws: Awaitable[Any], limit: Limit | None = None, return_exceptions: 
 
 def _gather_counted(limiter: Limiter, aws: tuple[Awaitable[Any], ...], *, return_exceptions: bool) -> Gathered:
     """Call asyncio.gather and count its children as running, so that enforcing later knows of them."""
-    permit = CountedPermit(limiter, living(current_permit.get()), None)
+    permit = CountedPermit(limiter, living(current_permit.get()))
     context = copy_context()
     context.run(current_permit.set, permit)
     outer: Gathered = context.run(asyncio.gather, *aws, return_exceptions=return_exceptions)

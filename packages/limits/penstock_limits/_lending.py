@@ -132,8 +132,8 @@ class CountedPermit(Permit):
 
     __slots__ = ("_running",)
 
-    def __init__(self, limiter: Limiter, outer: Permit | None, holder: None) -> None:
-        super().__init__(limiter, outer, holder)
+    def __init__(self, limiter: Limiter, outer: Permit | None) -> None:
+        super().__init__(limiter, outer, None)
         self._running = 0
         self.ended = True  # lends nothing until its children are counted
 
