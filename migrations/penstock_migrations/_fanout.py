@@ -20,12 +20,11 @@ from penstock_migrations._patterns import (
 )
 from penstock_migrations._reaching import Reaching
 from penstock_migrations._sizes import Size, Sizes
-from penstock_migrations._work import GATHERS, Work, Works
+from penstock_migrations._work import GATHERS, WAITS, Work, Works
 
 __all__ = ["FanOut", "FanOuts"]
 
 _SHOWN_GATHERS = frozenset({"tqdm.asyncio.tqdm.gather", "tqdm.asyncio.tqdm_asyncio.gather"})
-_WAITS = frozenset({"asyncio.wait", "asyncio.as_completed", "asyncio.tasks.wait", "asyncio.tasks.as_completed"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +62,7 @@ class FanOuts:
     def task_loops(self) -> list[FanOut]:
         """The other calls: tasks created in a loop, waited for one by one, or left."""
         _ = self.gathers  # they cover the tasks that they gather
-        waits = [found for call in self._named(_WAITS) if (found := self._waiting(call, call.args[:1])) is not None]
+        waits = [found for call in self._named(WAITS) if (found := self._waiting(call, call.args[:1])) is not None]
         spawns = [call for call in self.module.calls if self.works.is_spawn(call) and call not in self._covered]
         return waits + [found for call in spawns if (found := self._left(call)) is not None]
 

@@ -7,15 +7,17 @@ import ast
 from penstock_migrations._endless import waits_for_event
 from penstock_migrations._fanout import FanOut, FanOuts
 from penstock_migrations._messages import severity_of
+from penstock_migrations._module import Module
 from penstock_migrations._reaching import last_name
 from penstock_migrations._unwrapping import is_annotated_as_task, task_obstacle
 from penstock_migrations._vocabulary import words
 from penstock_migrations._work import GATHERS, Kind
 from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
 
-__all__ = ["ENDLESS_WORK", "gather_fix"]
+__all__ = ["ENDLESS_WORK", "TEMPORAL", "gather_fix", "is_temporal", "work_doubt"]
 
 ENDLESS_WORK = "the work may never end or waits for its peers: bounded, the rest might never start"
+TEMPORAL = "code of a Temporal workflow may use asyncio's own primitives only"
 _REACTIONS = (["on"], ["handle"])
 
 
@@ -37,8 +39,8 @@ def gather_fix(found: FanOuts, fan_out: FanOut, limit: str) -> tuple[Fix, str | 
 
 def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
     """Say why a gather must not be rewritten."""
-    if any(name.startswith("temporalio") for name in found.module.imports.values()):
-        return "code of a Temporal workflow may use asyncio's own primitives only"
+    if is_temporal(found.module):
+        return TEMPORAL
     if any(work.creation is fan_out.call for work in fan_out.works):
         return "some of what is gathered is limited and some is not"
     if found.module.qualified(fan_out.call.func) not in GATHERS:
@@ -66,6 +68,16 @@ def _doubt(found: FanOuts, fan_out: FanOut) -> str | None:
         return "the callers decide what is gathered: tasks they have already started are not limited here"
     if len(fan_out.call.args) > 1 and any(not isinstance(one, ast.Starred) for one in fan_out.call.args):
         return "what is gathered side by side may wait for each other"
+    return work_doubt(found, fan_out)
+
+
+def is_temporal(module: Module) -> bool:
+    """Say whether a module has to do with Temporal, whose workflows run in a sandbox."""
+    return any(name.startswith("temporalio") for name in module.imports.values())
+
+
+def work_doubt(found: FanOuts, fan_out: FanOut) -> str | None:
+    """Say what to look at in the work before it is bounded, whoever starts it."""
     if any(work.call is not None and waits_for_event(found.works.names, work.call) for work in fan_out.works):
         return "the work waits for an event: if another of its kind sets it, all of them must start"
     if severity_of(fan_out) is Severity.LOW:

@@ -7,7 +7,7 @@ import ast
 from penstock_migrations._module import Function, Module
 from penstock_migrations._reaching import own_nodes, start_of
 
-__all__ = ["is_annotated_as_task", "task_obstacle"]
+__all__ = ["holders_of", "is_annotated_as_task", "is_counted", "task_obstacle"]
 
 _SUSPENDING = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield, ast.YieldFrom)
 _LEAVING = (ast.Return, ast.Raise, ast.Break, ast.Continue)
@@ -21,7 +21,7 @@ def task_obstacle(module: Module, gather: ast.Call, creation: ast.Call) -> str |
     function = module.function(gather)
     if function is None or module.function(creation) is not function:
         return "the tasks are made in another function, and run already when gather sees them"
-    holders = [] if module.contains(gather, creation) else _holders(module, function, creation)
+    holders = [] if module.contains(gather, creation) else holders_of(module, function, creation)
     if holders is None or any(_is_used_otherwise(module, function, name, gather) for name in holders):
         return "the tasks are used besides being gathered, and run already when gather sees them"
     if any(
@@ -36,13 +36,13 @@ def task_obstacle(module: Module, gather: ast.Call, creation: ast.Call) -> str |
 def is_annotated_as_task(module: Module, creation: ast.Call) -> bool:
     """Say whether a name that holds a task is annotated as holding tasks or futures."""
     function = module.function(creation)
-    names = _holders(module, function, creation) if function is not None else None
+    names = holders_of(module, function, creation) if function is not None else None
     bound = [binding.node for name in names or [] for binding in module.bindings(name, creation)[1]]
     annotations = [ast.unparse(node.annotation) for node in bound if isinstance(node, ast.AnnAssign)]
     return any("Task" in annotation or "Future" in annotation for annotation in annotations)
 
 
-def _holders(module: Module, function: Function, creation: ast.Call) -> list[str] | None:
+def holders_of(module: Module, function: Function | ast.Module, creation: ast.Call) -> list[str] | None:
     """Return the names that hold a task on its way to the gather; None if they cannot be told."""
     match module.statement(creation):
         case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
@@ -55,7 +55,7 @@ def _holders(module: Module, function: Function, creation: ast.Call) -> list[str
             return None
 
 
-def _put_into(function: Function, task: str) -> list[str]:
+def _put_into(function: Function | ast.Module, task: str) -> list[str]:
     """Return the names of the collections that a named task is put into."""
     return [
         call.func.value.id
@@ -76,14 +76,14 @@ def _is_used_otherwise(module: Module, function: Function, name: str, gather: as
         isinstance(node, ast.Name)
         and node.id == name
         and isinstance(node.ctx, ast.Load)
-        and not _is_counted(module, node)
+        and not is_counted(module, node)
         and not module.contains(gather, node)
         and not any(module.contains(growth, node) for growth in grown)
         for node in ast.walk(function)
     )
 
 
-def _is_counted(module: Module, node: ast.Name) -> bool:
+def is_counted(module: Module, node: ast.Name) -> bool:
     """Say whether only the number of the tasks matters: `len(tasks)`, `if tasks`, `if not tasks`."""
     match module.parents[node]:
         case ast.Call(func=ast.Name(id="len")) | ast.UnaryOp(op=ast.Not()) | ast.If():

@@ -13,12 +13,15 @@ from penstock_migrations._reaching import Reaching, last_name, returns
 from penstock_migrations._sizes import Size
 from penstock_migrations._vocabulary import TASK, TEARDOWN, mentions, says
 
-__all__ = ["Kind", "Work", "Works"]
+__all__ = ["CREATES", "GATHERS", "WAITS", "Kind", "Work", "Works"]
 
 GATHERS = frozenset({"asyncio.gather", "asyncio.tasks.gather"})
-_SPAWNS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.tasks.create_task"})
+WAITS = frozenset({"asyncio.wait", "asyncio.as_completed", "asyncio.tasks.wait", "asyncio.tasks.as_completed"})
+CREATES = frozenset({"asyncio.create_task", "asyncio.tasks.create_task"})
+_SPAWNS = CREATES | {"asyncio.ensure_future"}
 _SPAWNING_METHODS = frozenset({"create_task", "start_soon"})
 _RUNNING = frozenset({"asyncio.wrap_future", "asyncio.run_coroutine_threadsafe"})
+_LIMITED = frozenset({"penstock_limits.gather", "penstock_limits.create_task"})
 _RUNNING_METHODS = frozenset({"run_in_executor", "submit", "create_future"})
 _HOSTS = frozenset({"tg", "group", "taskgroup", "nursery", "loop"})
 _HOST_MAKERS = frozenset({"asyncio.TaskGroup", "anyio.create_task_group", "trio.open_nursery"})
@@ -139,9 +142,9 @@ class Works:
         return self._is_running(call) or self.is_spawn(call)
 
     def _is_running(self, call: ast.Call) -> bool:
-        """Say whether a call returns what runs already, or what an executor limits."""
+        """Say whether a call returns what runs already, or what an executor or a limiter limits."""
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        return method in _RUNNING_METHODS or self.module.qualified(call.func) in _RUNNING
+        return method in _RUNNING_METHODS or self.module.qualified(call.func) in _RUNNING | _LIMITED
 
     def _is_host(self, node: ast.expr) -> bool:
         """Say whether an object is an event loop or a task group."""

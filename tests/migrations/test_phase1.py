@@ -165,7 +165,7 @@ def test_tests_that_do_not_load_the_code_prove_nothing(project, report):
 
 def test_what_is_left_to_people_fails_the_phase(project, report):
     """With all evidence at hand, an unbounded fan-out that is not rewritten is one too many."""
-    waiting = "asyncio.wait([asyncio.create_task(read(document)) for document in documents])"
+    waiting = "asyncio.wait([asyncio.ensure_future(read(document)) for document in documents])"
     start, _, _ = FAN_OUT.partition("asyncio.gather")
     (project / "agents/waiting.py").write_text(f"{start}{waiting}\n")
 

@@ -9,7 +9,9 @@ import pytest
 from penstock_migrations._rewrite import rewrite
 
 from tests.migrations.test_rules_shapes import MOVED, REWRITTEN, findings
+from tests.migrations.test_rules_tasks import LIMITED
 
+SHAPES = REWRITTEN | MOVED | LIMITED
 LIMIT = 5  # of the limit named stress_test
 ITEMS = list(range(12))
 
@@ -72,10 +74,10 @@ def run(source: str) -> tuple[object, Work]:
         return repr(error), work
 
 
-@pytest.fixture(params=sorted(REWRITTEN | MOVED))
+@pytest.fixture(params=sorted(SHAPES))
 def shape(request, tmp_path):
     """A shape that is rewritten safely, before and after."""
-    (found,) = findings(tmp_path, (REWRITTEN | MOVED)[request.param], limit="stress_test")
+    (found,) = findings(tmp_path, SHAPES[request.param], limit="stress_test")
     before = (tmp_path / "shape.py").read_bytes()
     return before.decode(), rewrite(before, [found]).source.decode()
 

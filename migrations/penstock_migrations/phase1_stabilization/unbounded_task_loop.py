@@ -34,12 +34,25 @@ async def stream_all(prompts):
             yield result
 ```
 
-Where the tasks must stay, hold a limiter in each: `async with penstock_limits.limiter("api_call"):`.
+Where the tasks must stay, let a limit start them: `penstock_limits.create_task(complete(prompt), limit="api_call")` is
+`asyncio.create_task` with the mode off, and else a task that begins when it is admitted. In a task group, hold a
+limiter in each: `async with penstock_limits.limiter("api_call"):`.
 
 ## Fix safety
 
-There is no rewrite: who waits for the tasks, and how, decides what replaces them. A finding of low severity is advice:
-above all, tasks for what arrives in an endless loop, such as messages and connections.
+Tasks stay tasks: `asyncio.create_task(...)` becomes `penstock_limits.create_task(..., limit=...)`. The rewrite is safe
+where the same function waits for the tasks, by `as_completed`, by `wait` for all or one by one, does nothing else with
+them, and waits for nothing else before; and where it leaves them, if what they run is in the same module and ends. All
+tasks exist at once nonetheless; `bounded_map` also bounds the memory.
+
+It is left to review where tasks are kept beyond the function or used besides, where the function suspends before it
+waits for them, waits with a timeout or for the first that ends, or makes other tasks too; where left tasks may run for
+long; where the work asks for the current task, waits for an event or for what others bring, or handles messages; and
+where the number follows from what the object was set up with before.
+
+It is never done where the work may not end or refers to the other tasks, for tasks of a group, a loop or
+`ensure_future`, for coroutines handed to `as_completed`, and in Temporal workflows. A finding of low severity is
+advice: above all, tasks for what arrives in an endless loop, such as messages and connections.
 """
 
 from __future__ import annotations
@@ -50,21 +63,24 @@ from penstock_migrations._fanout import FanOuts
 from penstock_migrations._messages import describe, severity_of
 from penstock_migrations._module import Module
 from penstock_migrations._settings import Settings
-from penstock_migrations.rule import Defect, Example, Fix, Rule
+from penstock_migrations._task_fixes import task_fix
+from penstock_migrations.rule import Defect, Example, Rule
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, _settings: Settings) -> Iterator[Defect]:
+def detect(module: Module, settings: Settings) -> Iterator[Defect]:
     """Yield the calls that start tasks whose number nothing limits."""
     found = module.analysis(FanOuts)
     for fan_out in found.task_loops:
+        fix, reason, rewrites = task_fix(found, fan_out, settings.limit)
         yield Defect(
             call=fan_out.call,
             severity=severity_of(fan_out),
-            message=f"the loop {describe(fan_out)}; use penstock_limits.bounded_map(...), or hold a Limiter in each",
-            fix=Fix.NONE,
-            fix_reason="who waits for these tasks, and how, decides what replaces them",
+            message=f"the loop {describe(fan_out)}; use penstock_limits.create_task(..., limit=...) or bounded_map",
+            fix=fix,
+            fix_reason=reason,
+            rewrites=rewrites,
             callees=found.callees(fan_out),
         )
 
@@ -99,6 +115,65 @@ async def index_all(documents):
     done, _ = await asyncio.wait(tasks)
     return done
 """,
+            """
+import asyncio
+
+import penstock_limits
+
+async def index_all(documents):
+    tasks = set()
+    for document in documents:
+        task = penstock_limits.create_task(index(document), limit="api_call")
+        tasks.add(task)
+    done, _ = await asyncio.wait(tasks)
+    return done
+""",
+        ),
+        Example(
+            "named tasks, taken as they finish",
+            """
+from asyncio import as_completed, create_task
+
+async def stream_all(prompts):
+    tasks = [create_task(complete(prompt), name=prompt.title) for prompt in prompts]
+    for done in as_completed(tasks):
+        yield await done
+""",
+            """
+from asyncio import as_completed, create_task
+
+import penstock_limits
+
+async def stream_all(prompts):
+    tasks = [penstock_limits.create_task(complete(prompt), name=prompt.title, limit="api_call") for prompt in prompts]
+    for done in as_completed(tasks):
+        yield await done
+""",
+        ),
+        Example(
+            "tasks that are left, and end",
+            """
+import asyncio
+
+async def warm(cache, url):
+    cache[url] = await fetch(url)
+
+def warm_all(cache, urls):
+    for url in urls:
+        asyncio.create_task(warm(cache, url))
+""",
+            """
+import asyncio
+
+import penstock_limits
+
+async def warm(cache, url):
+    cache[url] = await fetch(url)
+
+def warm_all(cache, urls):
+    for url in urls:
+        penstock_limits.create_task(warm(cache, url), limit="api_call")
+""",
         ),
         Example(
             "a task group",
@@ -112,7 +187,7 @@ async def notify_all(users):
 """,
         ),
         Example(
-            "tasks that are left",
+            "tasks of a loop",
             """
 import asyncio
 
