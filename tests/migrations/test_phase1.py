@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from click.testing import CliRunner
@@ -251,7 +252,7 @@ def test_a_single_file_is_a_path_too(project, report):
     }
 
 
-@pytest.mark.parametrize("where", ["/", "/tmp"])
+@pytest.mark.parametrize("where", ["/", tempfile.gettempdir()], ids=["root", "temporary"])
 def test_paths_are_the_projects_wherever_it_is_called(project, report, monkeypatch, tmp_path, where):
     """Never those of the copy, even when that lies beneath the working directory."""
     monkeypatch.chdir(where)

@@ -8,7 +8,7 @@ from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 from penstock_limits._admission import Admission, FanOut, OwnAdmission, SharedAdmission
 from penstock_limits._errors import ConfigurationError
-from penstock_limits._mapping import MapOptions, Mapping
+from penstock_limits._map_run import MapOptions, MapRun
 from penstock_limits._names import Limit, limiter, limiter_for, own_limit
 
 __all__ = ["BoundedMap", "bounded_map"]
@@ -20,16 +20,16 @@ R = TypeVar("R")
 class BoundedMap(AsyncIterator[R], Generic[R]):
     """The results of `bounded_map`, and the context manager that ends it."""
 
-    __slots__ = ("_mapping",)
+    __slots__ = ("_run",)
 
-    def __init__(self, mapping: Mapping) -> None:
-        self._mapping = mapping
+    def __init__(self, run: MapRun) -> None:
+        self._run = run
 
     async def __anext__(self) -> R:
-        return await self._mapping.next()  # type: ignore[no-any-return] # keeps the map alive during the step
+        return await self._run.next()  # type: ignore[no-any-return] # keeps the map alive during the step
 
     async def __aenter__(self) -> Self:
-        self._mapping.open()
+        self._run.open()
         return self
 
     async def __aexit__(
@@ -39,13 +39,13 @@ class BoundedMap(AsyncIterator[R], Generic[R]):
 
     async def aclose(self) -> None:
         """Cancel what runs, await its end, and close the input; afterwards there are no more results."""
-        await self._mapping.close()
+        await self._run.close()
 
     def __del__(self) -> None:
         # `break` without `async with`: nothing may go on for nobody. The collector may call this in any thread.
-        mapping = self._mapping
-        if mapping.abandonable:
-            mapping.loop.call_soon_threadsafe(mapping.abandon)
+        run = self._run
+        if run.abandonable:
+            run.loop.call_soon_threadsafe(run.abandon)
 
 
 @overload
@@ -111,7 +111,7 @@ def bounded_map(
         raise ConfigurationError(f"on_error = {on_error!r}; allowed are 'raise' and 'return'")
     admit, window = _admission(limit)
     options = MapOptions(window=window, ordered=ordered, isolate=isolate, return_errors=on_error == "return")
-    return BoundedMap(Mapping(fn, iterable, options, admit))
+    return BoundedMap(MapRun(fn, iterable, options, admit))
 
 
 def _admission(limit: Limit) -> tuple[Callable[[FanOut], Admission], Callable[[], int]]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from penstock_limits._admission import Admission, ChildDone, FanOut
 from penstock_limits._lending import Permit, current_permit
 
-__all__ = ["MapOptions", "Mapping"]
+__all__ = ["MapOptions", "MapRun"]
 
 _EMPTY: Final = object()
 
@@ -35,7 +35,7 @@ class MapOptions:
     return_errors: bool
 
 
-class Mapping:
+class MapRun:
     """One run over one input. `next()` gives the results; `close()` ends it early."""
 
     __slots__ = (
