@@ -29,7 +29,7 @@ async def stress(calls: int, settings: Settings | None = None) -> Counter[str]:
     provider = Provider(settings)
     tasks = []
     for number in range(calls):
-        tasks.append(asyncio.create_task(one_call(provider, number)))
+        tasks.append(asyncio.ensure_future(one_call(provider, number)))
     outcomes: Counter[str] = Counter()
     for task in asyncio.as_completed(tasks):
         outcomes[await task] += 1
