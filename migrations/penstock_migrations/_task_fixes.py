@@ -16,6 +16,7 @@ from penstock_migrations.rule import Fix, ReplaceCall, Rewrite
 __all__ = ["task_fix"]
 
 _OPTIONS = frozenset({"name", "context"})
+_SHARED = frozenset({"Queue", "PriorityQueue", "LifoQueue", "Event", "Condition", "Barrier", "Future", "create_future"})
 _TAKING = frozenset({"get", "recv", "receive"})
 
 
@@ -104,6 +105,9 @@ def _doubt(found: FanOuts, fan_out: FanOut, uses: list[TaskUses]) -> str | None:
 def _timing(found: FanOuts, fan_out: FanOut) -> str | None:
     """Say what a wait for some of the tasks, or for some time, would notice."""
     for call in (node for node in own_nodes(TaskUses.place(found.module, fan_out.call)) if isinstance(node, ast.Call)):
+        made = any(work.creation is not None and found.module.contains(work.creation, call) for work in fan_out.works)
+        if found.module.qualified(call.func) == "asyncio.wait_for" and not made:
+            return "the wait has a timeout: the tasks that have not started by then count too"
         if found.module.qualified(call.func) not in WAITS:
             continue
         for keyword in call.keywords:
@@ -119,6 +123,9 @@ def _work_doubt(found: FanOuts, work: Work, *, waited_for: bool) -> str | None:
     functions = found.works.names.functions(work.call)
     if not functions and not waited_for:
         return "nothing here waits for the tasks, and it cannot be seen that they end: each keeps its place until then"
+    handed = (*work.call.args, *(keyword.value for keyword in work.call.keywords))
+    if any(last_name(value) in _SHARED for argument in handed for value in found.works.names.values(argument)):
+        return "the tasks share a queue, an event or a future: if they wait for each other, all of them must start"
     nodes = [node for function in functions for node in own_nodes(function)]
     if any(isinstance(node, ast.Call) and _asks_for_task(found, node) for node in nodes):
         return "the work asks for the current task: is that meant to be the one that was returned?"

@@ -90,6 +90,11 @@ REVIEWED = {
     ),
     "with a timeout": (MADE + "await asyncio.wait(ts, timeout=5)", "timeout"),
     "as completed in time": (MADE + "for t in asyncio.as_completed(ts, timeout=5):\n    await t", "timeout"),
+    "awaited in time": (MADE + "for t in ts:\n    await asyncio.wait_for(t, 5)", "timeout"),
+    "sharing a queue": (
+        "q = asyncio.Queue(1)\nts = [asyncio.create_task(f(x, q)) for x in xs]\n" + AWAITED,
+        "share a queue",
+    ),
     "left, of unknown length": ("for x in xs:\n    asyncio.create_task(f(x))", "cannot be seen that they end"),
     "kept by the object": (
         "for x in xs:\n    t = asyncio.create_task(f(x))\n    self.ts.add(t)\n    t.add_done_callback(self.ts.discard)",
