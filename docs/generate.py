@@ -13,9 +13,9 @@ from pathlib import Path
 
 from click.testing import CliRunner
 from penstock_cli._main import penstock
-from penstock_migrations._codemod import plan
-from penstock_migrations._rules import rules
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.rules import rules
+from penstock_migrations._auditing.settings import Settings
+from penstock_migrations._rewriting.codemod import plan
 from penstock_migrations.rule import Example, Finding, Fix, Rule
 
 DOCS = Path(__file__).parent

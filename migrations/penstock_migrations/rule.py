@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from penstock_migrations._module import Module
-    from penstock_migrations._settings import Settings
+    from penstock_migrations._code.module import Module
 
 __all__ = ["Defect", "Example", "Finding", "Fix", "ReplaceCall", "Rewrite", "Rule", "Severity", "UnwrapCall"]
 
@@ -168,7 +167,7 @@ class Rule:
     documentation: str
     code: str
     triggers: tuple[bytes, ...]
-    detect: Callable[[Module, Settings], Iterable[Defect]]
+    detect: Callable[[Module, str], Iterable[Defect]]
     bad: tuple[Example, ...]
     good: tuple[Example, ...]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 import platformdirs
-from penstock_migrations._audit import audit
-from penstock_migrations._files import discover
-from penstock_migrations._rules import rules
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.audit import audit
+from penstock_migrations._auditing.files import discover
+from penstock_migrations._auditing.rules import rules
+from penstock_migrations._auditing.settings import Settings
 from penstock_migrations.rule import Finding
 from rich.console import Console
 from rich.progress import Progress

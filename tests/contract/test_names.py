@@ -7,12 +7,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from penstock_migrations._audit import audit
-from penstock_migrations._entry_point import MODE_SOURCE
-from penstock_migrations._gate import _CHECKS
-from penstock_migrations._phases import phases
-from penstock_migrations._rules import rules
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.audit import audit
+from penstock_migrations._auditing.rules import rules
+from penstock_migrations._auditing.settings import Settings
+from penstock_migrations._proving.gate import _CHECKS
+from penstock_migrations._proving.phases import phases
+from penstock_migrations._rewriting.entry_point import MODE_SOURCE
 from penstock_migrations.rule import ReplaceCall
 
 ROOT = Path(__file__).parents[2]

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 import yaml
 from penstock_limits import ConcurrencyConfig
-from penstock_migrations._audit import audit
-from penstock_migrations._codemod import plan
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.audit import audit
+from penstock_migrations._auditing.settings import Settings
+from penstock_migrations._rewriting.codemod import plan
 
 from tests.docs.pages import NOT_RUN, ROOT, Block
 

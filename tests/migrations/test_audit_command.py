@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from penstock_migrations import _audit_command
-from penstock_migrations._rules import rules
+from penstock_migrations._auditing.rules import rules
+from penstock_migrations._command_line import audit as audit_module
 from penstock_migrations.commands import audit, explain
 
 DEFECT = "import asyncio\n\nasync def run(xs):\n    await asyncio.gather(*[f(x) for x in xs])\n"
@@ -120,7 +120,7 @@ def test_says_that_it_was_interrupted(folder, monkeypatch):
     def interrupted(*_arguments, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(_audit_command, "audit", interrupted)
+    monkeypatch.setattr(audit_module, "audit", interrupted)
     result = run(".")
 
     assert result.exit_code == 130
@@ -133,7 +133,7 @@ def test_ends_cleanly_on_a_real_interrupt(folder):
     for number in range(40):
         (folder / f"m{number}.py").write_text(DEFECT * 50)
     code = (
-        "import os, signal, penstock_migrations._audit as a\n"
+        "import os, signal, penstock_migrations._auditing.audit as a\n"
         "real = a.read\n"
         "def read(file):\n"
         "    os.kill(os.getpid(), signal.SIGINT) if file.name == 'm7.py' else None\n"

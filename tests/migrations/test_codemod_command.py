@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 from click.testing import CliRunner
-from penstock_migrations import _codemod
+from penstock_migrations._rewriting import codemod as codemod_module
 from penstock_migrations.commands import codemod
 
 from tests.migrations.project import FAN_OUT, bytes_of, make_project
@@ -121,7 +121,7 @@ def test_a_file_keeps_its_own_ways(project, tmp_path, content):
 
 def test_a_file_that_changes_after_the_audit_is_audited_again(project, monkeypatch):
     """What is rewritten is what is there now, not what was."""
-    file, audit = project / "agents/research.py", _codemod.audit
+    file, audit = project / "agents/research.py", codemod_module.audit
 
     def audit_then_edit(*arguments, **options):
         report = audit(*arguments, **options)
@@ -129,7 +129,7 @@ def test_a_file_that_changes_after_the_audit_is_audited_again(project, monkeypat
             file.write_text("# moved\n\n" + FAN_OUT)
         return report
 
-    monkeypatch.setattr(_codemod, "audit", audit_then_edit)
+    monkeypatch.setattr(codemod_module, "audit", audit_then_edit)
 
     assert run(".", "--write").exit_code == 0
     assert file.read_text().startswith("# moved\n")
@@ -139,14 +139,14 @@ def test_a_file_that_changes_after_the_audit_is_audited_again(project, monkeypat
 def test_a_file_that_vanishes_after_the_audit_is_left_and_the_rest_goes_on(project, monkeypatch):
     """One line says so."""
     (project / "agents/other.py").write_text(FAN_OUT)
-    audit = _codemod.audit
+    audit = codemod_module.audit
 
     def audit_then_remove(*arguments, **options):
         report = audit(*arguments, **options)
         (project / "agents/other.py").unlink(missing_ok=True)
         return report
 
-    monkeypatch.setattr(_codemod, "audit", audit_then_remove)
+    monkeypatch.setattr(codemod_module, "audit", audit_then_remove)
 
     result = run(".", "--write")
 

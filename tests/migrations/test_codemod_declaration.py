@@ -1,8 +1,8 @@
 """What the project needs is declared where it declares its dependencies, and nothing else changes."""
 
 import pytest
-from penstock_migrations._declaration import declare, python_note, undeclared
-from penstock_migrations._rewrite_source import RewriteError
+from penstock_migrations._rewriting.declaration import declare, python_note, undeclared
+from penstock_migrations._rewriting.source_text import RewriteError
 
 PYPROJECT = '[project]\nname = "a" # us\ndependencies = [\n    "httpx>=0.27", # provider\n]\n\n[tool.x]\ny = 1\n'
 POETRY = '[tool.poetry]\nname = "a"\n\n[tool.poetry.dependencies]\npython = "^3.11"\nhttpx = "*"\n'

@@ -1,8 +1,8 @@
 """Where a program starts, and the line that is put there."""
 
 import pytest
-from penstock_migrations._entry_point import EntryPoint, add_mode_source, entry_point, sets_mode_source
-from penstock_migrations._rewrite_source import RewriteError
+from penstock_migrations._rewriting.entry_point import EntryPoint, add_mode_source, entry_point, sets_mode_source
+from penstock_migrations._rewriting.source_text import RewriteError
 
 from tests.migrations.project import make_project
 

@@ -2,9 +2,9 @@
 
 import io
 
-from penstock_migrations._codemod import Left
-from penstock_migrations._codemod_output import print_diff, print_left
-from penstock_migrations._write import Edit
+from penstock_migrations._command_line.output import print_diff, print_left
+from penstock_migrations._rewriting.codemod import Left
+from penstock_migrations._rewriting.write import Edit
 from rich.console import Console
 from rich.text import Text
 

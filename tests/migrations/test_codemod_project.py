@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from penstock_migrations._phase1_copy import CopyError, copied
-from penstock_migrations._project import project_root
+from penstock_migrations._proving.project_copy import CopyError, copied
+from penstock_migrations._rewriting.project import project_root
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_requirements_make_a_project_only_at_a_repositorys_root(inner):
 
 def test_what_cannot_be_one_project_is_not_copied(inner, monkeypatch):
     """A whole disk, say; the line says what to do."""
-    monkeypatch.setattr("penstock_migrations._phase1_copy._MOST_FILES", 1)
+    monkeypatch.setattr("penstock_migrations._proving.project_copy._MOST_FILES", 1)
     (inner / "deep").mkdir()
     for name in ("deep/a", "deep/b"):
         (inner / name).touch()

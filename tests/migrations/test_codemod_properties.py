@@ -9,10 +9,10 @@ from io import BytesIO
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from penstock_migrations._audit import audit
-from penstock_migrations._codemod import plan
-from penstock_migrations._rewrite import rewrite
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.audit import audit
+from penstock_migrations._auditing.settings import Settings
+from penstock_migrations._rewriting.codemod import plan
+from penstock_migrations._rewriting.rewrite import rewrite
 
 from tests.migrations.project import bound_gathers
 

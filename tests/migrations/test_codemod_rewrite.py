@@ -3,8 +3,8 @@
 import textwrap
 
 import pytest
-from penstock_migrations._rewrite import rewrite
-from penstock_migrations._rewrite_source import RewriteError
+from penstock_migrations._rewriting.rewrite import rewrite
+from penstock_migrations._rewriting.source_text import RewriteError
 from penstock_migrations.rule import ReplaceCall, UnwrapCall
 
 from tests.migrations.project import bound_gathers, finding

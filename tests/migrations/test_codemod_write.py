@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
-from penstock_migrations._write import Edit, WriteError, check_writable, write_all, write_atomically
+from penstock_migrations._rewriting.write import Edit, WriteError, check_writable, write_all, write_atomically
 
 
 def edit(file: Path, after: bytes) -> Edit:

@@ -5,10 +5,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
-from penstock_migrations._gate import Evidence, Outcome, judge
-from penstock_migrations._phases import phase
-from penstock_migrations._verify import Verification
-from penstock_migrations._verify_tests import TestRun
+from penstock_migrations._proving.gate import Evidence, Outcome, judge
+from penstock_migrations._proving.phases import phase
+from penstock_migrations._proving.user_tests import TestRun
+from penstock_migrations._proving.verify import Verification
 from penstock_migrations.commands import codemod, gate, verify
 from penstock_migrations.rule import Fix, Severity
 

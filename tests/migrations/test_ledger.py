@@ -4,7 +4,7 @@ import json
 import multiprocessing
 
 import pytest
-from penstock_migrations._ledger import BrokenLedgerError, append, check
+from penstock_migrations._proving.ledger import BrokenLedgerError, append, check
 
 
 @pytest.fixture

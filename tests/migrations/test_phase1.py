@@ -8,8 +8,8 @@ import tempfile
 
 import pytest
 from click.testing import CliRunner
-from penstock_migrations import _phase1_command
-from penstock_migrations._ledger import check
+from penstock_migrations._command_line import phase1 as phase1_module
+from penstock_migrations._proving.ledger import check
 from penstock_migrations.commands import gate, phase1, verify
 
 from tests.migrations.project import FAN_OUT, TEST_COMMAND, TESTS, bytes_of, make_project
@@ -176,14 +176,14 @@ def test_what_is_left_to_people_fails_the_phase(project, report):
 
 def test_a_file_changed_while_the_tests_ran_is_not_overwritten(project, monkeypatch):
     """The whole is left: what was verified is not what is there."""
-    tried = _phase1_command._tried
+    tried = phase1_module._tried
 
     def tried_then_edited(*arguments, **options):
         result = tried(*arguments, **options)
         (project / "agents/research.py").write_text("edited = True\n")
         return result
 
-    monkeypatch.setattr(_phase1_command, "_tried", tried_then_edited)
+    monkeypatch.setattr(phase1_module, "_tried", tried_then_edited)
     before = bytes_of(project)
 
     result = run(".", "--write")

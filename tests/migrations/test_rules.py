@@ -6,10 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from penstock_migrations._audit import audit
-from penstock_migrations._rewrite import rewrite
-from penstock_migrations._rules import rules
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.audit import audit
+from penstock_migrations._auditing.rules import rules
+from penstock_migrations._auditing.settings import Settings
+from penstock_migrations._rewriting.rewrite import rewrite
 from penstock_migrations.rule import Example, Fix, Rule
 
 BAD = [pytest.param(rule, example, id=f"{rule.code} {example.title}") for rule in rules() for example in rule.bad]

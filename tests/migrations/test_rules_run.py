@@ -6,7 +6,7 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from penstock_migrations._rewrite import rewrite
+from penstock_migrations._rewriting.rewrite import rewrite
 
 from tests.migrations.test_rules_shapes import MOVED, REWRITTEN, findings
 from tests.migrations.test_rules_tasks import LIMITED

@@ -6,8 +6,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from penstock_migrations._audit import audit
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.audit import audit
+from penstock_migrations._auditing.settings import Settings
 from penstock_migrations.rule import Fix, ReplaceCall, Severity, UnwrapCall
 
 

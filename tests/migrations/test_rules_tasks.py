@@ -5,9 +5,9 @@ from __future__ import annotations
 import textwrap
 
 import pytest
-from penstock_migrations._audit import audit
-from penstock_migrations._rewrite import rewrite
-from penstock_migrations._settings import Settings
+from penstock_migrations._auditing.audit import audit
+from penstock_migrations._auditing.settings import Settings
+from penstock_migrations._rewriting.rewrite import rewrite
 from penstock_migrations.rule import Fix, ReplaceCall, Severity
 
 from tests.migrations.test_rules_shapes import findings

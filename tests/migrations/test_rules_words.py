@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from penstock_migrations._vocabulary import CONFIGURED, LIMITER, WORKER, mentions, says, words
+from penstock_migrations._code.vocabulary import CONFIGURED, LIMITER, WORKER, mentions, says, words
 
 
 @pytest.mark.parametrize(

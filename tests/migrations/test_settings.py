@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from penstock_migrations._settings import Settings, SettingsError
+from penstock_migrations._auditing.settings import Settings, SettingsError
 from penstock_migrations.rule import Severity
 
 

@@ -7,9 +7,9 @@ import time
 import psutil
 import pytest
 from click.testing import CliRunner
-from penstock_migrations._settings import Settings
-from penstock_migrations._verify import Snapshot, Verification, verify
-from penstock_migrations._verify_tests import TestCommandError, parse_command, run_tests
+from penstock_migrations._auditing.settings import Settings
+from penstock_migrations._proving.user_tests import TestCommandError, parse_command, run_tests
+from penstock_migrations._proving.verify import Snapshot, Verification, verify
 from penstock_migrations.commands import codemod
 from penstock_migrations.commands import verify as command
 

@@ -9,7 +9,7 @@ import sys
 
 import psutil
 import pytest
-from penstock_migrations._verify_tests import run_tests
+from penstock_migrations._proving.user_tests import run_tests
 
 
 def test_an_interrupt_amid_the_start_leaves_no_process_behind(tmp_path, monkeypatch):

@@ -59,21 +59,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock_migrations._fanout import FanOuts
-from penstock_migrations._messages import describe, severity_of
-from penstock_migrations._module import Module
-from penstock_migrations._settings import Settings
-from penstock_migrations._task_fixes import task_fix
+from penstock_migrations._code.module import Module
+from penstock_migrations._fanout.fan_outs import FanOuts
+from penstock_migrations._fanout.messages import describe, severity_of
+from penstock_migrations._fanout.task_fixes import task_fix
 from penstock_migrations.rule import Defect, Example, Rule
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, settings: Settings) -> Iterator[Defect]:
+def detect(module: Module, limit: str) -> Iterator[Defect]:
     """Yield the calls that start tasks whose number nothing limits."""
     found = module.analysis(FanOuts)
     for fan_out in found.task_loops:
-        fix, reason, rewrites = task_fix(found, fan_out, settings.limit)
+        fix, reason, rewrites = task_fix(found, fan_out, limit)
         yield Defect(
             call=fan_out.call,
             severity=severity_of(fan_out),

@@ -1,0 +1,1 @@
+"""Reads files, runs the rules on them, and keeps what was found."""

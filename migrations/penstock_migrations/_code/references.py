@@ -1,0 +1,77 @@
+"""`References`: names what a call runs, so that it can be looked up here or in another module."""
+
+from __future__ import annotations
+
+import ast
+
+from penstock_migrations._code.reaching import Reaching
+
+__all__ = ["References"]
+
+_WRAPPERS = frozenset({"functools.partial", "asyncio.wait_for", "asyncio.shield"})
+_TYPES = 4
+
+
+class References:
+    """Answers what the calls of one module run: `:Class.method` here, `.sibling.name` or `package.name` elsewhere."""
+
+    def __init__(self, names: Reaching) -> None:
+        self.names = names
+        self.module = names.module
+
+    def of(self, call: ast.Call) -> list[str]:
+        """Return references of what a call runs, to be looked up in this module (`:Class.method`) or in others."""
+        if self.module.qualified(call.func) in _WRAPPERS and call.args:
+            inner = call.args[0]
+            return self.of(inner) if isinstance(inner, ast.Call) else self._reference(inner)
+        if isinstance(call.func, ast.Call):
+            return self.of(call.func)
+        return self._reference(call.func)
+
+    def of_class(self, node: ast.expr) -> list[str]:
+        """Return references of the class that an annotation, a base or a call names."""
+        match node:
+            case ast.BinOp(left=left, op=ast.BitOr()):
+                return self.of_class(left)
+            case ast.Constant(value=str() as name) | ast.Name(id=name) if name in self.module.classes:
+                return [f":{name}"]
+            case ast.Constant(value=str() as name):
+                return [self.module.imports[name]] if name in self.module.imports else []
+            case _:
+                found = self.module.qualified(node)
+                return [found] if found is not None else []
+
+    def _reference(self, func: ast.expr) -> list[str]:
+        if (imported := self.module.qualified(func)) is not None:
+            return [imported]
+        match func:
+            case ast.Name(id=name):
+                return [f":{self.module.qualname(found)}" for found in self.module.function_named(name, func)[:1]]
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                around = self.module.qualname(self.module.class_around(func))
+                return [f":{around}.{name}"] if around else []
+            case ast.Attribute(value=owner, attr=name):
+                return [f"{made}.{name}" for made in self._types(owner)]
+            case _:
+                return []
+
+    def _types(self, node: ast.expr) -> list[str]:
+        """Return references of the classes that an object may be of, by what it is bound or annotated to."""
+        match node:
+            case ast.Name(id=name):
+                _, found = self.names.bindings(name, node)
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                found = self.module.attribute_bindings(name, node)
+            case ast.Call():
+                return self.of_class(node.func)
+            case _:
+                return []
+        types: list[str] = []
+        for binding in found[:_TYPES]:
+            if isinstance(annotation := getattr(binding.node, "annotation", None), ast.expr):
+                types += self.of_class(annotation)
+            elif isinstance(binding.value, ast.Call):
+                types += self.of_class(binding.value.func)
+            elif isinstance(binding.value, ast.Name) and binding.value is not node and binding.kind == "value":
+                types += self._types(binding.value) if isinstance(node, ast.Attribute) else []
+        return types

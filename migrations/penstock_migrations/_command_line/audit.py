@@ -1,0 +1,142 @@
+"""The commands `audit` and `explain`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from penstock_migrations._auditing.audit import Report, audit
+from penstock_migrations._auditing.rules import rules
+from penstock_migrations._auditing.settings import Settings, SettingsError
+from penstock_migrations.rule import Rule, Severity
+
+__all__ = ["audit_command", "explain_command", "settings_for"]
+
+_INTERRUPTED = 130
+
+
+class _Selectors(click.ParamType[Any]):
+    """Codes or issue numbers, separated by commas."""
+
+    name = "codes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Split and check what was given."""
+        found = tuple(item.strip().upper() for item in str(value).split(",") if item.strip())
+        codes = [rule.code for rule in rules()]
+        wrong = [item for item in found if item not in codes and not re.fullmatch("[1-8]", item)]
+        if wrong or not found:
+            listed = ", ".join(codes)
+            self.fail(
+                f"{', '.join(wrong) or 'nothing'} is neither a code ({listed}) nor an issue number (1 to 8).",
+                param,
+                ctx,
+            )
+        return found
+
+
+@click.command("audit")
+@click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, path_type=Path))
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--select", type=_Selectors(), help="Report only these: PEN101,2.")
+@click.option("--ignore", type=_Selectors(), help="Do not report these: PEN102,8.")
+@click.option(
+    "--exclude", multiple=True, metavar="GLOB", help="Leave out files and folders: a name or a path; repeatable."
+)
+@click.option(
+    "--severity",
+    type=click.Choice([one.value for one in Severity]),
+    help="The least severity to report; low, the default, is advice.",
+)
+def audit_command(paths: tuple[Path, ...], form: str, **options: Any) -> None:
+    """Find concurrency defects in Python files and folders.
+
+    Exit status: 0 clean, 1 findings, 2 usage error. What cannot be read is listed and does not stop the run. Settings
+    come from [tool.penstock.audit] in pyproject.toml, or [audit] in penstock.toml. A comment leaves one place out:
+    # penstock: ignore[PEN101] reason
+    """
+    settings = settings_for(paths, **options)
+    try:
+        report = _audited(paths, settings, form)
+    except KeyboardInterrupt:
+        _interrupted()
+    if form == "json":
+        click.echo(json.dumps(as_json(report), indent=2))
+    else:
+        from penstock_migrations._command_line.audit_report import print_report
+
+        print_report(report)
+    sys.exit(1 if report.findings else 0)
+
+
+@click.command("explain")
+@click.argument("code")
+def explain_command(code: str) -> None:
+    """Explain a rule: what it does, why that is bad, what to use instead."""
+    from penstock_migrations._command_line.audit_report import print_rule
+
+    print_rule(_rule(code))
+
+
+def settings_for(paths: Sequence[Path], **options: Any) -> Settings:
+    """Read the settings that hold for the first path, and let the command's options go before them.
+
+    Raises:
+        click.UsageError: A setting is wrong.
+    """
+    try:
+        settings = Settings.load(paths[0])
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    given = {name: value for name, value in options.items() if value}
+    if "exclude" in given:
+        given["exclude"] = (*settings.exclude, *given["exclude"])
+    if "severity" in given:
+        given["severity"] = Severity(given["severity"])
+    return dataclasses.replace(settings, **given)
+
+
+def as_json(report: Report) -> dict[str, Any]:
+    """Return a report as the object that `--format json` prints."""
+    hidden = {"sha256", "rewrites"}
+    findings = [
+        {field.name: getattr(finding, field.name) for field in dataclasses.fields(finding) if field.name not in hidden}
+        for finding in report.findings
+    ]
+    return {
+        "version": 1,
+        "files": report.files,
+        "unreadable": [dataclasses.asdict(one) for one in report.unreadable],
+        "findings": findings,
+        "elapsed_seconds": round(report.elapsed_seconds, 3),
+    }
+
+
+def _audited(paths: Sequence[Path], settings: Settings, form: str) -> Report:
+    if form == "json" or not sys.stderr.isatty():
+        return audit(paths, settings)
+    from penstock_migrations._command_line.audit_report import progress_bar
+
+    with progress_bar("Auditing") as progress:
+        return audit(paths, settings, progress=progress)
+
+
+def _rule(code: str) -> Rule:
+    wanted = code.strip().upper()
+    for rule in rules():
+        if wanted in (rule.code, rule.name.upper()):
+            return rule
+    known = ", ".join(f"{rule.code} ({rule.name})" for rule in rules())
+    raise click.UsageError(f"There is no rule {code!r}. Known: {known}.")
+
+
+def _interrupted() -> NoReturn:
+    click.echo("Interrupted: the audit has not finished, nothing was changed.", err=True)
+    sys.exit(_INTERRUPTED)

@@ -1,0 +1,86 @@
+"""Decides how a fan-out is mended: safely, after review, or not at all."""
+
+from __future__ import annotations
+
+import ast
+
+from penstock_migrations._code.endless import ENDLESS_WORK, waits_for_event
+from penstock_migrations._code.module import Module
+from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.vocabulary import words
+from penstock_migrations._fanout.fan_outs import FanOut, FanOuts
+from penstock_migrations._fanout.messages import severity_of
+from penstock_migrations._fanout.unwrapping import is_annotated_as_task, task_obstacle
+from penstock_migrations._fanout.work import GATHERS, Kind
+from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
+
+__all__ = ["TEMPORAL", "gather_fix", "is_temporal", "work_doubt"]
+
+TEMPORAL = "code of a Temporal workflow may use asyncio's own primitives only"
+_REACTIONS = (["on"], ["handle"])
+
+
+def gather_fix(found: FanOuts, fan_out: FanOut, limit: str) -> tuple[Fix, str | None, tuple[Rewrite, ...]]:
+    """Return how a gather is mended, why not or what to look at, and the rewrites."""
+    if (reason := _obstacle(found, fan_out)) is not None:
+        return Fix.NONE, reason, ()
+    place = (fan_out.call.lineno, found.module.character_column(fan_out.call))
+    unwraps: list[Rewrite] = [
+        UnwrapCall(work.creation.lineno, found.module.character_column(work.creation))
+        for work in fan_out.works
+        if work.creation is not None
+    ]
+    replacement = ReplaceCall(*place, "penstock_limits.gather", (("limit", f'"{limit}"'),))
+    rewrites = tuple(dict.fromkeys([*unwraps, replacement]))
+    doubt = _doubt(found, fan_out)
+    return (Fix.SAFE if doubt is None else Fix.REVIEW), doubt, rewrites
+
+
+def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
+    """Say why a gather must not be rewritten."""
+    if is_temporal(found.module):
+        return TEMPORAL
+    if any(work.creation is fan_out.call for work in fan_out.works):
+        return "some of what is gathered is limited and some is not"
+    if found.module.qualified(fan_out.call.func) not in GATHERS:
+        return "the call shows its progress: hand it coroutines that hold a limiter"
+    if any(keyword.arg != "return_exceptions" for keyword in fan_out.call.keywords):
+        return "the call has keyword arguments that cannot be seen or do not exist on supported Pythons"
+    for work in fan_out.works:
+        if work.endless:
+            return ENDLESS_WORK
+        if work.kind is Kind.FUTURE:
+            return "what is gathered runs already when gather sees it: gather the coroutines themselves first"
+        if (
+            work.creation is not None
+            and (reason := task_obstacle(found.module, fan_out.call, work.creation)) is not None
+        ):
+            return reason
+    return None
+
+
+def _doubt(found: FanOuts, fan_out: FanOut) -> str | None:
+    """Say what to look at before a rewrite."""
+    if any(work.creation is not None and is_annotated_as_task(found.module, work.creation) for work in fan_out.works):
+        return "an annotation says that tasks are held, and coroutines will be"
+    if any(work.kind is Kind.UNKNOWN for work in fan_out.works):
+        return "the callers decide what is gathered: tasks they have already started are not limited here"
+    if len(fan_out.call.args) > 1 and any(not isinstance(one, ast.Starred) for one in fan_out.call.args):
+        return "what is gathered side by side may wait for each other"
+    return work_doubt(found, fan_out)
+
+
+def is_temporal(module: Module) -> bool:
+    """Say whether a module has to do with Temporal, whose workflows run in a sandbox."""
+    return any(name.startswith("temporalio") for name in module.imports.values())
+
+
+def work_doubt(found: FanOuts, fan_out: FanOut) -> str | None:
+    """Say what to look at in the work before it is bounded, whoever starts it."""
+    if any(work.call is not None and waits_for_event(found.works.names, work.call) for work in fan_out.works):
+        return "the work waits for an event: if another of its kind sets it, all of them must start"
+    if severity_of(fan_out) is Severity.LOW:
+        return "the number follows from what was set up before: is that bounded, or is it data?"
+    if any(work.call is not None and words(last_name(work.call.func))[:1] in _REACTIONS for work in fan_out.works):
+        return "handlers may wait for each other's messages: then all of them must start"
+    return None

@@ -1,0 +1,200 @@
+"""The gate: a phase's criteria judged on evidence. It measures nothing itself and promotes only what is proven."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from penstock_migrations._counted import counted
+from penstock_migrations._proving.phases import Phase
+from penstock_migrations._proving.user_tests import TestRun
+from penstock_migrations._proving.verify import Verification
+from penstock_migrations.rule import Finding, Severity
+
+__all__ = ["Check", "Evidence", "Judgement", "Outcome", "judge"]
+
+
+class Outcome(enum.StrEnum):
+    """What a check or a gate says."""
+
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+
+    @property
+    def exit_status(self) -> int:
+        """The status with which a command ends: 0, 1 or 3."""
+        return {Outcome.PASS: 0, Outcome.FAIL: 1, Outcome.INCONCLUSIVE: 3}[self]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the gate is shown.
+
+    Attributes:
+        files: How many files the audit has read.
+        findings: What the audit finds now, suppressed ones left out.
+        unreadable: Files that could not be audited.
+        hidden: Codes of the phase's rules that the settings leave out of the audit.
+        verification: What `verify` saw; None if it has not run, or the code has changed since.
+        mode_source: Where the mode source is set; None if nowhere.
+        not_declared: Distributions that the code needs and the project does not declare.
+    """
+
+    files: int
+    findings: tuple[Finding, ...]
+    unreadable: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    verification: Verification | None = None
+    mode_source: str | None = None
+    not_declared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check's outcome.
+
+    Attributes:
+        name: Its name in phases.toml.
+        outcome: Pass, fail, or inconclusive for want of evidence.
+        evidence: What was seen, in one line.
+        criterion: The criterion that it serves.
+    """
+
+    name: str
+    outcome: Outcome
+    evidence: str
+    criterion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A phase's verdict, with the checks behind it and the criteria that this release does not judge.
+
+    Attributes:
+        phase: The phase's number.
+        verdict: The verdict.
+        tree: Hash of the code that was verified, None if it was not.
+        checks: The checks, in the plan's order.
+        not_covered: The statements of the criteria that are not judged.
+    """
+
+    phase: int
+    verdict: Outcome
+    tree: str | None
+    checks: tuple[Check, ...]
+    not_covered: tuple[str, ...]
+
+
+def judge(phase: Phase, evidence: Evidence) -> Judgement:
+    """Judge a phase.
+
+    A rewrite that does harm fails. Then missing evidence makes the verdict inconclusive, whatever the rest says; only
+    with all evidence at hand does it depend on the defects that are left.
+    """
+    checks = tuple(
+        Check(name, *_CHECKS[name](phase, evidence), criterion.statement)
+        for criterion in phase.covered
+        for name in criterion.checks
+    )
+    tree = evidence.verification.tree if evidence.verification else None
+    return Judgement(phase.number, _verdict(checks), tree, checks, phase.not_covered)
+
+
+def _verdict(checks: tuple[Check, ...]) -> Outcome:
+    failed = {check.name for check in checks if check.outcome is Outcome.FAIL}
+    if failed - {"nothing-unbounded"}:
+        return Outcome.FAIL
+    if any(check.outcome is Outcome.INCONCLUSIVE for check in checks):
+        return Outcome.INCONCLUSIVE
+    return Outcome.FAIL if failed else Outcome.PASS
+
+
+Seen = tuple[Outcome, str]
+
+
+def _nothing_unbounded(phase: Phase, evidence: Evidence) -> Seen:
+    findings = [each for each in evidence.findings if each.name in phase.rules and each.severity is not Severity.LOW]
+    if findings:
+        first = findings[0]
+        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
+        return Outcome.FAIL, f"{counted(len(findings), 'finding')} left: {first.path}:{first.line}{more}"
+    if evidence.hidden:
+        return Outcome.INCONCLUSIVE, f"the settings leave out {', '.join(evidence.hidden)}"
+    if evidence.unreadable:
+        return Outcome.INCONCLUSIVE, f"{counted(len(evidence.unreadable), 'file')} could not be audited"
+    if not evidence.files:
+        return Outcome.INCONCLUSIVE, "there was no Python file to audit: is this the right path?"
+    return Outcome.PASS, f"the audit of {counted(evidence.files, 'file')} finds none"
+
+
+def _nothing_new(_: Phase, evidence: Evidence) -> Seen:
+    if evidence.verification is None:
+        return _unverified()
+    problems = evidence.verification.problems
+    if problems:
+        return Outcome.FAIL, "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+    return Outcome.PASS, f"{counted(evidence.verification.mended, 'defect')} mended, none came back, none is new"
+
+
+def _compiles(_: Phase, evidence: Evidence) -> Seen:
+    if evidence.verification is None:
+        return _unverified()
+    broken = evidence.verification.broken
+    if broken:
+        return Outcome.FAIL, "; ".join(broken[:3])
+    return Outcome.PASS, f"{counted(len(evidence.verification.changed), 'rewritten file')}, each compiles"
+
+
+def _tests(mode: str) -> Callable[[Phase, Evidence], Seen]:
+    def check(_: Phase, evidence: Evidence) -> Seen:
+        if evidence.verification is None:
+            return _unverified()
+        run = next((each for each in evidence.verification.tests if each.mode == mode), None)
+        if run is None:
+            return Outcome.INCONCLUSIVE, 'your tests were not run: give --test-command "..."'
+        return _seen_in(run, evidence.verification)
+
+    return check
+
+
+def _seen_in(run: TestRun, verification: Verification) -> Seen:
+    if run.lacks_runtime:
+        return Outcome.INCONCLUSIVE, run.ending
+    if not run.passed and verification.fails_anyway:
+        return Outcome.INCONCLUSIVE, f"{run.ending}; your tests fail without the rewrite, too: mend them first"
+    if not run.passed:
+        return Outcome.FAIL, run.ending
+    if verification.changed and not run.loaded:
+        return Outcome.INCONCLUSIVE, f"{run.ending}, but loaded none of the rewritten files: do they test this code?"
+    unseen = len(verification.changed) - len(run.loaded)
+    reached = f", {len(run.loaded)} of {counted(len(verification.changed), 'rewritten file')} loaded" if unseen else ""
+    return Outcome.PASS, run.ending + reached
+
+
+def _mode_source(_: Phase, evidence: Evidence) -> Seen:
+    if evidence.mode_source is None:
+        return Outcome.INCONCLUSIVE, "the mode source is set nowhere: no flag reaches the program"
+    return Outcome.PASS, f"set in {evidence.mode_source}"
+
+
+def _declared(_: Phase, evidence: Evidence) -> Seen:
+    if evidence.not_declared:
+        return Outcome.INCONCLUSIVE, f"not declared as dependencies: {', '.join(evidence.not_declared)}"
+    return Outcome.PASS, "what the code needs is declared"
+
+
+def _unverified() -> Seen:
+    return Outcome.INCONCLUSIVE, "not verified as the code is now: run penstock verify"
+
+
+_CHECKS: dict[str, Callable[[Phase, Evidence], Seen]] = {
+    "nothing-unbounded": _nothing_unbounded,
+    "nothing-new": _nothing_new,
+    "compiles": _compiles,
+    "tests-off": _tests("off"),
+    "tests-enforce": _tests("enforce"),
+    "mode-source": _mode_source,
+    "declared": _declared,
+}

@@ -1,0 +1,1 @@
+"""Turns findings into edits of files, the entry point and the dependency declaration, and writes them."""
