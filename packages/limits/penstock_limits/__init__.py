@@ -14,10 +14,11 @@ from penstock_limits._errors import (
     UnknownLimitError,
 )
 from penstock_limits._gather import gather
-from penstock_limits._limiter import Limiter, LimiterStatistics
+from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode, ModeSource, set_mode_source
 from penstock_limits._names import configure, limiter
 from penstock_limits._resources import Resource, resources
+from penstock_limits._statistics import LimiterStatistics
 
 __all__ = [
     "BoundedMap",

@@ -16,16 +16,17 @@ import operator
 import threading
 import weakref
 from collections import OrderedDict, deque
-from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from types import EllipsisType, TracebackType
-from typing import Any, ClassVar, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 from penstock_limits import _modes, _resources
 from penstock_limits._errors import ConfigurationError, LimitReachedError, QueueFullError
 from penstock_limits._modes import Mode
+from penstock_limits._statistics import LimiterStatistics
+from penstock_limits._waiting import TaskWaiter, Waiter
 
-__all__ = ["CAPABILITY", "Limiter", "LimiterStatistics", "Waiter"]
+__all__ = ["CAPABILITY", "Limiter"]
 
 CAPABILITY: Final = "bounded-fanout"
 
@@ -38,111 +39,6 @@ class _Ready:
 
 
 _READY: Final[Any] = _Ready()
-
-
-class Waiter(Protocol):
-    """Somebody in a limiter's queue.
-
-    Attributes:
-        stays: Whether a freed permit sends it to the queue's end, until it leaves, and not out of the queue.
-    """
-
-    stays: ClassVar[bool]
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop in which it waits."""
-        ...
-
-    def admit(self, *, queued: bool) -> bool:
-        """Take over a permit; called without a lock held, in whatever thread and task freed it.
-
-        No code of users may run within: it would run in the task, and fail in the face, of a stranger.
-
-        Args:
-            queued: Whether it is still in the queue.
-
-        Returns:
-            False if its loop is closed; then it has not taken the permit.
-        """
-        ...
-
-    def drop(self) -> None:
-        """Take note that it was taken out of the queue, as its loop is closed."""
-
-
-class _TaskWaiter:
-    """A task that waits for one permit.
-
-    Attributes:
-        dropped: Whether it left the queue without a permit, as its loop is closed.
-    """
-
-    __slots__ = ("_future", "dropped")
-    stays: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        self.dropped = False
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    def __await__(self) -> Generator[Any, None, None]:
-        return self._future.__await__()
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        return self._future.get_loop()
-
-    def admit(self, *, queued: bool) -> bool:  # noqa: ARG002 - it never stays
-        loop = self._future.get_loop()
-        if asyncio._get_running_loop() is loop:
-            self._wake()
-            return True
-        try:
-            loop.call_soon_threadsafe(self._wake)
-        except RuntimeError:  # the loop was closed with this task still waiting
-            self.dropped = True
-            return False
-        return True
-
-    def drop(self) -> None:
-        self.dropped = True
-
-    def _wake(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-
-@dataclass(frozen=True, slots=True)
-class LimiterStatistics:
-    """A snapshot of a limiter.
-
-    Attributes:
-        mode: Its mode now.
-        running: Permits that are out.
-        max_running: Permits that may be out.
-        queued: Callers that wait.
-        max_queued: Callers that may wait; None for any number.
-        peak_running: The most permits that were ever out.
-        acquired: Permits ever taken.
-        waited: Permits that were waited for.
-        rejected: Callers refused because the queue was full or they would not wait.
-        would_wait: Permits that would have been waited for, counted in mode observe.
-        would_reject: Callers that would have been refused, told in mode observe from the permits beyond the limit.
-        surplus_releases: Releases without an acquire; each adds a permit, as with `asyncio.Semaphore`.
-    """
-
-    mode: Mode
-    running: int
-    max_running: int
-    queued: int
-    max_queued: int | None
-    peak_running: int
-    acquired: int
-    waited: int
-    rejected: int
-    would_wait: int
-    would_reject: int
-    surplus_releases: int
 
 
 class Limiter:
@@ -369,7 +265,7 @@ class Limiter:
         return _READY  # type: ignore[no-any-return]
 
     async def _wait(self) -> None:
-        waiter = _TaskWaiter()
+        waiter = TaskWaiter()
         self._enqueue(waiter)
         self._settle()
         try:

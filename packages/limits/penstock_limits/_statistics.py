@@ -1,0 +1,42 @@
+"""What a limiter tells of itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock_limits._modes import Mode
+
+__all__ = ["LimiterStatistics"]
+
+
+@dataclass(frozen=True, slots=True)
+class LimiterStatistics:
+    """A snapshot of a limiter.
+
+    Attributes:
+        mode: Its mode now.
+        running: Permits that are out.
+        max_running: Permits that may be out.
+        queued: Callers that wait.
+        max_queued: Callers that may wait; None for any number.
+        peak_running: The most permits that were ever out.
+        acquired: Permits ever taken.
+        waited: Permits that were waited for.
+        rejected: Callers refused because the queue was full or they would not wait.
+        would_wait: Permits that would have been waited for, counted in mode observe.
+        would_reject: Callers that would have been refused, told in mode observe from the permits beyond the limit.
+        surplus_releases: Releases without an acquire; each adds a permit, as with `asyncio.Semaphore`.
+    """
+
+    mode: Mode
+    running: int
+    max_running: int
+    queued: int
+    max_queued: int | None
+    peak_running: int
+    acquired: int
+    waited: int
+    rejected: int
+    would_wait: int
+    would_reject: int
+    surplus_releases: int
