@@ -97,12 +97,18 @@ def test_tells_equal_calls_apart(tmp_path):
         ("# penstock: ignore[PEN101] three at most", 0),
         ("# penstock: ignore", 0),
         ("# noqa  # penstock: ignore[PEN102, PEN101]", 0),
+        ("# penstock: ignore  # noqa", 0),
         ("# penstock: ignore[PEN102]", 1),
+        ("# penstock: ignored elsewhere", 1),
+        ("# penstock: ignore the cost, not the limit", 1),
+        ("# penstock: ignore [PEN102]", 1),
+        ("# penstock: ignore[gather]", 1),
+        ("# penstock: ignore[]", 1),
         ("+ '# penstock: ignore'", 1),
     ],
 )
 def test_leaves_out_what_a_comment_ignores(tmp_path, comment, count):
-    """A comment on a line of the call leaves it out: all rules, or those named; text in a string does not."""
+    """A comment on a line of the call leaves it out: all rules, or those named; a string or a remark does not."""
     source = f"import asyncio\nasync def run(xs):\n    await asyncio.gather(*[f(x) for x in xs]) {comment}\n"
 
     assert len(findings(write(tmp_path, one=source))) == count

@@ -193,3 +193,23 @@ def test_the_other_findings_of_a_file_go_on():
 
     assert result.applied == (second,)
     assert 'gather(*b, limit="api_call")' in result.source.decode()
+
+
+@pytest.mark.parametrize("text", ['f"{gather(*ys)}"', "f'''\n{gather(*ys)!r:>9}\n'''", '"a" f"{1:{gather(*ys)}}"'])
+def test_a_call_in_an_f_string_is_refused_by_itself(text):
+    """Before Python 3.12 its quotes may not be those of the string; the other calls of the file are rewritten."""
+    source = f"a = {text}\nb = gather(*xs)\n"
+    inner = next(line for line in enumerate(source.splitlines(), 1) if "*ys" in line[1])
+    gather = ("penstock_limits.gather", (("limit", '"api_call"'),))
+    last = source.count("\n")
+    findings = [
+        finding(ReplaceCall(inner[0], inner[1].index("gather"), *gather)),
+        finding(ReplaceCall(last, 4, *gather)),
+    ]
+    result = rewrite(source.encode(), findings)
+
+    assert [each.reason for each in result.refused] == [
+        "the call stands inside an f-string: give it a line of its own before"
+    ]
+    assert result.applied == (findings[1],)
+    assert text in result.source.decode()

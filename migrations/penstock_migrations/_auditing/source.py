@@ -16,7 +16,8 @@ __all__ = ["Source", "UnreadableError", "digest", "parse", "read", "suppressions
 
 _PYTHON = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 _MAX_BYTES = 20_000_000
-_PRAGMA = re.compile(r"#\s*penstock:\s*ignore(?:\[(?P<codes>[^\]]*)\])?", re.IGNORECASE)
+_CODES = r"PEN\d{3}(?:\s*,\s*PEN\d{3})*"
+_PRAGMA = re.compile(rf"#\s*penstock:\s*ignore(?:\[\s*(?P<codes>{_CODES})\s*\]|\s*(?=#|$))", re.IGNORECASE)
 
 
 class UnreadableError(Exception):
@@ -94,7 +95,7 @@ def _decode(data: bytes) -> str:
 
 
 def suppressions(text: str) -> dict[int, frozenset[str]]:
-    """Find the comments `# penstock: ignore[PEN101] reason`.
+    """Find the comments `# penstock: ignore[PEN101] reason` and `# penstock: ignore`; what only looks like one is none.
 
     Returns:
         The codes ignored on each line, from 1; an empty set ignores them all.

@@ -31,9 +31,39 @@ def never_ends(names: Reaching, function: Function) -> bool:
 
 
 def waits_for_event(names: Reaching, call: ast.Call) -> bool:
-    """Say whether what a call starts waits for an event, which another of its kind may have to set."""
-    nodes = [node for function in names.functions(call) for node in own_nodes(function)]
-    return any(isinstance(node, ast.Await) and _waits_for(names, node.value, _EVENTS) for node in nodes)
+    """Say whether what a call starts waits for what another of its kind may have to do: an event, a future, a state."""
+    return any(_waits_for_others(names, function) for function in names.functions(call))
+
+
+def _waits_for_others(names: Reaching, function: Function) -> bool:
+    nodes = list(own_nodes(function))
+    awaited = [node.value for node in nodes if isinstance(node, ast.Await)]
+    if any(_waits_for(names, one, _EVENTS) or _is_shared(names, function, one) for one in awaited):
+        return True
+    if any(_takes(names, function, one) for one in awaited):
+        return True
+    return any(isinstance(node, ast.While) and _only_sleeps(node) for node in nodes)
+
+
+def _is_shared(names: Reaching, function: Function, node: ast.expr) -> bool:
+    """Say whether an awaited object was made elsewhere: a future of the object, of a collection, of a closure."""
+    match node:
+        case ast.Attribute() | ast.Subscript():
+            return True
+        case ast.Name(id=name):
+            scope, found = names.module.bindings(name, node)
+            return bool(found) and scope is not function
+        case _:
+            return False
+
+
+def _only_sleeps(loop: ast.While) -> bool:
+    """Say whether a loop polls: it does nothing but sleep until something else has happened."""
+    match loop.body:
+        case [ast.Expr(value=ast.Await(value=ast.Call(func=func)))]:
+            return last_name(func) == "sleep"
+        case _:
+            return False
 
 
 def _waits_for_peers(names: Reaching, node: ast.expr) -> bool:
@@ -47,7 +77,7 @@ def _waits_for_peers(names: Reaching, node: ast.expr) -> bool:
 def _waits_for(names: Reaching, node: ast.expr, classes: frozenset[str]) -> bool:
     """Say whether an expression is the `wait` of an object of some class, by what it is made by or called."""
     match node:
-        case ast.Call(func=ast.Attribute(value=owner, attr="wait")):
+        case ast.Call(func=ast.Attribute(value=owner, attr="wait" | "wait_for")):
             made = [last_name(value.func) for value in names.values(owner) if isinstance(value, ast.Call)]
             called = frozenset(word for name in classes for word in words(name))
             return mentions(last_name(owner), called) or not classes.isdisjoint(made)

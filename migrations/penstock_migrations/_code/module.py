@@ -62,6 +62,7 @@ class Module:
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
+    reimported: set[str] = field(default_factory=set)
     _analyses: dict[type, Any] = field(default_factory=dict)
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
@@ -107,6 +108,15 @@ class Module:
                 else None
             )
         return None
+
+    def is_certain(self, node: ast.expr) -> bool:
+        """Say whether an imported name can stand for one thing only: it is imported once, and bound to nothing else."""
+        root = node
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if not isinstance(root, ast.Name) or root.id not in self.imports:
+            return True
+        return root.id not in self.reimported and not self.bindings(root.id, root)[1]
 
     def made_call(self, func: ast.expr, arguments: list[ast.expr], call: ast.Call) -> ast.Call:
         """Return the call that another one makes by a function it is given, as `map` does, at the same place."""
@@ -271,9 +281,14 @@ class Module:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 name = alias.name if alias.asname else alias.name.partition(".")[0]
-                self.imports[alias.asname or name] = name
+                self._imported(alias.asname or name, name)
             return
         base = "." * node.level + (node.module or "")
         for alias in node.names:
             separator = "" if base.endswith(".") or not base else "."
-            self.imports[alias.asname or alias.name] = f"{base}{separator}{alias.name}"
+            self._imported(alias.asname or alias.name, f"{base}{separator}{alias.name}")
+
+    def _imported(self, name: str, target: str) -> None:
+        if self.imports.setdefault(name, target) != target:
+            self.reimported.add(name)
+            self.imports[name] = target

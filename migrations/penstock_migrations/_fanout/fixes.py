@@ -40,6 +40,8 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
     """Say why a gather must not be rewritten."""
     if is_temporal(found.module):
         return TEMPORAL
+    if not found.module.is_certain(fan_out.call.func):
+        return f"`{ast.unparse(fan_out.call.func)}` may stand for something else here"
     if any(work.creation is fan_out.call for work in fan_out.works):
         return "some of what is gathered is limited and some is not"
     if found.module.qualified(fan_out.call.func) not in GATHERS:
@@ -65,7 +67,7 @@ def _doubt(found: FanOuts, fan_out: FanOut) -> str | None:
         return "an annotation says that tasks are held, and coroutines will be"
     if any(work.kind is Kind.UNKNOWN for work in fan_out.works):
         return "the callers decide what is gathered: tasks they have already started are not limited here"
-    if len(fan_out.call.args) > 1 and any(not isinstance(one, ast.Starred) for one in fan_out.call.args):
+    if len(fan_out.call.args) > 1:
         return "what is gathered side by side may wait for each other"
     return work_doubt(found, fan_out)
 
@@ -78,7 +80,7 @@ def is_temporal(module: Module) -> bool:
 def work_doubt(found: FanOuts, fan_out: FanOut) -> str | None:
     """Say what to look at in the work before it is bounded, whoever starts it."""
     if any(work.call is not None and waits_for_event(found.works.names, work.call) for work in fan_out.works):
-        return "the work waits for an event: if another of its kind sets it, all of them must start"
+        return "the work waits for what others bring, such as an event: if those are its peers, all of them must start"
     if severity_of(fan_out) is Severity.LOW:
         return "the number follows from what was set up before: is that bounded, or is it data?"
     if any(work.call is not None and words(last_name(work.call.func))[:1] in _REACTIONS for work in fan_out.works):

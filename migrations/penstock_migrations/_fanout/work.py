@@ -22,6 +22,7 @@ _SPAWNS = CREATES | {"asyncio.ensure_future"}
 _SPAWNING_METHODS = frozenset({"create_task", "start_soon"})
 _RUNNING = frozenset({"asyncio.wrap_future", "asyncio.run_coroutine_threadsafe"})
 _LIMITED = frozenset({"penstock_limits.gather", "penstock_limits.create_task"})
+_COROUTINE_KEYWORDS = frozenset({"coro", "coro_or_future"})
 _RUNNING_METHODS = frozenset({"run_in_executor", "submit", "create_future"})
 _HOSTS = frozenset({"tg", "group", "taskgroup", "nursery", "loop"})
 _HOST_MAKERS = frozenset({"asyncio.TaskGroup", "anyio.create_task_group", "trio.open_nursery"})
@@ -96,12 +97,11 @@ class Works:
 
     def is_spawn(self, call: ast.Call) -> bool:
         """Say whether a call makes a task of a coroutine, or of a function."""
-        if not call.args:
-            return False
         if self.module.qualified(call.func) in _SPAWNS:
-            return True
+            return bool(_given(call))
         return (
-            isinstance(call.func, ast.Attribute)
+            bool(call.args)
+            and isinstance(call.func, ast.Attribute)
             and call.func.attr in _SPAWNING_METHODS
             and self._is_host(call.func.value)
         )
@@ -114,7 +114,7 @@ class Works:
         return self.limits.is_limited_call(work.call) or any(self.limits.facts(one).limits for one in functions)
 
     def _spawned(self, call: ast.Call, element: Element) -> list[ast.expr | None]:
-        first, *arguments = call.args
+        first, *arguments = _given(call)
         if last_name(call.func) == "start_soon":
             return [first if isinstance(first, ast.Call) else self.module.made_call(first, arguments, call)]
         return [one.value for one in self.elements.followed(Element(first, element.size))]
@@ -155,6 +155,11 @@ class Works:
             return True
         _, found = self.module.bindings(node.id, node) if isinstance(node, ast.Name) else (None, [])
         return any(isinstance(one.value, ast.Call) and self._is_host(one.value) for one in found)
+
+
+def _given(call: ast.Call) -> list[ast.expr]:
+    """Return what a spawn is given, also by keyword: `create_task(coro=work())`."""
+    return [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg in _COROUTINE_KEYWORDS)]
 
 
 def _tamed(element: Element, call: ast.Call) -> Element:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
+from libcst import matchers
 from libcst.metadata import MetadataWrapper, PositionProvider
 
 from penstock_migrations._rewriting.calls import check_replaceable, check_unwrappable, replaced, unwrapped
@@ -73,6 +74,7 @@ def rewrite(source: bytes, findings: Iterable[Finding], first_party: frozenset[s
     text = SourceText.decode(source)
     tree = parse(text.text)
     calls = _calls_by_place(tree)
+    in_text = _calls_in_text(tree)
     names = ast.parse(text.text)
     accepted: Rewrites = {}
     applied: list[Finding] = []
@@ -80,7 +82,10 @@ def rewrite(source: bytes, findings: Iterable[Finding], first_party: frozenset[s
     for finding in findings:
         try:
             _check_names(names, finding)
-            accepted |= _checked(finding, calls, accepted)
+            rewrites = _checked(finding, calls, accepted)
+            if not in_text.isdisjoint(rewrites):
+                raise RewriteError("the call stands inside an f-string: give it a line of its own before")
+            accepted |= rewrites
             applied.append(finding)
         except RewriteError as error:
             refused.append(Refusal(finding, str(error)))
@@ -98,6 +103,12 @@ def _calls_by_place(tree: cst.Module) -> dict[Place, list[cst.Call]]:
         if isinstance(node, cst.Call):
             calls[position.start.line, position.start.column].append(node)
     return calls
+
+
+def _calls_in_text(tree: cst.Module) -> set[cst.Call]:
+    """Return the calls inside f-strings: their new text could hold the string's own quotes."""
+    texts = matchers.findall(tree, matchers.FormattedString())
+    return {call for text in texts for call in matchers.findall(text, matchers.Call()) if isinstance(call, cst.Call)}
 
 
 def _check_names(names: ast.Module, finding: Finding) -> None:

@@ -39,13 +39,15 @@ the mode off, the call is `asyncio.gather`.
 ## Fix safety
 
 The rewrite is safe where coroutines are gathered, and where tasks are made in the same function, used for nothing but
-the gather, and nothing is awaited in between: then the coroutines themselves are gathered. Work that fans out again
-under the same limit lends its permit on, so nesting and recursion do not deadlock.
+the gather, nothing is awaited in between and no context variable or span changes in between: then the coroutines
+themselves are gathered. Work that fans out again under the same limit lends its permit on, so nesting and recursion do
+not deadlock.
 
 It is left to review where callers decide what is gathered, where unlike work is gathered side by side, where the work
-handles messages or waits for an event and may so wait for its peers, where an annotation promises tasks, and where the
-number follows from what the object was set up with before. It is never done where the work may not end or waits for its
-peers (listeners, workers on a queue, a barrier), where tasks run already when they reach gather, and in Temporal
+handles messages or waits for what others bring (an event, a future, a state that it polls) and may so wait for its
+peers, where an annotation promises tasks, and where the number follows from what the object was set up with before. It
+is never done where the work may not end or waits for its peers (listeners, workers on a queue, a barrier), where tasks
+run already when they reach gather or belong to a group, where the name `gather` may be another's, and in Temporal
 workflows.
 
 A finding of low severity is advice: what the object itself holds, what is torn down, and what never ends.
