@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -104,14 +105,20 @@ def _verify(wheel: Path, pin: dict[str, str | None]) -> None:
 
 
 def _unpack(wheel: Path, folder: Path) -> None:
-    unfinished = folder.with_name(f"{folder.name}.unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    """Unpack a wheel's Python files whole or not at all; another run may do the same at the same time."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, suffix=".unfinished"))
     try:
         with zipfile.ZipFile(wheel) as archive:
             for name in archive.namelist():
                 if name.endswith(".py"):
                     archive.extract(name, unfinished)
+        unfinished.rename(folder)
     except zipfile.BadZipFile:
         wheel.unlink()
         raise FetchError(f"{wheel.name}: is no wheel; it was removed, try again") from None
-    unfinished.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -26,6 +26,17 @@ _GROWERS = {
     "update": "items",
 }
 _GROWTH = ("item", "items")
+# Where the nodes are that matter; the other kinds have them in any of their fields.
+_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
+    ast.Name: (),
+    ast.Constant: (),
+    ast.Attribute: ("value",),
+    ast.Subscript: ("value", "slice"),
+    ast.Compare: ("left", "comparators"),
+    ast.Pass: (),
+    ast.alias: (),
+    ast.arg: ("annotation",),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,18 +77,27 @@ class Module:
     _analyses: dict[type, Any] = field(default_factory=dict)
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
+    _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
-        stack: list[tuple[ast.AST, ast.AST | None, str]] = [(self.tree, None, "")]
+        visits = self._visits()
+        parents = self.parents
+        stack: list[ast.AST] = [self.tree]
         while stack:  # a loop and no recursion: generated code nests deeper than the interpreter's stack
-            node, parent, qualname = stack.pop()
-            if parent is not None:
-                self.parents[node] = parent
-            if isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-                qualname = f"{qualname}.{node.name}" if qualname else node.name
-                self._qualnames[node] = qualname
-            stack.extend((child, node, qualname) for child in reversed(list(ast.iter_child_nodes(node))))
-            self._index(node)
+            node = stack.pop()
+            kind = node.__class__
+            if (visit := visits.get(kind)) is not None:
+                visit(node)
+            children: list[ast.AST] = []
+            for name in _FIELDS.get(kind, node._fields):
+                child = getattr(node, name, None)
+                if child.__class__ is list:
+                    children += [one for one in child if isinstance(one, ast.AST)]
+                elif isinstance(child, ast.AST):
+                    children.append(child)
+            for child in reversed(children):
+                parents[child] = node
+                stack.append(child)
         self._settle_growth()
 
     # -- what rules ask -------------------------------------------------------------------------------------------
@@ -88,6 +108,11 @@ class Module:
             self._analyses[kind] = kind(self)  # type: ignore[call-arg]
         found: T = self._analyses[kind]
         return found
+
+    def calls_of(self, *names: str) -> list[ast.Call]:
+        """Return the calls whose last word is one of some names, in the order of the text: `f()`, `a.b.f()`."""
+        found = [call for name in dict.fromkeys(names) for call in self._called.get(name, ())]
+        return found if len(names) == 1 else sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
@@ -202,35 +227,59 @@ class Module:
 
     # -- indexing -------------------------------------------------------------------------------------------------
 
-    def _index(self, node: ast.AST) -> None:
-        match node:
-            case ast.Call():
-                self.calls.append(node)
-                self._growth(node)
-            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.Lambda():
-                self._definition(node)
-            case ast.ClassDef():
-                self.classes[self._qualnames[node]] = node
-            case ast.Import() | ast.ImportFrom():
-                self._import(node)
-            case _:
-                self._assignment(node)
+    def _visits(self) -> dict[type[ast.AST], Callable[[Any], None]]:
+        """Return what is done at each kind of node; most kinds tell nothing."""
+        return {
+            ast.Call: self._call,
+            ast.FunctionDef: self._definition,
+            ast.AsyncFunctionDef: self._definition,
+            ast.Lambda: self._parameters,
+            ast.ClassDef: self._class,
+            ast.Import: self._import,
+            ast.ImportFrom: self._import,
+            ast.Assign: self._assignment,
+            ast.AnnAssign: self._binding,
+            ast.NamedExpr: self._binding,
+            ast.AugAssign: lambda node: self._bind(node.target, "items", node, node.value),
+            ast.For: self._loop,
+            ast.AsyncFor: self._loop,
+            ast.comprehension: self._loop,
+            ast.withitem: self._entry,
+        }
 
-    def _assignment(self, node: ast.AST) -> None:
-        match node:
-            case ast.Assign():
-                for target in node.targets:
-                    self._bind(target, "value", node, node.value)
-            case ast.AnnAssign(value=ast.expr() as value) | ast.NamedExpr(value=value):
-                self._bind(node.target, "value", node, value)
-            case ast.AugAssign():
-                self._bind(node.target, "items", node, node.value)
-            case ast.For() | ast.AsyncFor() | ast.comprehension():
-                self._bind(node.target, "element", node, node.iter)
-            case ast.withitem(optional_vars=ast.expr() as target):
-                self._bind(target, "context", node, node.context_expr)
-            case _:
-                pass
+    def _call(self, call: ast.Call) -> None:
+        self.calls.append(call)
+        func = call.func
+        if isinstance(func, ast.Attribute):
+            self._called[func.attr].append(call)
+            if func.attr in _GROWERS and call.args and isinstance(func.value, ast.Name | ast.Attribute):
+                self._bind(func.value, _GROWERS[func.attr], call, call.args[-1])
+        elif isinstance(func, ast.Name):
+            self._called[func.id].append(call)
+
+    def _class(self, node: ast.ClassDef) -> None:
+        self.classes[self._named(node)] = node
+
+    def _assignment(self, node: ast.Assign) -> None:
+        for target in node.targets:
+            self._bind(target, "value", node, node.value)
+
+    def _binding(self, node: ast.AnnAssign | ast.NamedExpr) -> None:
+        if node.value is not None:
+            self._bind(node.target, "value", node, node.value)
+
+    def _loop(self, node: ast.For | ast.AsyncFor | ast.comprehension) -> None:
+        self._bind(node.target, "element", node, node.iter)
+
+    def _entry(self, node: ast.withitem) -> None:
+        if node.optional_vars is not None:
+            self._bind(node.optional_vars, "context", node, node.context_expr)
+
+    def _named(self, node: Function | ast.ClassDef) -> str:
+        """Give a function or class its qualified name."""
+        around = next((one for one in self.ancestors(node) if one in self._qualnames), None)
+        self._qualnames[node] = node.name if around is None else f"{self._qualnames[around]}.{node.name}"
+        return self._qualnames[node]
 
     def _bind(self, target: ast.expr, kind: str, node: ast.AST, value: ast.expr, path: tuple[int, ...] = ()) -> None:
         match target:
@@ -259,19 +308,11 @@ class Module:
             if owner is not None and isinstance(scope, _SCOPES):
                 self._names[owner, name].extend(self._names.pop((scope, name)))
 
-    def _growth(self, call: ast.Call) -> None:
-        match call:
-            case ast.Call(
-                func=ast.Attribute(value=(ast.Name() | ast.Attribute()) as container, attr=method), args=[*_, item]
-            ):
-                if method in _GROWERS:
-                    self._bind(container, _GROWERS[method], call, item)
-            case _:
-                pass
+    def _definition(self, function: Function) -> None:
+        self.functions[self._named(function)].append(function)
+        self._parameters(function)
 
-    def _definition(self, function: Function | ast.Lambda) -> None:
-        if not isinstance(function, ast.Lambda):
-            self.functions[self._qualnames[function]].append(function)
+    def _parameters(self, function: Function | ast.Lambda) -> None:
         found = function.args
         for parameter in (*found.posonlyargs, *found.args, *found.kwonlyargs, found.vararg, found.kwarg):
             if parameter is not None:
