@@ -17,7 +17,35 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from penstock_migrations._code.module import Module
 
-__all__ = ["Defect", "Example", "Finding", "Fix", "ReplaceCall", "Rewrite", "Rule", "Severity", "UnwrapCall"]
+__all__ = [
+    "Defect",
+    "Example",
+    "Finding",
+    "Fix",
+    "Options",
+    "ReplaceCall",
+    "Rewrite",
+    "Rule",
+    "Severity",
+    "UnwrapCall",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a project tells its rules.
+
+    Attributes:
+        limit: Name of the limit that the codemod writes.
+        managed_classes: Qualified names of classes whose objects must be closed, besides those that are known:
+            `vendor.Client`.
+        blocking_calls: Qualified names of functions, methods and modules that do blocking HTTP, besides those that are
+            known: `vendor.fetch`.
+    """
+
+    limit: str = "api_call"
+    managed_classes: tuple[str, ...] = ()
+    blocking_calls: tuple[str, ...] = ()
 
 
 class Severity(enum.StrEnum):
@@ -115,7 +143,7 @@ class Defect:
     """What a detector yields: a finding before the audit gives it a place and an identity.
 
     Attributes:
-        call: The offending call.
+        node: The offending call, or the expression or statement that is to blame where it is no call.
         severity: How much it matters.
         message: What is wrong and what to do, in one line.
         fix: How much review the rewrite needs.
@@ -125,7 +153,7 @@ class Defect:
             limiter, there is no defect.
     """
 
-    call: ast.Call
+    node: ast.expr | ast.stmt
     severity: Severity
     message: str
     fix: Fix = Fix.NONE
@@ -167,7 +195,7 @@ class Rule:
     documentation: str
     code: str
     triggers: tuple[bytes, ...]
-    detect: Callable[[Module, str], Iterable[Defect]]
+    detect: Callable[[Module, Options], Iterable[Defect]]
     bad: tuple[Example, ...]
     good: tuple[Example, ...]
 

@@ -21,7 +21,7 @@ from penstock_migrations._code.endless import ENDLESS_WORK
 from penstock_migrations._code.limits import FunctionFacts
 from penstock_migrations._code.module import Module
 from penstock_migrations._code.resolver import ModuleFacts, Resolver, module_facts
-from penstock_migrations.rule import Defect, Finding, Fix, ReplaceCall, Rewrite, Rule, Severity, UnwrapCall
+from penstock_migrations.rule import Defect, Finding, Fix, Options, ReplaceCall, Rewrite, Rule, Severity, UnwrapCall
 
 __all__ = ["Report", "Unreadable", "audit"]
 
@@ -119,11 +119,11 @@ class _Examiner:
 
     def _sites(self, source: Source) -> list[dict[str, Any]]:
         """Return the defects of a file's content as JSON data."""
-        key = f"sites:{self._settings.limit}:{source.sha256}"
+        key = f"sites:{self._settings.options}:{source.sha256}"
         known: Any = self._cache.get(key)
         if known is None:
             try:
-                known = {"sites": _detect(source, self._settings.limit)}
+                known = {"sites": _detect(source, self._settings.options)}
             except UnreadableError as error:
                 known = {"unreadable": str(error)}
             self._cache.put(key, known)
@@ -153,7 +153,7 @@ class _Examiner:
         return ModuleFacts(functions, {name: tuple(bases) for name, bases in known["bases"].items()}, known["imports"])
 
 
-def _detect(source: Source, limit: str) -> list[dict[str, Any]]:
+def _detect(source: Source, options: Options) -> list[dict[str, Any]]:
     """Run the rules over a file, and leave out what its comments tell to ignore."""
     text, tree = parse(source)
     wanted = [rule for rule in rules() if any(trigger in source.data for trigger in rule.triggers)]
@@ -163,7 +163,7 @@ def _detect(source: Source, limit: str) -> list[dict[str, Any]]:
     def run() -> list[dict[str, Any]]:
         module = Module(tree, _lines(text))
         ignored = suppressions(text)
-        found = [(rule, defect) for rule in wanted for defect in rule.detect(module, limit)]
+        found = [(rule, defect) for rule in wanted for defect in rule.detect(module, options)]
         return [_site(module, rule, defect) for rule, defect in found if not _is_ignored(module, rule, defect, ignored)]
 
     return _nested_at_will(run)
@@ -183,18 +183,18 @@ def _module(source: Source) -> Module:
 
 
 def _site(module: Module, rule: Rule, defect: Defect) -> dict[str, Any]:
-    call = defect.call
+    node = defect.node
     return {
         "code": rule.code,
-        "line": call.lineno,
-        "end_line": call.end_lineno or call.lineno,
-        "column": module.character_column(call) + 1,
-        "function": module.qualname(module.function(call)),
+        "line": node.lineno,
+        "end_line": node.end_lineno or node.lineno,
+        "column": module.character_column(node) + 1,
+        "function": module.qualname(module.function(node)),
         "severity": defect.severity,
         "message": defect.message,
         "fix": defect.fix,
         "fix_reason": defect.fix_reason,
-        "text": ast.unparse(call),
+        "text": ast.unparse(node),
         "rewrites": [{"kind": type(one).__name__, **asdict(one)} for one in defect.rewrites],
         "callees": list(defect.callees),
     }
@@ -230,8 +230,8 @@ def _rewrite(data: dict[str, Any]) -> Rewrite:
 
 
 def _is_ignored(module: Module, rule: Rule, defect: Defect, ignored: dict[int, frozenset[str]]) -> bool:
-    statement = module.statement(defect.call)
-    lines = {statement.lineno, *range(defect.call.lineno, (defect.call.end_lineno or defect.call.lineno) + 1)}
+    statement = module.statement(defect.node)
+    lines = {statement.lineno, *range(defect.node.lineno, (defect.node.end_lineno or defect.node.lineno) + 1)}
     return any(line in ignored and (not ignored[line] or rule.code in ignored[line]) for line in lines)
 
 

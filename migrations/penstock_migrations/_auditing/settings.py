@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from penstock_migrations.rule import Severity
+from penstock_migrations.rule import Options, Severity
 
 __all__ = ["Settings", "SettingsError"]
 
 _SELECTOR = re.compile(r"[1-8]|PEN[1-8]\d\d")
 _LIMIT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_QUALIFIED = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_SELECTING = ("select", "ignore")
+_NAMING = ("managed_classes", "blocking_calls")
 
 
 class SettingsError(ValueError):
@@ -33,6 +36,8 @@ class Settings:
         ignore: Codes or issue numbers not to report.
         exclude: Globs of files and folders to leave out, besides hidden folders, environments and caches.
         limit: Name of the limit that the codemod writes.
+        managed_classes: Qualified names of classes whose objects must be closed, besides those that are known.
+        blocking_calls: Qualified names of what does blocking HTTP, besides what is known.
         severity: The least severity to report; `low` is advice.
 
     Raises:
@@ -43,6 +48,8 @@ class Settings:
     ignore: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     limit: str = "api_call"
+    managed_classes: tuple[str, ...] = ()
+    blocking_calls: tuple[str, ...] = ()
     severity: Severity = Severity.LOW
 
     def __post_init__(self) -> None:
@@ -55,6 +62,11 @@ class Settings:
         names = {code, code[3]}
         selected = not self.select or bool(names & set(self.select))
         return selected and not names & set(self.ignore) and _rank(severity) >= _rank(self.severity)
+
+    @property
+    def options(self) -> Options:
+        """What of it the rules are told."""
+        return Options(limit=self.limit, managed_classes=self.managed_classes, blocking_calls=self.blocking_calls)
 
     @classmethod
     def load(cls, path: Path) -> Settings:
@@ -113,7 +125,7 @@ def _checked(cls: type[Settings], file: Path, table: dict[str, Any]) -> Settings
 
 def _value(place: str, key: str, value: object) -> object:
     """Check one value as TOML gives it, and return it as the settings keep it."""
-    if key in ("select", "ignore", "exclude"):
+    if key in (*_SELECTING, *_NAMING, "exclude"):
         return _items(place, key, value)
     if not isinstance(value, str):
         raise SettingsError(place, key, value, "a string")
@@ -130,7 +142,9 @@ def _items(place: str, key: str, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or any(isinstance(item, bool) or not isinstance(item, str | int) for item in value):
         raise SettingsError(place, key, value, 'a list such as ["PEN101", 2]')
     items = tuple(str(item) for item in value)
-    wrong = [item for item in items if key != "exclude" and not _SELECTOR.fullmatch(item)]
-    if wrong:
-        raise SettingsError(place, key, wrong[0], "issue numbers 1 to 8, and codes such as PEN101")
+    for item in items:
+        if key in _SELECTING and not _SELECTOR.fullmatch(item):
+            raise SettingsError(place, key, item, "issue numbers 1 to 8, and codes such as PEN101")
+        if key in _NAMING and not _QUALIFIED.fullmatch(item):
+            raise SettingsError(place, key, item, "qualified names such as vendor.client.Client")
     return items

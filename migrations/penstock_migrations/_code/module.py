@@ -220,7 +220,7 @@ class Module:
         around = self.class_around(node)
         return self._names.get((around, attribute), []) if around is not None else []
 
-    def character_column(self, node: ast.expr) -> int:
+    def character_column(self, node: ast.expr | ast.stmt) -> int:
         """Return a node's column in characters, from 0; `ast` counts UTF-8 bytes."""
         line = self.lines[node.lineno - 1]
         return len(line.encode()[: node.col_offset].decode(errors="replace"))

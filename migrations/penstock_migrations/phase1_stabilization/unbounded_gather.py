@@ -61,18 +61,18 @@ from penstock_migrations._code.module import Module
 from penstock_migrations._fanout.fan_outs import FanOuts
 from penstock_migrations._fanout.fixes import gather_fix
 from penstock_migrations._fanout.messages import describe, severity_of
-from penstock_migrations.rule import Defect, Example, Rule
+from penstock_migrations.rule import Defect, Example, Options, Rule
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, limit: str) -> Iterator[Defect]:
+def detect(module: Module, options: Options) -> Iterator[Defect]:
     """Yield the gathers whose number of awaitables nothing limits."""
     found = module.analysis(FanOuts)
     for fan_out in found.gathers:
-        fix, reason, rewrites = gather_fix(found, fan_out, limit)
+        fix, reason, rewrites = gather_fix(found, fan_out, options.limit)
         yield Defect(
-            call=fan_out.call,
+            node=fan_out.call,
             severity=severity_of(fan_out),
             message=f"asyncio.gather {describe(fan_out)}; give it a limit: penstock_limits.gather(..., limit=...)",
             fix=fix,

@@ -63,18 +63,18 @@ from penstock_migrations._code.module import Module
 from penstock_migrations._fanout.fan_outs import FanOuts
 from penstock_migrations._fanout.messages import describe, severity_of
 from penstock_migrations._fanout.task_fixes import task_fix
-from penstock_migrations.rule import Defect, Example, Rule
+from penstock_migrations.rule import Defect, Example, Options, Rule
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, limit: str) -> Iterator[Defect]:
+def detect(module: Module, options: Options) -> Iterator[Defect]:
     """Yield the calls that start tasks whose number nothing limits."""
     found = module.analysis(FanOuts)
     for fan_out in found.task_loops:
-        fix, reason, rewrites = task_fix(found, fan_out, limit)
+        fix, reason, rewrites = task_fix(found, fan_out, options.limit)
         yield Defect(
-            call=fan_out.call,
+            node=fan_out.call,
             severity=severity_of(fan_out),
             message=f"the loop {describe(fan_out)}; use penstock_limits.create_task(..., limit=...) or bounded_map",
             fix=fix,
