@@ -39,8 +39,16 @@ class Label:
 
 def labels() -> list[Label]:
     """Read all labels."""
-    lines = (HERE / "labels.jsonl").read_text(encoding="utf-8").splitlines()
-    return [_label(json.loads(line)) for line in lines]
+    texts = [file.read_text(encoding="utf-8") for file in sorted((HERE / "labels").glob("*.jsonl"))]
+    return [_label(json.loads(line)) for text in texts for line in text.splitlines()]
+
+
+def pins() -> dict[str, dict[str, str | None]]:
+    """Read which wheel each package is, and its hash, where they were recorded."""
+    found: dict[str, dict[str, str | None]] = {}
+    for file in sorted((HERE / "pins").glob("*.json")):
+        found |= json.loads(file.read_text(encoding="utf-8"))
+    return found
 
 
 def _label(data) -> Label:
@@ -57,10 +65,10 @@ def fetch(packages: Iterable[str], cache: Path, progress: Callable[[], None]) ->
     Raises:
         FetchError: One of them cannot be downloaded, or is not what was pinned.
     """
-    pins = json.loads((HERE / "pins.json").read_text(encoding="utf-8"))
+    known = pins()
     folders = {}
     with ThreadPoolExecutor(max_workers=4) as pool:
-        running = {pool.submit(_fetched, package, pins.get(package) or {}, cache): package for package in packages}
+        running = {pool.submit(_fetched, package, known.get(package) or {}, cache): package for package in packages}
         try:
             for done in as_completed(running):
                 folders[running[done]] = done.result()

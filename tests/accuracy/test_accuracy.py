@@ -9,7 +9,7 @@ import zipfile
 import pytest
 from penstock_migrations.rule import Finding, Fix, Severity
 
-from tests.accuracy._corpus import HERE, FetchError, Label, fetch, labels
+from tests.accuracy._corpus import HERE, FetchError, Label, fetch, labels, pins
 from tests.accuracy._score import score
 
 
@@ -80,10 +80,8 @@ def test_computes_precision_and_recall():
 
 def test_has_labels_and_pins_that_belong_together():
     """Every labelled package is pinned, and every hash looks like one."""
-    pins = json.loads((HERE / "pins.json").read_text())
-
-    assert {one.package for one in labels()} <= set(pins)
-    assert all(re.fullmatch(r"[0-9a-f]{64}", pin["sha256"]) for pin in pins.values() if pin["sha256"])
+    assert {one.package for one in labels()} <= set(pins())
+    assert all(re.fullmatch(r"[0-9a-f]{64}", pin["sha256"]) for pin in pins().values() if pin.get("sha256"))
     assert {one.label for one in labels()} == {"defect", "ok", "unsure"}
 
 
@@ -107,7 +105,8 @@ def test_unpacks_the_python_files_of_a_verified_wheel(tmp_path, monkeypatch):
 def test_refuses_a_wheel_that_is_not_the_labelled_one(tmp_path, monkeypatch):
     """A wheel with another hash is refused and removed."""
     file = wheel(tmp_path, "p-1-py3-none-any.whl")
-    (tmp_path / "pins.json").write_text(json.dumps({"p==1": {"wheel": file.name, "sha256": "0" * 64}}))
+    (tmp_path / "pins").mkdir()
+    (tmp_path / "pins/p.json").write_text(json.dumps({"p==1": {"wheel": file.name, "sha256": "0" * 64}}))
     monkeypatch.setattr("tests.accuracy._corpus.HERE", tmp_path)
 
     with pytest.raises(FetchError, match="its hash differs"):

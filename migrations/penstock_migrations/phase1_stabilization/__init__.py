@@ -1,1 +1,1 @@
-"""Phase 1, emergency stabilization: the rules that end unbounded fan-out."""
+"""Phase 1, stabilization: the rules that end unbounded fan-out, connections without a pool, and unowned threads."""

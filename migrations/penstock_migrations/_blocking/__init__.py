@@ -1,0 +1,1 @@
+"""What blocks an event loop, or ships HTTP to threads."""

@@ -1,0 +1,1 @@
+"""Circuit breakers, what they guard, and the ways around them."""

@@ -1,0 +1,1 @@
+"""Database connections: where they are opened, how often, and who keeps them."""

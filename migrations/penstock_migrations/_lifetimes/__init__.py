@@ -1,0 +1,1 @@
+"""Clients, files, executors and tasks: who makes them, and who closes them."""

@@ -1,0 +1,1 @@
+"""Threads, timers and executors: who starts them, and who ends them."""

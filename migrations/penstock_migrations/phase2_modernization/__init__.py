@@ -1,0 +1,1 @@
+"""Phase 2, modernization: the rules that end deprecated and mixed concurrency, and leaks."""
