@@ -64,12 +64,20 @@ class Module:
     Attributes:
         tree: The tree.
         lines: The text's lines.
+        parents: The node around each node.
+        calls: Every call, in the order of the text.
+        blocks: Every `with`, `async with` and `while`.
+        functions: The functions of each qualified name.
+        classes: The class of each qualified name.
+        imports: What imported names stand for.
+        reimported: The names that are imported more than once, as different things.
     """
 
     tree: ast.Module
     lines: list[str]
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
+    blocks: list[ast.With | ast.AsyncWith | ast.While] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
@@ -113,6 +121,10 @@ class Module:
         """Return the calls whose last word is one of some names, in the order of the text: `f()`, `a.b.f()`."""
         found = [call for name in dict.fromkeys(names) for call in self._called.get(name, ())]
         return found if len(names) == 1 else sorted(found, key=lambda call: (call.lineno, call.col_offset))
+
+    def forget(self) -> None:
+        """Let go of the analyses, which hold on to the module: then nothing of it waits for the garbage collector."""
+        self._analyses.clear()
 
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
@@ -245,6 +257,9 @@ class Module:
             ast.AsyncFor: self._loop,
             ast.comprehension: self._loop,
             ast.withitem: self._entry,
+            ast.With: self.blocks.append,
+            ast.AsyncWith: self.blocks.append,
+            ast.While: self.blocks.append,
         }
 
     def _call(self, call: ast.Call) -> None:
