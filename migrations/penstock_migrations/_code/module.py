@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Binding", "Function", "Module", "Scope"]
+__all__ = ["Binding", "Function", "Module", "Scope", "children"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 T = TypeVar("T")
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_FUNCTION_KINDS = frozenset(_FUNCTIONS)
+_SCOPE_KINDS = frozenset(_SCOPES)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _GROWERS = {
     "append": "item",
@@ -33,6 +35,12 @@ _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.Attribute: ("value",),
     ast.Subscript: ("value", "slice"),
     ast.Compare: ("left", "comparators"),
+    ast.BinOp: ("left", "right"),
+    ast.BoolOp: ("values",),
+    ast.UnaryOp: ("operand",),
+    ast.List: ("elts",),
+    ast.Tuple: ("elts",),
+    ast.Starred: ("value",),
     ast.Pass: (),
     ast.alias: (),
     ast.arg: ("annotation",),
@@ -55,6 +63,18 @@ class Binding:
     node: ast.AST
     value: ast.expr | None
     path: tuple[int, ...] = ()
+
+
+def children(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes right beneath a node, in the order of the text, without operators and contexts."""
+    found: list[ast.AST] = []
+    for name in _FIELDS.get(node.__class__, node._fields):
+        child = getattr(node, name, None)
+        if child.__class__ is list:
+            found += [one for one in child if isinstance(one, ast.AST)]
+        elif isinstance(child, ast.AST):
+            found.append(child)
+    return found
 
 
 @dataclass(slots=True)
@@ -85,6 +105,7 @@ class Module:
     _analyses: dict[type, Any] = field(default_factory=dict)
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
+    _bound: set[str] = field(default_factory=set)
     _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
@@ -96,17 +117,13 @@ class Module:
             kind = node.__class__
             if (visit := visits.get(kind)) is not None:
                 visit(node)
-            children: list[ast.AST] = []
-            for name in _FIELDS.get(kind, node._fields):
-                child = getattr(node, name, None)
-                if child.__class__ is list:
-                    children += [one for one in child if isinstance(one, ast.AST)]
-                elif isinstance(child, ast.AST):
-                    children.append(child)
-            for child in reversed(children):
+            found = children(node)
+            found.reverse()
+            for child in found:
                 parents[child] = node
-                stack.append(child)
+            stack += found
         self._settle_growth()
+        self._bound = {name for _, name in self._names}
 
     # -- what rules ask -------------------------------------------------------------------------------------------
 
@@ -169,14 +186,17 @@ class Module:
 
     def scope(self, node: ast.AST) -> Scope:
         """Return the innermost function, lambda or module around a node."""
-        for around in self.ancestors(node):
-            if isinstance(around, _SCOPES):
-                return around
-        return self.tree
+        around = self.parents.get(node)
+        while around is not None and around.__class__ not in _SCOPE_KINDS:
+            around = self.parents.get(around)
+        return around or self.tree  # type: ignore[return-value]
 
     def function(self, node: ast.AST) -> Function | None:
         """Return the innermost function around a node."""
-        return next((around for around in self.ancestors(node) if isinstance(around, _FUNCTIONS)), None)
+        around = self.parents.get(node)
+        while around is not None and around.__class__ not in _FUNCTION_KINDS:
+            around = self.parents.get(around)
+        return around  # type: ignore[return-value]
 
     def class_around(self, node: ast.AST) -> ast.ClassDef | None:
         """Return the innermost class around a node."""
@@ -222,6 +242,8 @@ class Module:
 
     def bindings(self, name: str, node: ast.AST) -> tuple[Scope | None, list[Binding]]:
         """Return the scope that a name belongs to, seen from a node, and every binding it has there."""
+        if name not in self._bound:
+            return None, []
         for around in self.ancestors(node):
             if isinstance(around, (*_SCOPES, *_COMPREHENSIONS)) and (found := self._names.get((around, name))):
                 return (around if isinstance(around, _SCOPES) else self.scope(around)), found
