@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections import defaultdict
+from collections.abc import Iterator
 
 from penstock_migrations._code.endless import never_ends
 from penstock_migrations._code.facts import MODULE, CallFacts, FunctionFacts, ModuleFacts
 from penstock_migrations._code.limits import Limits
 from penstock_migrations._code.module import Function, Module
-from penstock_migrations._code.reaching import Reaching
+from penstock_migrations._code.reaching import Reaching, last_name
 
 __all__ = ["module_facts"]
 
-_TAKING = ("acquire", "acquire_nowait", "acquire_on_behalf_of", "try_acquire")
-_WAITING = ("join", "wait", "wait_for")
+_WAITING = frozenset({"join", "wait", "wait_for"})
 
 
 def module_facts(module: Module) -> ModuleFacts:
     """Look at every function of a module."""
     limits = module.analysis(_Limits).limits
-    calls = _calls(module, limits)
-    notable = _notable(module)
     functions = {
-        name: _combined([_function_facts(limits, one, calls, notable) for one in found])
-        for name, found in module.functions.items()
+        name: _combined([_function_facts(limits, one) for one in found]) for name, found in module.functions.items()
     }
-    functions[MODULE] = FunctionFacts(calls=tuple(calls.get(None, ())))
+    functions[MODULE] = FunctionFacts(calls=tuple(_calls(limits, None)))
     bases = {name: _bases(limits, found) for name, found in module.classes.items()}
     return ModuleFacts(functions, bases, dict(module.imports))
 
@@ -37,38 +33,30 @@ class _Limits:
         self.limits = Limits(Reaching(module))
 
 
-def _function_facts(
-    limits: Limits,
-    function: Function,
-    calls: dict[Function | None, list[CallFacts]],
-    notable: set[Function | None],
-) -> FunctionFacts:
-    looked_at = function in notable or bool(function.decorator_list)
+def _function_facts(limits: Limits, function: Function) -> FunctionFacts:
     return FunctionFacts(
-        limits=looked_at and limits.holds_limiter(function),
-        endless=function in notable and never_ends(limits.names, function),
+        limits=limits.holds_limiter(function),
+        endless=_may_be_endless(limits.module, function) and never_ends(limits.names, function),
         is_async=isinstance(function, ast.AsyncFunctionDef),
-        blocks=(),
-        calls=tuple(calls.get(function, ())),
+        calls=tuple(_calls(limits, function)),
     )
 
 
-def _notable(module: Module) -> set[Function | None]:
-    """Return the functions that may hold a limiter or never end: all the others need no closer look."""
-    return {module.function(node) for node in (*module.blocks, *module.calls_of(*_TAKING, *_WAITING))}
+def _may_be_endless(module: Module, function: Function) -> bool:
+    """Say whether a closer look is worth it: there is a loop, or a wait for something."""
+    looping = any(isinstance(block, ast.While) for block in module.blocks_in(function))
+    return looping or any(last_name(call.func) in _WAITING for call in module.calls_in(function))
 
 
-def _calls(module: Module, limits: Limits) -> dict[Function | None, list[CallFacts]]:
-    """Return the calls of each function that may mean the project's own functions."""
-    found: dict[Function | None, list[CallFacts]] = defaultdict(list)
-    for call in module.calls:
+def _calls(limits: Limits, function: Function | None) -> Iterator[CallFacts]:
+    """Yield the calls of a function that may mean the project's own functions."""
+    module = limits.module
+    for call in module.calls_in(function):
         references = [one for one in limits.references.of(call) if not _is_elsewhere(one)]
         if references:
             how = "awaited" if isinstance(module.parents.get(call), ast.Await) else "called"
-            column = module.character_column(call) + 1
-            place = (how, call.lineno, call.end_lineno or call.lineno, column)
-            found[module.function(call)] += [CallFacts(one, *place) for one in references]
-    return found
+            place = (call.lineno, call.end_lineno or call.lineno, module.character_column(call) + 1)
+            yield from (CallFacts(one, how, *place) for one in references)
 
 
 def _is_elsewhere(reference: str) -> bool:

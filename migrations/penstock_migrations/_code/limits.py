@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from penstock_migrations._code.module import Function
-from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.references import References
 from penstock_migrations._code.vocabulary import LIMITER, LIMITING, mentions
 
@@ -45,7 +45,8 @@ class Limits:
     def holds_limiter(self, function: Function) -> bool:
         """Say whether a function does its work under a limiter that it shares with other calls."""
         decorated = any(map(self._is_limiting_decorator, function.decorator_list))
-        return decorated or any(self._holds(node, function) for node in own_nodes(function))
+        nodes = (*self.module.blocks_in(function), *self.module.calls_in(function))
+        return decorated or any(self._holds(node, function) for node in nodes)
 
     def _holds(self, node: ast.AST, function: Function) -> bool:
         """Say whether a node takes a limiter: `async with semaphore`, `await limiter.acquire()`."""

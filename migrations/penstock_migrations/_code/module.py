@@ -13,6 +13,7 @@ __all__ = ["Binding", "Function", "Module", "Scope", "children"]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 T = TypeVar("T")
+N = TypeVar("N", bound=ast.AST)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _FUNCTION_KINDS = frozenset(_FUNCTIONS)
@@ -28,6 +29,7 @@ _GROWERS = {
     "update": "items",
 }
 _GROWTH = ("item", "items")
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias})
 # Where the nodes are that matter; the other kinds have them in any of their fields.
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.Name: (),
@@ -105,6 +107,9 @@ class Module:
     _analyses: dict[type, Any] = field(default_factory=dict)
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
+    _aliases: set[str] = field(default_factory=set)
+    _calls_in: dict[Function | None, list[ast.Call]] | None = None
+    _blocks_in: dict[Function | None, list[ast.With | ast.AsyncWith | ast.While]] | None = None
     _bound: set[str] = field(default_factory=set)
     _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
@@ -121,7 +126,8 @@ class Module:
             found.reverse()
             for child in found:
                 parents[child] = node
-            stack += found
+                if child.__class__ not in _LEAVES:
+                    stack.append(child)
         self._settle_growth()
         self._bound = {name for _, name in self._names}
 
@@ -151,8 +157,28 @@ class Module:
             return f"{base}.{node.attr}"
         return None
 
+    def calls_in(self, function: Function | None) -> list[ast.Call]:
+        """Return the calls of a function, not those of the functions within it; None stands for the module's own."""
+        if self._calls_in is None:
+            self._calls_in = self._by_function(self.calls)
+        return self._calls_in.get(function, [])
+
+    def blocks_in(self, function: Function | None) -> list[ast.With | ast.AsyncWith | ast.While]:
+        """Return every `with`, `async with` and `while` of a function; None stands for the module's own code."""
+        if self._blocks_in is None:
+            self._blocks_in = self._by_function(self.blocks)
+        return self._blocks_in.get(function, [])
+
+    def _by_function(self, nodes: list[N]) -> dict[Function | None, list[N]]:
+        found: dict[Function | None, list[N]] = defaultdict(list)
+        for node in nodes:
+            found[self.function(node)].append(node)
+        return found
+
     def _aliased(self, node: ast.Name) -> str | None:
         """Return what a name stands for that is bound once, to an attribute of an import: `gather = asyncio.gather`."""
+        if node.id not in self._aliases:
+            return None
         _, found = self.bindings(node.id, node)
         if len(found) == 1 and found[0].kind == "value" and isinstance(value := found[0].value, ast.Attribute):
             root = value.value
@@ -300,6 +326,8 @@ class Module:
     def _assignment(self, node: ast.Assign) -> None:
         for target in node.targets:
             self._bind(target, "value", node, node.value)
+            if isinstance(target, ast.Name) and isinstance(node.value, ast.Attribute):
+                self._aliases.add(target.id)
 
     def _binding(self, node: ast.AnnAssign | ast.NamedExpr) -> None:
         if node.value is not None:

@@ -21,12 +21,13 @@ class References:
 
     def of(self, call: ast.Call) -> list[str]:
         """Return references of what a call runs, to be looked up in this module (`:Class.method`) or in others."""
-        if self.module.qualified(call.func) in _WRAPPERS and call.args:
-            inner = call.args[0]
-            return self.of(inner) if isinstance(inner, ast.Call) else self._reference(inner)
         if isinstance(call.func, ast.Call):
             return self.of(call.func)
-        return self._reference(call.func)
+        found = self._reference(call.func)
+        if call.args and not _WRAPPERS.isdisjoint(found):
+            inner = call.args[0]
+            return self.of(inner) if isinstance(inner, ast.Call) else self._reference(inner)
+        return found
 
     def of_class(self, node: ast.expr) -> list[str]:
         """Return references of the class that an annotation, a base or a call names."""
