@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from penstock_migrations._auditing.functions import module_facts
 from penstock_migrations._auditing.rules import rules
+from penstock_migrations._auditing.sites import site_as_data, site_of_data
 from penstock_migrations._auditing.source import Source, UnreadableError, parse, suppressions
 from penstock_migrations._code.facts import ModuleFacts
 from penstock_migrations._code.module import Module
-from penstock_migrations.rule import Defect, Fix, Options, ReplaceCall, Rewrite, Rule, Severity, Site, UnwrapCall
+from penstock_migrations.rule import Defect, Options, Rule, Site
 
 __all__ = ["Examined", "examine", "examine_facts"]
 
@@ -41,7 +42,7 @@ class Examined:
         if self.unreadable is not None:
             data["unreadable"] = self.unreadable
         if self.sites:
-            data["sites"] = [_site_as_data(site) for site in self.sites]
+            data["sites"] = [site_as_data(site) for site in self.sites]
         if self.facts is not None:
             data["facts"] = self.facts.as_data()
         if self.ignored:
@@ -53,7 +54,7 @@ class Examined:
         """Return what `as_data` made into JSON data, without the facts: those are read when they are asked for."""
         return cls(
             data.get("unreadable"),
-            tuple(_site_of_data(site) for site in data.get("sites", ())),
+            tuple(site_of_data(site) for site in data.get("sites", ())),
             None,
             {int(line): frozenset(codes) for line, codes in data.get("ignored", {}).items()},
         )
@@ -126,29 +127,6 @@ def _site(module: Module, rule: Rule, defect: Defect) -> Site:
         rewrites=defect.rewrites,
         callees=defect.callees,
     )
-
-
-def _site_as_data(site: Site) -> dict[str, Any]:
-    data = asdict(site)
-    data["rewrites"] = [{"kind": type(one).__name__, **asdict(one)} for one in site.rewrites]
-    return data
-
-
-def _site_of_data(data: dict[str, Any]) -> Site:
-    known = {
-        "severity": Severity(data["severity"]),
-        "fix": Fix(data["fix"]),
-        "rewrites": tuple(map(_rewrite, data["rewrites"])),
-        "callees": tuple(data["callees"]),
-    }
-    return Site(**(data | known))
-
-
-def _rewrite(data: dict[str, Any]) -> Rewrite:
-    if data["kind"] == UnwrapCall.__name__:
-        return UnwrapCall(data["line"], data["column"])
-    keywords = tuple((name, value) for name, value in data["keywords"])
-    return ReplaceCall(data["line"], data["column"], data["callee"], keywords)
 
 
 def _lines(text: str) -> list[str]:

@@ -30,22 +30,32 @@ _GROWERS = {
 }
 _GROWTH = ("item", "items")
 _LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias})
-# Where the nodes are that matter; the other kinds have them in any of their fields.
+# Where the nodes are beneath the most frequent kinds, in the order of the text; the others are looked through.
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
-    ast.Name: (),
-    ast.Constant: (),
+    ast.Assign: ("targets", "value"),
     ast.Attribute: ("value",),
-    ast.Subscript: ("value", "slice"),
-    ast.Compare: ("left", "comparators"),
+    ast.Await: ("value",),
     ast.BinOp: ("left", "right"),
     ast.BoolOp: ("values",),
-    ast.UnaryOp: ("operand",),
+    ast.Call: ("func", "args", "keywords"),
+    ast.Compare: ("left", "comparators"),
+    ast.Constant: (),
+    ast.Expr: ("value",),
+    ast.FormattedValue: ("value", "format_spec"),
+    ast.If: ("test", "body", "orelse"),
+    ast.JoinedStr: ("values",),
     ast.List: ("elts",),
-    ast.Tuple: ("elts",),
-    ast.Starred: ("value",),
+    ast.Name: (),
     ast.Pass: (),
+    ast.Return: ("value",),
+    ast.Starred: ("value",),
+    ast.Subscript: ("value", "slice"),
+    ast.Try: ("body", "handlers", "orelse", "finalbody"),
+    ast.Tuple: ("elts",),
+    ast.UnaryOp: ("operand",),
     ast.alias: (),
     ast.arg: ("annotation",),
+    ast.keyword: ("value",),
 }
 
 
@@ -69,12 +79,15 @@ class Binding:
 
 def children(node: ast.AST) -> list[ast.AST]:
     """Return the nodes right beneath a node, in the order of the text, without operators and contexts."""
+    fields = _FIELDS.get(node.__class__)
+    if fields is None:
+        return list(ast.iter_child_nodes(node))
     found: list[ast.AST] = []
-    for name in _FIELDS.get(node.__class__, node._fields):
-        child = getattr(node, name, None)
+    for name in fields:
+        child = getattr(node, name)
         if child.__class__ is list:
-            found += [one for one in child if isinstance(one, ast.AST)]
-        elif isinstance(child, ast.AST):
+            found += child
+        elif child is not None:
             found.append(child)
     return found
 
@@ -283,6 +296,8 @@ class Module:
     def character_column(self, node: ast.expr | ast.stmt) -> int:
         """Return a node's column in characters, from 0; `ast` counts UTF-8 bytes."""
         line = self.lines[node.lineno - 1]
+        if line.isascii():
+            return node.col_offset
         return len(line.encode()[: node.col_offset].decode(errors="replace"))
 
     # -- indexing -------------------------------------------------------------------------------------------------

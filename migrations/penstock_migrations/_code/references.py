@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from penstock_migrations._code.module import Binding
 from penstock_migrations._code.reaching import Reaching
 
 __all__ = ["References"]
@@ -60,7 +61,9 @@ class References:
         """Return references of the classes that an object may be of, by what it is bound or annotated to."""
         match node:
             case ast.Name(id=name):
-                _, found = self.names.bindings(name, node)
+                _, found = self.module.bindings(name, node)
+                if any(map(_tells_type, found)):
+                    _, found = self.names.bindings(name, node)
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
                 found = self.module.attribute_bindings(name, node)
             case ast.Call():
@@ -76,3 +79,7 @@ class References:
             elif isinstance(binding.value, ast.Name) and binding.value is not node and binding.kind == "value":
                 types += self._types(binding.value) if isinstance(node, ast.Attribute) else []
         return types
+
+
+def _tells_type(binding: Binding) -> bool:
+    return isinstance(binding.value, ast.Call | ast.Name) or getattr(binding.node, "annotation", None) is not None
