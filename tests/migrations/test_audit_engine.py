@@ -61,7 +61,7 @@ def test_counts_every_file_once_in_its_progress(many):
     """The progress ends with all files done, cached or not."""
     for _ in range(2):
         seen = []
-        audit([many], Settings(), progress=lambda done, total: seen.append((done, total)))
+        audit([many], Settings(), progress=lambda *counts, seen=seen: seen.append(counts))
 
         assert seen[-1] == (62, 62)
 
