@@ -3,9 +3,9 @@
 ## What it does
 
 Looks at what is starred into `asyncio.gather`, or into that of anyio or tqdm, or mapped by `anyio.amap`: a
-comprehension, a generator, `map`, a name that was bound to one of them or filled by `append` and `extend`, the values of
-a dict, what a function of the same module returns. It reports the call if data, a request or a model sets the number of
-awaitables and nothing on the way limits how many run at once.
+comprehension, a generator, `map`, a name that was bound to one of them or filled by `append` and `extend`, the values
+of a dict, what a function of the same module returns. It reports the call if data, a request or a model sets the number
+of awaitables and nothing on the way limits how many run at once.
 
 It leaves alone what is limited already: a wrapper, a method or a function of an imported module that takes a semaphore
 which the calls share, a semaphore handed over as an argument, an HTTP client made with a limit of its connections,
