@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from penstock_migrations._code.module import Module
+    from penstock_migrations._code.project import Project
 
 __all__ = [
     "Defect",
@@ -27,6 +30,7 @@ __all__ = [
     "Rewrite",
     "Rule",
     "Severity",
+    "Site",
     "UnwrapCall",
 ]
 
@@ -149,13 +153,47 @@ class Defect:
         fix: How much review the rewrite needs.
         fix_reason: Why it is not rewritten, or what to look at in review.
         rewrites: What the codemod does about it.
-        callees: References of the functions that do the work; if each of them, here or in an imported module, takes a
-            limiter, there is no defect.
+        callees: References of functions that the rule's `settle` asks about.
     """
 
     node: ast.expr | ast.stmt
     severity: Severity
     message: str
+    fix: Fix = Fix.NONE
+    fix_reason: str | None = None
+    rewrites: tuple[Rewrite, ...] = ()
+    callees: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A defect at its place in a file, before the other files were asked.
+
+    Attributes:
+        code: The rule's code.
+        line: Line of the offending call, from 1.
+        end_line: Its last line.
+        column: Its column, in characters from 1.
+        first_line: Line on which its statement begins.
+        function: Qualified name of the function around it, None at module level.
+        severity: How much it matters.
+        message: What is wrong and what to do, in one line.
+        fix: How much review the rewrite needs.
+        fix_reason: Why it is not rewritten, or what to look at in review.
+        text: The call's own text, by which it is known again when lines move.
+        rewrites: What the codemod does about it.
+        callees: References of functions that the rule's `settle` asks about.
+    """
+
+    code: str
+    line: int
+    end_line: int
+    column: int
+    first_line: int
+    function: str | None
+    severity: Severity
+    message: str
+    text: str
     fix: Fix = Fix.NONE
     fix_reason: str | None = None
     rewrites: tuple[Rewrite, ...] = ()
@@ -189,6 +227,8 @@ class Rule:
         detect: Yields the defects of a parsed file.
         bad: Code that the rule finds.
         good: Code that the rule leaves alone.
+        settle: Asks the other files about a site that `detect` found: returns it, another in its place, or None.
+        survey: Yields the sites, with their files, that no file shows alone.
     """
 
     module: str
@@ -198,6 +238,8 @@ class Rule:
     detect: Callable[[Module, Options], Iterable[Defect]]
     bad: tuple[Example, ...]
     good: tuple[Example, ...]
+    settle: Callable[[Project, Path, Site], Site | None] | None = None
+    survey: Callable[[Project, Options], Iterable[tuple[Path, Site]]] | None = None
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from penstock_migrations._auditing import audit as audit_module
+from penstock_migrations._auditing import examine as examine_module
 from penstock_migrations._auditing.audit import audit
 from penstock_migrations._auditing.settings import Settings
 from penstock_migrations._command_line.audit import audit_command
@@ -396,7 +396,7 @@ def test_reads_an_unchanged_file_from_the_cache(tmp_path, monkeypatch):
     """The second run parses nothing and finds the same."""
     write(tmp_path, one=DEFECT)
     first = findings(tmp_path)
-    monkeypatch.setattr(audit_module, "parse", lambda _source: pytest.fail("parsed again"))
+    monkeypatch.setattr(examine_module, "parse", lambda _source: pytest.fail("parsed again"))
 
     assert findings(tmp_path) == first
 

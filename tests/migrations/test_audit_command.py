@@ -133,7 +133,7 @@ def test_ends_cleanly_on_a_real_interrupt(folder):
     for number in range(40):
         (folder / f"m{number}.py").write_text(DEFECT * 50)
     code = (
-        "import os, signal, penstock_migrations._auditing.audit as a\n"
+        "import os, signal, penstock_migrations._auditing.told as a\n"
         "real = a.read\n"
         "def read(file):\n"
         "    os.kill(os.getpid(), signal.SIGINT) if file.name == 'm7.py' else None\n"

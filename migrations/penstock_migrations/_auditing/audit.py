@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import ast
-import contextlib
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
 from penstock_migrations._auditing.cache import Cache
 from penstock_migrations._auditing.files import AuditedFile, discover
 from penstock_migrations._auditing.rules import rules
 from penstock_migrations._auditing.settings import Settings
-from penstock_migrations._auditing.source import Source, UnreadableError, parse, read, suppressions
-from penstock_migrations._code.endless import ENDLESS_WORK
-from penstock_migrations._code.limits import FunctionFacts
-from penstock_migrations._code.module import Module
-from penstock_migrations._code.resolver import ModuleFacts, Resolver, module_facts
-from penstock_migrations.rule import Defect, Finding, Fix, Options, ReplaceCall, Rewrite, Rule, Severity, UnwrapCall
+from penstock_migrations._auditing.told import Told, tell
+from penstock_migrations._auditing.workers import Work
+from penstock_migrations.rule import Finding, Rule, Site
 
-__all__ = ["Report", "Unreadable", "audit"]
-
-T = TypeVar("T")
+__all__ = ["Report", "Unreadable", "Unused", "audit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +34,21 @@ class Unreadable:
 
 
 @dataclass(frozen=True, slots=True)
+class Unused:
+    """A comment `# penstock: ignore` that suppresses nothing.
+
+    Attributes:
+        path: Its file's path, as findings show theirs.
+        line: Its line, from 1.
+        codes: The codes that it names in vain; empty if it names none.
+    """
+
+    path: str
+    line: int
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What an audit found.
 
@@ -50,194 +57,117 @@ class Report:
         unreadable: The files it could not audit.
         findings: The defects, ordered by place.
         elapsed_seconds: How long it took.
+        unused: The comments that suppress nothing, ordered by place.
     """
 
     files: int
     unreadable: tuple[Unreadable, ...]
     findings: tuple[Finding, ...]
     elapsed_seconds: float
+    unused: tuple[Unused, ...] = ()
 
 
-def audit(paths: Sequence[Path], settings: Settings, *, progress: Callable[[int, int], None] | None = None) -> Report:
+def audit(
+    paths: Sequence[Path],
+    settings: Settings,
+    *,
+    jobs: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
     """Find the defects in Python files.
 
     Args:
         paths: Files, and folders to search.
         settings: What to look for, and where.
+        jobs: How many processes may examine files. With more than one, `__main__` is imported in each.
         progress: Called with the number of files done and the number of all.
+
+    Raises:
+        WorkerError: A process that examined files was ended from outside.
     """
     started = time.perf_counter()
     files = discover(paths, settings.exclude)
-    unreadable: list[Unreadable] = []
-    findings: list[Finding] = []
+    wanted = [rule for rule in rules() if settings.wants(rule.code)]
+    work = Work(settings.options, tuple(rule.code for rule in wanted))
     with Cache() as cache:
-        examiner = _Examiner(cache, settings)
-        for done, audited in enumerate(files, start=1):
-            try:
-                findings.extend(examiner.findings(audited))
-            except UnreadableError as error:
-                unreadable.append(Unreadable(audited.shown, str(error)))
-            if progress is not None:
-                progress(done, len(files))
-    findings.sort(key=lambda finding: (finding.path, finding.line, finding.column, finding.code))
-    return Report(len(files) - len(unreadable), tuple(unreadable), tuple(findings), time.perf_counter() - started)
+        told = tell(files, wanted, work, cache, jobs, progress or _unseen)
+    unreadable = tuple(Unreadable(path, reason) for path, reason in sorted(told.unreadable.items()))
+    findings, unused = _judged(files, told, settings, wanted)
+    return Report(len(files) - len(unreadable), unreadable, findings, time.perf_counter() - started, unused)
 
 
-class _Examiner:
-    """Examines files one by one: from the cache where their content was seen before, else by parsing them."""
-
-    def __init__(self, cache: Cache, settings: Settings) -> None:
-        self._cache = cache
-        self._settings = settings
-        self._resolver = Resolver(self._facts)
-        self._known: dict[Path, ModuleFacts | None] = {}
-
-    def findings(self, audited: AuditedFile) -> Iterator[Finding]:
-        if audited.error is not None:
-            raise UnreadableError(audited.error)
-        source = read(audited.file)
-        base = _project_path(audited)
-        seen: Counter[str] = Counter()
-        for site in self._resolved(audited, self._sites(source)):
-            if not self._settings.reports(site["code"], Severity(site["severity"])):
-                continue
-            identity = "\n".join((site["code"], base, site["function"] or "", site["text"]))
-            seen[identity] += 1
-            fingerprint = hashlib.sha256(f"{identity}\n{seen[identity]}".encode(errors="surrogatepass")).hexdigest()[
-                :16
-            ]
-            yield _finding(site, audited.shown, fingerprint, source.sha256)
-
-    def _resolved(self, audited: AuditedFile, sites: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """Yield the defects that are left when other modules have been asked, too."""
-        without_end = {"severity": Severity.LOW, "fix": Fix.NONE, "fix_reason": ENDLESS_WORK, "rewrites": []}
-        for site in sites:
-            callees = tuple(site["callees"])
-            if not self._resolver.limits(audited.file, audited.root, callees):
-                endless = self._resolver.is_endless(audited.file, audited.root, callees)
-                yield site | without_end if endless else site
-
-    def _sites(self, source: Source) -> list[dict[str, Any]]:
-        """Return the defects of a file's content as JSON data."""
-        key = f"sites:{self._settings.options}:{source.sha256}"
-        known: Any = self._cache.get(key)
-        if known is None:
-            try:
-                known = {"sites": _detect(source, self._settings.options)}
-            except UnreadableError as error:
-                known = {"unreadable": str(error)}
-            self._cache.put(key, known)
-        if "unreadable" in known:
-            raise UnreadableError(known["unreadable"])
-        sites: list[dict[str, Any]] = known["sites"]
-        return sites
-
-    def _facts(self, file: Path) -> ModuleFacts | None:
-        """Return what a module tells its importers; None if it cannot be read."""
-        if file not in self._known:
-            self._known[file] = None
-            with contextlib.suppress(UnreadableError):  # it is reported where the file itself is audited
-                self._known[file] = self._content_facts(read(file))
-        return self._known[file]
-
-    def _content_facts(self, source: Source) -> ModuleFacts:
-        key = f"facts:{source.sha256}"
-        known = self._cache.get(key)
-        if known is None:
-            known = asdict(_nested_at_will(lambda: module_facts(_module(source))))
-            self._cache.put(key, known)
-        functions = {
-            name: FunctionFacts(facts["limits"], facts["endless"], tuple(facts["calls"]))
-            for name, facts in known["functions"].items()
-        }
-        return ModuleFacts(functions, {name: tuple(bases) for name, bases in known["bases"].items()}, known["imports"])
+def _unseen(_done: int, _total: int) -> None:
+    """Show nothing of the progress."""
 
 
-def _detect(source: Source, options: Options) -> list[dict[str, Any]]:
-    """Run the rules over a file, and leave out what its comments tell to ignore."""
-    text, tree = parse(source)
-    wanted = [rule for rule in rules() if any(trigger in source.data for trigger in rule.triggers)]
-    if not wanted:
-        return []
-
-    def run() -> list[dict[str, Any]]:
-        module = Module(tree, _lines(text))
-        ignored = suppressions(text)
-        found = [(rule, defect) for rule in wanted for defect in rule.detect(module, options)]
-        return [_site(module, rule, defect) for rule, defect in found if not _is_ignored(module, rule, defect, ignored)]
-
-    return _nested_at_will(run)
-
-
-def _nested_at_will(work: Callable[[], T]) -> T:
-    """Do something that recurses over a tree, which may be nested deeper than the interpreter's stack."""
-    try:
-        return work()
-    except (RecursionError, MemoryError):
-        raise UnreadableError("nested too deeply to be audited") from None
+def _judged(
+    files: Sequence[AuditedFile], told: Told, settings: Settings, ran: Sequence[Rule]
+) -> tuple[tuple[Finding, ...], tuple[Unused, ...]]:
+    """Return the findings, and the comments that suppress nothing, each ordered by place."""
+    findings: list[Finding] = []
+    unused: list[Unused] = []
+    for audited in files:
+        used: set[tuple[int, str]] = set()
+        ignored = told.ignored.get(audited.shown, {})
+        sites = [site for site in told.sites.get(audited.shown, ()) if not _is_suppressed(site, ignored, used)]
+        if sites:
+            findings += _reported(audited, sites, settings, told.hashes[audited.shown])
+        unused += _in_vain(audited.shown, ignored, used, {rule.code for rule in ran})
+    return tuple(findings), tuple(unused)
 
 
-def _module(source: Source) -> Module:
-    text, tree = parse(source)
-    return Module(tree, _lines(text))
+def _is_suppressed(site: Site, ignored: dict[int, frozenset[str]], used: set[tuple[int, str]]) -> bool:
+    """Say whether a comment on one of a site's lines leaves it out, and take note of those that do."""
+    lines = {site.first_line, *range(site.line, site.end_line + 1)}
+    found = [line for line in lines if line in ignored and (not ignored[line] or site.code in ignored[line])]
+    used.update((line, site.code) for line in found)
+    return bool(found)
 
 
-def _site(module: Module, rule: Rule, defect: Defect) -> dict[str, Any]:
-    node = defect.node
-    return {
-        "code": rule.code,
-        "line": node.lineno,
-        "end_line": node.end_lineno or node.lineno,
-        "column": module.character_column(node) + 1,
-        "function": module.qualname(module.function(node)),
-        "severity": defect.severity,
-        "message": defect.message,
-        "fix": defect.fix,
-        "fix_reason": defect.fix_reason,
-        "text": ast.unparse(node),
-        "rewrites": [{"kind": type(one).__name__, **asdict(one)} for one in defect.rewrites],
-        "callees": list(defect.callees),
-    }
+def _in_vain(
+    path: str, ignored: dict[int, frozenset[str]], used: set[tuple[int, str]], ran: set[str]
+) -> Iterator[Unused]:
+    """Yield the comments that suppress nothing; what they name of rules that did not run is not judged."""
+    known = {rule.code for rule in rules()}
+    used_lines = {line for line, _ in used}
+    for line, codes in sorted(ignored.items()):
+        vain = sorted(code for code in codes if (code in ran or code not in known) and (line, code) not in used)
+        if vain or (not codes and ran == known and line not in used_lines):
+            yield Unused(path, line, tuple(vain))
 
 
-def _finding(site: dict[str, Any], path: str, fingerprint: str, sha256: str) -> Finding:
-    rule = next(rule for rule in rules() if rule.code == site["code"])
+def _reported(audited: AuditedFile, sites: Iterable[Site], settings: Settings, sha256: str) -> Iterator[Finding]:
+    by_code = {rule.code: rule for rule in rules()}
+    base = _project_path(audited)
+    seen: Counter[str] = Counter()
+    for site in sites:
+        if not settings.reports(site.code, site.severity):
+            continue
+        identity = "\n".join((site.code, base, site.function or "", site.text))
+        seen[identity] += 1
+        numbered = f"{identity}\n{seen[identity]}".encode(errors="surrogatepass")
+        yield _finding(by_code[site.code], site, audited.shown, hashlib.sha256(numbered).hexdigest()[:16], sha256)
+
+
+def _finding(rule: Rule, site: Site, path: str, fingerprint: str, sha256: str) -> Finding:
     return Finding(
         code=rule.code,
         name=rule.name,
         issue=rule.issue,
         phase=rule.phase,
         path=path,
-        line=site["line"],
-        end_line=site["end_line"],
-        column=site["column"],
-        function=site["function"],
-        severity=Severity(site["severity"]),
-        message=site["message"],
-        fix=Fix(site["fix"]),
-        fix_reason=site["fix_reason"],
+        line=site.line,
+        end_line=site.end_line,
+        column=site.column,
+        function=site.function,
+        severity=site.severity,
+        message=site.message,
+        fix=site.fix,
+        fix_reason=site.fix_reason,
         fingerprint=fingerprint,
         sha256=sha256,
-        rewrites=tuple(map(_rewrite, site["rewrites"])),
+        rewrites=site.rewrites,
     )
-
-
-def _rewrite(data: dict[str, Any]) -> Rewrite:
-    if data["kind"] == UnwrapCall.__name__:
-        return UnwrapCall(data["line"], data["column"])
-    keywords = tuple((name, value) for name, value in data["keywords"])
-    return ReplaceCall(data["line"], data["column"], data["callee"], keywords)
-
-
-def _is_ignored(module: Module, rule: Rule, defect: Defect, ignored: dict[int, frozenset[str]]) -> bool:
-    statement = module.statement(defect.node)
-    lines = {statement.lineno, *range(defect.node.lineno, (defect.node.end_lineno or defect.node.lineno) + 1)}
-    return any(line in ignored and (not ignored[line] or rule.code in ignored[line]) for line in lines)
-
-
-def _lines(text: str) -> list[str]:
-    """Split a text into lines as the parser counts them: form feeds and other separators end none."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
 def _project_path(audited: AuditedFile) -> str:

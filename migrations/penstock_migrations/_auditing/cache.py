@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import sqlite3
 import sys
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import platformdirs
 
@@ -21,7 +20,7 @@ _SCHEMA = "CREATE TABLE IF NOT EXISTS facts (version TEXT, key TEXT, value TEXT,
 
 
 class Cache:
-    """A map from keys to JSON values on disk; one that is missing, broken or locked is an empty one.
+    """A map from keys to texts on disk; one that is missing, broken or locked is an empty one.
 
     What another version of penstock or Python wrote is dropped.
     """
@@ -48,20 +47,20 @@ class Cache:
             self._connection.execute("DELETE FROM facts WHERE version != ?", (_version(),))
         self._connection.close()
 
-    def get(self, key: str) -> Any:
+    def get(self, key: str) -> str | None:
         """Return the value of a key, or None."""
         if self._connection is None:
             return None
         try:
             query = "SELECT value FROM facts WHERE version = ? AND key = ?"
             row = self._connection.execute(query, (_version(), key)).fetchone()
-            return None if row is None else json.loads(row[0])
-        except (sqlite3.Error, ValueError):
+            return None if row is None else str(row[0])
+        except sqlite3.Error:
             return None
 
-    def put(self, key: str, value: object) -> None:
+    def put(self, key: str, value: str) -> None:
         """Keep a value; it is written when the cache is left."""
-        self._new[key] = json.dumps(value, separators=(",", ":"))
+        self._new[key] = value
 
 
 def _opened(file: Path) -> sqlite3.Connection:

@@ -57,11 +57,14 @@ class Settings:
             value = getattr(self, field.name)
             _value("settings", field.name, list(value) if isinstance(value, tuple) else value)
 
+    def wants(self, code: str) -> bool:
+        """Say whether findings of this code are asked for."""
+        names = {code, code[3]}
+        return (not self.select or bool(names & set(self.select))) and not names & set(self.ignore)
+
     def reports(self, code: str, severity: Severity) -> bool:
         """Say whether a finding of this code and severity is asked for."""
-        names = {code, code[3]}
-        selected = not self.select or bool(names & set(self.select))
-        return selected and not names & set(self.ignore) and _rank(severity) >= _rank(self.severity)
+        return self.wants(code) and _rank(severity) >= _rank(self.severity)
 
     @property
     def options(self) -> Options:

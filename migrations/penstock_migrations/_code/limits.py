@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 
-from penstock_migrations._code.endless import never_ends
 from penstock_migrations._code.module import Function
-from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.references import References
 from penstock_migrations._code.vocabulary import LIMITER, LIMITING, mentions
 
-__all__ = ["FunctionFacts", "Limits"]
+__all__ = ["Limits"]
 
 _CLASSES = frozenset({"Semaphore", "BoundedSemaphore", "CapacityLimiter", "Limiter", "AsyncLimiter", "RateLimiter"})
 _CONNECTIONS = frozenset({"limit", "limit_per_host", "max_connections"})
 _NUMBERS = frozenset({"max", "num", "size", "count"})
 _TURNING = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
-
-
-@dataclass(frozen=True, slots=True)
-class FunctionFacts:
-    """What one function tells its callers' audit.
-
-    Attributes:
-        limits: It does its work under a limiter that it shares with other calls.
-        endless: It may never end, or waits for its peers.
-        calls: References of the functions it calls.
-    """
-
-    limits: bool
-    endless: bool
-    calls: tuple[str, ...]
 
 
 class Limits:
@@ -59,16 +42,11 @@ class Limits:
             return True
         return mentions(last_name(call.func), LIMITING) and not self.names.functions(call)
 
-    def facts(self, function: Function) -> FunctionFacts:
-        """Look at one function."""
-        nodes = list(own_nodes(function))
-        calls = [node for node in nodes if isinstance(node, ast.Call)]
-        return FunctionFacts(
-            limits=any(self._holds(node, function) for node in nodes)
-            or any(map(self._is_limiting_decorator, function.decorator_list)),
-            endless=never_ends(self.names, function),
-            calls=tuple(dict.fromkeys(ref for call in calls for ref in self.references.of(call))),
-        )
+    def holds_limiter(self, function: Function) -> bool:
+        """Say whether a function does its work under a limiter that it shares with other calls."""
+        decorated = any(map(self._is_limiting_decorator, function.decorator_list))
+        nodes = (*self.module.blocks_in(function), *self.module.calls_in(function))
+        return decorated or any(self._holds(node, function) for node in nodes)
 
     def _holds(self, node: ast.AST, function: Function) -> bool:
         """Say whether a node takes a limiter: `async with semaphore`, `await limiter.acquire()`."""

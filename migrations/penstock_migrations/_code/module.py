@@ -8,13 +8,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-__all__ = ["Binding", "Function", "Module", "Scope"]
+__all__ = ["Binding", "Function", "Module", "Scope", "children"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 T = TypeVar("T")
+N = TypeVar("N", bound=ast.AST)
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_FUNCTION_KINDS = frozenset(_FUNCTIONS)
+_SCOPE_KINDS = frozenset(_SCOPES)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _GROWERS = {
     "append": "item",
@@ -26,16 +29,33 @@ _GROWERS = {
     "update": "items",
 }
 _GROWTH = ("item", "items")
-# Where the nodes are that matter; the other kinds have them in any of their fields.
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias})
+# Where the nodes are beneath the most frequent kinds, in the order of the text; the others are looked through.
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
-    ast.Name: (),
-    ast.Constant: (),
+    ast.Assign: ("targets", "value"),
     ast.Attribute: ("value",),
-    ast.Subscript: ("value", "slice"),
+    ast.Await: ("value",),
+    ast.BinOp: ("left", "right"),
+    ast.BoolOp: ("values",),
+    ast.Call: ("func", "args", "keywords"),
     ast.Compare: ("left", "comparators"),
+    ast.Constant: (),
+    ast.Expr: ("value",),
+    ast.FormattedValue: ("value", "format_spec"),
+    ast.If: ("test", "body", "orelse"),
+    ast.JoinedStr: ("values",),
+    ast.List: ("elts",),
+    ast.Name: (),
     ast.Pass: (),
+    ast.Return: ("value",),
+    ast.Starred: ("value",),
+    ast.Subscript: ("value", "slice"),
+    ast.Try: ("body", "handlers", "orelse", "finalbody"),
+    ast.Tuple: ("elts",),
+    ast.UnaryOp: ("operand",),
     ast.alias: (),
     ast.arg: ("annotation",),
+    ast.keyword: ("value",),
 }
 
 
@@ -57,6 +77,21 @@ class Binding:
     path: tuple[int, ...] = ()
 
 
+def children(node: ast.AST) -> list[ast.AST]:
+    """Return the nodes right beneath a node, in the order of the text, without operators and contexts."""
+    fields = _FIELDS.get(node.__class__)
+    if fields is None:
+        return list(ast.iter_child_nodes(node))
+    found: list[ast.AST] = []
+    for name in fields:
+        child = getattr(node, name)
+        if child.__class__ is list:
+            found += child
+        elif child is not None:
+            found.append(child)
+    return found
+
+
 @dataclass(slots=True)
 class Module:
     """A parsed file and the index of its names.
@@ -64,12 +99,20 @@ class Module:
     Attributes:
         tree: The tree.
         lines: The text's lines.
+        parents: The node around each node.
+        calls: Every call, in the order of the text.
+        blocks: Every `with`, `async with` and `while`.
+        functions: The functions of each qualified name.
+        classes: The class of each qualified name.
+        imports: What imported names stand for.
+        reimported: The names that are imported more than once, as different things.
     """
 
     tree: ast.Module
     lines: list[str]
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
+    blocks: list[ast.With | ast.AsyncWith | ast.While] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
@@ -77,6 +120,10 @@ class Module:
     _analyses: dict[type, Any] = field(default_factory=dict)
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
+    _aliases: set[str] = field(default_factory=set)
+    _calls_in: dict[Function | None, list[ast.Call]] | None = None
+    _blocks_in: dict[Function | None, list[ast.With | ast.AsyncWith | ast.While]] | None = None
+    _bound: set[str] = field(default_factory=set)
     _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
@@ -88,17 +135,14 @@ class Module:
             kind = node.__class__
             if (visit := visits.get(kind)) is not None:
                 visit(node)
-            children: list[ast.AST] = []
-            for name in _FIELDS.get(kind, node._fields):
-                child = getattr(node, name, None)
-                if child.__class__ is list:
-                    children += [one for one in child if isinstance(one, ast.AST)]
-                elif isinstance(child, ast.AST):
-                    children.append(child)
-            for child in reversed(children):
+            found = children(node)
+            found.reverse()
+            for child in found:
                 parents[child] = node
-                stack.append(child)
+                if child.__class__ not in _LEAVES:
+                    stack.append(child)
         self._settle_growth()
+        self._bound = {name for _, name in self._names}
 
     # -- what rules ask -------------------------------------------------------------------------------------------
 
@@ -114,6 +158,10 @@ class Module:
         found = [call for name in dict.fromkeys(names) for call in self._called.get(name, ())]
         return found if len(names) == 1 else sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
+    def forget(self) -> None:
+        """Let go of the analyses, which hold on to the module: then nothing of it waits for the garbage collector."""
+        self._analyses.clear()
+
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
         if isinstance(node, ast.Name):
@@ -122,8 +170,28 @@ class Module:
             return f"{base}.{node.attr}"
         return None
 
+    def calls_in(self, function: Function | None) -> list[ast.Call]:
+        """Return the calls of a function, not those of the functions within it; None stands for the module's own."""
+        if self._calls_in is None:
+            self._calls_in = self._by_function(self.calls)
+        return self._calls_in.get(function, [])
+
+    def blocks_in(self, function: Function | None) -> list[ast.With | ast.AsyncWith | ast.While]:
+        """Return every `with`, `async with` and `while` of a function; None stands for the module's own code."""
+        if self._blocks_in is None:
+            self._blocks_in = self._by_function(self.blocks)
+        return self._blocks_in.get(function, [])
+
+    def _by_function(self, nodes: list[N]) -> dict[Function | None, list[N]]:
+        found: dict[Function | None, list[N]] = defaultdict(list)
+        for node in nodes:
+            found[self.function(node)].append(node)
+        return found
+
     def _aliased(self, node: ast.Name) -> str | None:
         """Return what a name stands for that is bound once, to an attribute of an import: `gather = asyncio.gather`."""
+        if node.id not in self._aliases:
+            return None
         _, found = self.bindings(node.id, node)
         if len(found) == 1 and found[0].kind == "value" and isinstance(value := found[0].value, ast.Attribute):
             root = value.value
@@ -157,14 +225,17 @@ class Module:
 
     def scope(self, node: ast.AST) -> Scope:
         """Return the innermost function, lambda or module around a node."""
-        for around in self.ancestors(node):
-            if isinstance(around, _SCOPES):
-                return around
-        return self.tree
+        around = self.parents.get(node)
+        while around is not None and around.__class__ not in _SCOPE_KINDS:
+            around = self.parents.get(around)
+        return around or self.tree  # type: ignore[return-value]
 
     def function(self, node: ast.AST) -> Function | None:
         """Return the innermost function around a node."""
-        return next((around for around in self.ancestors(node) if isinstance(around, _FUNCTIONS)), None)
+        around = self.parents.get(node)
+        while around is not None and around.__class__ not in _FUNCTION_KINDS:
+            around = self.parents.get(around)
+        return around  # type: ignore[return-value]
 
     def class_around(self, node: ast.AST) -> ast.ClassDef | None:
         """Return the innermost class around a node."""
@@ -210,6 +281,8 @@ class Module:
 
     def bindings(self, name: str, node: ast.AST) -> tuple[Scope | None, list[Binding]]:
         """Return the scope that a name belongs to, seen from a node, and every binding it has there."""
+        if name not in self._bound:
+            return None, []
         for around in self.ancestors(node):
             if isinstance(around, (*_SCOPES, *_COMPREHENSIONS)) and (found := self._names.get((around, name))):
                 return (around if isinstance(around, _SCOPES) else self.scope(around)), found
@@ -223,6 +296,8 @@ class Module:
     def character_column(self, node: ast.expr | ast.stmt) -> int:
         """Return a node's column in characters, from 0; `ast` counts UTF-8 bytes."""
         line = self.lines[node.lineno - 1]
+        if line.isascii():
+            return node.col_offset
         return len(line.encode()[: node.col_offset].decode(errors="replace"))
 
     # -- indexing -------------------------------------------------------------------------------------------------
@@ -245,6 +320,9 @@ class Module:
             ast.AsyncFor: self._loop,
             ast.comprehension: self._loop,
             ast.withitem: self._entry,
+            ast.With: self.blocks.append,
+            ast.AsyncWith: self.blocks.append,
+            ast.While: self.blocks.append,
         }
 
     def _call(self, call: ast.Call) -> None:
@@ -263,6 +341,8 @@ class Module:
     def _assignment(self, node: ast.Assign) -> None:
         for target in node.targets:
             self._bind(target, "value", node, node.value)
+            if isinstance(target, ast.Name) and isinstance(node.value, ast.Attribute):
+                self._aliases.add(target.id)
 
     def _binding(self, node: ast.AnnAssign | ast.NamedExpr) -> None:
         if node.value is not None:

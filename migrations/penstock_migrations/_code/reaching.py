@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from penstock_migrations._code.module import Binding, Function, Module
+from penstock_migrations._code.module import Binding, Function, Module, children
 
 __all__ = ["Reaching", "last_name", "loops_around", "own_nodes", "returns", "start_of"]
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_OPAQUE = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
 _COMPOUND = (*LOOPS, ast.If, ast.With, ast.AsyncWith)
 
 
@@ -106,12 +107,12 @@ class Reaching:
 
 def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     """Yield the nodes within a node, in no order, without what runs only when a function defined there is called."""
-    stack = list(ast.iter_child_nodes(node))
+    stack = children(node)
     while stack:
         found = stack.pop()
         yield found
-        if not isinstance(found, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            stack.extend(ast.iter_child_nodes(found))
+        if found.__class__ not in _OPAQUE:
+            stack += children(found)
 
 
 def returns(function: Function) -> list[ast.expr]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from penstock_migrations._code.module import Binding
 from penstock_migrations._code.reaching import Reaching
 
 __all__ = ["References"]
@@ -21,12 +22,13 @@ class References:
 
     def of(self, call: ast.Call) -> list[str]:
         """Return references of what a call runs, to be looked up in this module (`:Class.method`) or in others."""
-        if self.module.qualified(call.func) in _WRAPPERS and call.args:
-            inner = call.args[0]
-            return self.of(inner) if isinstance(inner, ast.Call) else self._reference(inner)
         if isinstance(call.func, ast.Call):
             return self.of(call.func)
-        return self._reference(call.func)
+        found = self._reference(call.func)
+        if call.args and not _WRAPPERS.isdisjoint(found):
+            inner = call.args[0]
+            return self.of(inner) if isinstance(inner, ast.Call) else self._reference(inner)
+        return found
 
     def of_class(self, node: ast.expr) -> list[str]:
         """Return references of the class that an annotation, a base or a call names."""
@@ -59,7 +61,9 @@ class References:
         """Return references of the classes that an object may be of, by what it is bound or annotated to."""
         match node:
             case ast.Name(id=name):
-                _, found = self.names.bindings(name, node)
+                _, found = self.module.bindings(name, node)
+                if any(map(_tells_type, found)):
+                    _, found = self.names.bindings(name, node)
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
                 found = self.module.attribute_bindings(name, node)
             case ast.Call():
@@ -75,3 +79,7 @@ class References:
             elif isinstance(binding.value, ast.Name) and binding.value is not node and binding.kind == "value":
                 types += self._types(binding.value) if isinstance(node, ast.Attribute) else []
         return types
+
+
+def _tells_type(binding: Binding) -> bool:
+    return isinstance(binding.value, ast.Call | ast.Name) or getattr(binding.node, "annotation", None) is not None

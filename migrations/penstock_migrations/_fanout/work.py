@@ -111,7 +111,7 @@ class Works:
         if work.call is None:
             return False
         functions = self.names.functions(work.call)
-        return self.limits.is_limited_call(work.call) or any(self.limits.facts(one).limits for one in functions)
+        return self.limits.is_limited_call(work.call) or any(map(self.limits.holds_limiter, functions))
 
     def _spawned(self, call: ast.Call, element: Element) -> list[ast.expr | None]:
         first, *arguments = _given(call)

@@ -61,6 +61,7 @@ from penstock_migrations._code.module import Module
 from penstock_migrations._fanout.fan_outs import FanOuts
 from penstock_migrations._fanout.fixes import gather_fix
 from penstock_migrations._fanout.messages import describe, severity_of
+from penstock_migrations._fanout.settling import settle_fan_out
 from penstock_migrations.rule import Defect, Example, Options, Rule
 
 __all__ = ["RULE", "detect"]
@@ -88,6 +89,7 @@ RULE = Rule(
     code="PEN101",
     triggers=(b"gather",),
     detect=detect,
+    settle=settle_fan_out,
     bad=(
         Example(
             "a generator",

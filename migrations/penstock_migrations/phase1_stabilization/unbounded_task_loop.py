@@ -62,6 +62,7 @@ from collections.abc import Iterator
 from penstock_migrations._code.module import Module
 from penstock_migrations._fanout.fan_outs import FanOuts
 from penstock_migrations._fanout.messages import describe, severity_of
+from penstock_migrations._fanout.settling import settle_fan_out
 from penstock_migrations._fanout.task_fixes import task_fix
 from penstock_migrations.rule import Defect, Example, Options, Rule
 
@@ -90,6 +91,7 @@ RULE = Rule(
     code="PEN102",
     triggers=(b"create_task", b"ensure_future", b"as_completed", b"start_soon"),
     detect=detect,
+    settle=settle_fan_out,
     bad=(
         Example(
             "results as they come",

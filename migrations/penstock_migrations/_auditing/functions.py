@@ -1,0 +1,81 @@
+"""`module_facts`: what the functions of a parsed file tell the audit of other files."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+
+from penstock_migrations._code.endless import never_ends
+from penstock_migrations._code.facts import MODULE, CallFacts, FunctionFacts, ModuleFacts
+from penstock_migrations._code.limits import Limits
+from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.reaching import Reaching, last_name
+
+__all__ = ["module_facts"]
+
+_WAITING = frozenset({"join", "wait", "wait_for"})
+
+
+def module_facts(module: Module) -> ModuleFacts:
+    """Look at every function of a module."""
+    limits = module.analysis(_Limits).limits
+    functions = {
+        name: _combined([_function_facts(limits, one) for one in found]) for name, found in module.functions.items()
+    }
+    functions[MODULE] = FunctionFacts(calls=tuple(_calls(limits, None)))
+    bases = {name: _bases(limits, found) for name, found in module.classes.items()}
+    return ModuleFacts(functions, bases, dict(module.imports))
+
+
+class _Limits:
+    def __init__(self, module: Module) -> None:
+        self.limits = Limits(Reaching(module))
+
+
+def _function_facts(limits: Limits, function: Function) -> FunctionFacts:
+    return FunctionFacts(
+        limits=limits.holds_limiter(function),
+        endless=_may_be_endless(limits.module, function) and never_ends(limits.names, function),
+        is_async=isinstance(function, ast.AsyncFunctionDef),
+        calls=tuple(_calls(limits, function)),
+    )
+
+
+def _may_be_endless(module: Module, function: Function) -> bool:
+    """Say whether a closer look is worth it: there is a loop, or a wait for something."""
+    looping = any(isinstance(block, ast.While) for block in module.blocks_in(function))
+    return looping or any(last_name(call.func) in _WAITING for call in module.calls_in(function))
+
+
+def _calls(limits: Limits, function: Function | None) -> Iterator[CallFacts]:
+    """Yield the calls of a function that may mean the project's own functions."""
+    module = limits.module
+    for call in module.calls_in(function):
+        references = [one for one in limits.references.of(call) if not _is_elsewhere(one)]
+        if references:
+            how = "awaited" if isinstance(module.parents.get(call), ast.Await) else "called"
+            place = (call.lineno, call.end_lineno or call.lineno, module.character_column(call) + 1)
+            yield from (CallFacts(one, how, *place) for one in references)
+
+
+def _is_elsewhere(reference: str) -> bool:
+    """Say whether a reference names something of the standard library."""
+    return reference.partition(".")[0] in sys.stdlib_module_names
+
+
+def _bases(limits: Limits, found: ast.ClassDef) -> tuple[str, ...]:
+    return tuple(reference for base in found.bases for reference in limits.references.of_class(base))
+
+
+def _combined(found: list[FunctionFacts]) -> FunctionFacts:
+    """Join the facts of functions of one name: overloads, or variants for platforms."""
+    if len(found) == 1:
+        return found[0]
+    return FunctionFacts(
+        limits=any(one.limits for one in found),
+        endless=any(one.endless for one in found),
+        is_async=all(one.is_async for one in found),
+        blocks=tuple(dict.fromkeys(each for one in found for each in one.blocks)),
+        calls=tuple(dict.fromkeys(each for one in found for each in one.calls)),
+    )

@@ -1,0 +1,111 @@
+"""What one file tells about its functions: plain data, made once for each content and kept in the cache."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["MODULE", "Blocking", "CallFacts", "FunctionFacts", "ModuleFacts"]
+
+MODULE = ""  # the name under which the code outside of functions is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """One place where a function blocks its thread.
+
+    Attributes:
+        kind: `http`, `sleep`, `process` or `file`.
+        what: What blocks, in words: `requests.get`.
+        line: Its line, from 1.
+    """
+
+    kind: str
+    what: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallFacts:
+    """One call that a function makes of something that may be the project's own.
+
+    Attributes:
+        reference: What is called: `:Class.method` in the same module, `.sibling.name`, `package.module.name`.
+        how: `called`, `awaited`, or `shipped` to a thread or an executor.
+        line: Line of the call, from 1; of the call that ships it, where it is shipped.
+        end_line: Its last line.
+        column: Its column, in characters from 1.
+    """
+
+    reference: str
+    how: str
+    line: int
+    end_line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionFacts:
+    """What one function tells its callers' audit.
+
+    Attributes:
+        limits: It does its work under a limiter that it shares with other calls.
+        endless: It may never end, or waits for its peers.
+        is_async: It is a coroutine function.
+        blocks: Where it blocks its thread itself.
+        calls: What it calls.
+    """
+
+    limits: bool = False
+    endless: bool = False
+    is_async: bool = False
+    blocks: tuple[Blocking, ...] = ()
+    calls: tuple[CallFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFacts:
+    """What one module tells about its functions and names.
+
+    Attributes:
+        functions: Facts of each function, by qualified name; the code outside of functions by `MODULE`.
+        bases: References of the base classes of each class, by qualified name.
+        imports: What imported names stand for.
+    """
+
+    functions: dict[str, FunctionFacts]
+    bases: dict[str, tuple[str, ...]]
+    imports: dict[str, str]
+
+    def as_data(self) -> list[Any]:
+        """Return it as JSON data, as short as can be."""
+        functions = {
+            name: [
+                one.limits,
+                one.endless,
+                one.is_async,
+                [[each.kind, each.what, each.line] for each in one.blocks],
+                [[each.reference, each.how, each.line, each.end_line, each.column] for each in one.calls],
+            ]
+            for name, one in self.functions.items()
+        }
+        return [functions, self.bases, self.imports]
+
+    @classmethod
+    def of_data(cls, data: list[Any]) -> ModuleFacts:
+        """Return what `as_data` made into JSON data."""
+        functions, bases, imports = data
+        return cls(
+            {
+                name: FunctionFacts(
+                    limits,
+                    endless,
+                    is_async,
+                    tuple(Blocking(*each) for each in blocks),
+                    tuple(CallFacts(*each) for each in calls),
+                )
+                for name, (limits, endless, is_async, blocks, calls) in functions.items()
+            },
+            {name: tuple(found) for name, found in bases.items()},
+            imports,
+        )

@@ -1,0 +1,168 @@
+"""`Project`: the audited files' functions together, for what no file tells alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock_migrations._code.facts import FunctionFacts, ModuleFacts
+
+__all__ = ["Known", "Project"]
+
+_CALLS_DEEP = 3
+_NAMES_DEEP = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A function that was found.
+
+    Attributes:
+        file: The file that defines it.
+        name: Its qualified name there.
+        facts: What it tells.
+    """
+
+    file: Path
+    name: str
+    facts: FunctionFacts
+
+
+class Project:
+    """Looks references up: `:Class.method` in the module itself, `.sibling.name`, `package.module.name` in others.
+
+    Args:
+        roots: The audited path under which each audited file was found.
+        shown: The path that findings show, for each audited file.
+        facts: Returns what a file tells; None if it cannot be read.
+    """
+
+    def __init__(
+        self, roots: Mapping[Path, Path], shown: Mapping[Path, str], facts: Callable[[Path], ModuleFacts | None]
+    ) -> None:
+        self.left_the_audited = False  # it has looked into files that are not audited
+        self._roots = dict(roots)
+        self._shown = shown
+        self._facts = facts
+        self._modules: dict[tuple[Path, str], Path | None] = {}
+        self._import_folders: dict[tuple[Path, Path], list[Path]] = {}
+        self._callers: dict[str, list[tuple[Path, str, str]]] | None = None
+
+    # -- what rules ask -------------------------------------------------------------------------------------------
+
+    def find(self, file: Path, reference: str) -> Known | None:
+        """Return the function that a reference means, as seen from a file."""
+        return self._function(file, reference, _NAMES_DEEP)
+
+    def functions(self) -> Iterator[Known]:
+        """Yield every function of the audited files that tell facts, ordered by the path shown."""
+        for file in self._shown:
+            if (facts := self._facts(file)) is not None:
+                yield from (Known(file, name, one) for name, one in facts.functions.items())
+
+    def callers(self, file: Path, name: str) -> list[Known]:
+        """Return the functions of the audited files that call a function, ordered by place."""
+        if self._callers is None:
+            self._callers = defaultdict(list)
+            for known in self.functions():
+                for word in dict.fromkeys((_last(call.reference), call.reference) for call in known.facts.calls):
+                    self._callers[word[0]].append((known.file, known.name, word[1]))
+        found = []
+        for where, caller, reference in self._callers.get(_last(name), ()):
+            callee = self.find(where, reference)
+            facts = self._facts(where)
+            if callee is not None and (callee.file, callee.name) == (file, name) and facts is not None:
+                found.append(Known(where, caller, facts.functions[caller]))
+        return found
+
+    def shown(self, file: Path) -> str:
+        """Return the path by which people are told of a file."""
+        return self._shown.get(file, file.name)
+
+    def limits(self, file: Path, references: Iterable[str]) -> bool:
+        """Say whether each of some functions, as seen from a file, takes a limiter, itself or in what it calls."""
+        found = list(references)
+        return bool(found) and all(self._limits(file, one, _CALLS_DEEP, set()) for one in found)
+
+    def is_endless(self, file: Path, references: Iterable[str]) -> bool:
+        """Say whether one of some functions may never end, or waits for its peers."""
+        found = [self.find(file, one) for one in references]
+        return any(one is not None and one.facts.endless for one in found)
+
+    # -- how it is found ------------------------------------------------------------------------------------------
+
+    def _limits(self, file: Path, reference: str, depth: int, seen: set[tuple[Path, str]]) -> bool:
+        found = self.find(file, reference)
+        if found is None or (found.file, found.name) in seen:
+            return False
+        seen.add((found.file, found.name))
+        if found.facts.limits or depth == 0:
+            return found.facts.limits
+        return any(self._limits(found.file, call.reference, depth - 1, seen) for call in found.facts.calls)
+
+    def _function(self, file: Path, reference: str, hops: int) -> Known | None:
+        if hops == 0:
+            return None
+        if reference.startswith(":"):
+            return self._in_module(file, reference[1:], hops)
+        place = self._located(file, reference)
+        return None if place is None else self._in_module(place[0], place[1], hops)
+
+    def _in_module(self, file: Path, name: str, hops: int) -> Known | None:
+        facts = self._facts(file)
+        if facts is None:
+            return None
+        if name in facts.functions:
+            return Known(file, name, facts.functions[name])
+        first, _, rest = name.partition(".")
+        if first in facts.imports:
+            reference = facts.imports[first] + (f".{rest}" if rest else "")
+            return self._function(file, reference, hops - 1)
+        owner, _, method = name.rpartition(".")
+        for base in facts.bases.get(owner, ()):
+            if (found := self._function(file, f"{base}.{method}", hops - 1)) is not None:
+                return found
+        return None
+
+    def _located(self, file: Path, reference: str) -> tuple[Path, str] | None:
+        """Return the file that defines what a reference names, and its name there."""
+        level = len(reference) - len(reference.lstrip("."))
+        parts = reference.lstrip(".").split(".")
+        bases = list(file.parents)[level - 1 : level] if level else self._folders(file)
+        for length in range(len(parts) - 1, -1 if level else 0, -1):
+            for base in bases:
+                if (found := self._module(base, parts[:length], file)) is not None and found != file:
+                    return found, ".".join(parts[length:])
+        return None
+
+    def _module(self, base: Path, parts: list[str], asking: Path) -> Path | None:
+        key = (base, ".".join(parts))
+        if key not in self._modules:
+            stem = base.joinpath(*parts)
+            tried = [stem / "__init__.py"] if not parts else [stem.with_name(f"{stem.name}.py"), stem / "__init__.py"]
+            found = next((one for one in tried if one in self._shown or one.is_file()), None)
+            self._modules[key] = found
+            if found is not None and found not in self._roots:
+                self._roots[found] = self._roots[asking]
+                self.left_the_audited = True
+        return self._modules[key]
+
+    def _folders(self, file: Path) -> list[Path]:
+        """Return the folders from which a file's imports may start: its ancestors, up to its own package's parent."""
+        key = (file.parent, self._roots[file])
+        if key not in self._import_folders:
+            self._import_folders[key] = _import_folders(file, self._roots[file])
+        return self._import_folders[key]
+
+
+def _import_folders(file: Path, root: Path) -> list[Path]:
+    top = file.parent
+    while (top / "__init__.py").is_file() and top.parent != top:
+        top = top.parent
+    return [base for base in file.parents if base.is_relative_to(root.parent) or base.is_relative_to(top)]
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2].lstrip(":")

@@ -1,0 +1,21 @@
+"""Asks other modules about the work of a fan-out: whether it takes a limiter there, and whether it may never end."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from penstock_migrations._code.endless import ENDLESS_WORK
+from penstock_migrations._code.project import Project
+from penstock_migrations.rule import Fix, Severity, Site
+
+__all__ = ["settle_fan_out"]
+
+
+def settle_fan_out(project: Project, file: Path, site: Site) -> Site | None:
+    """Drop what is limited elsewhere; take what never ends for advice."""
+    if project.limits(file, site.callees):
+        return None
+    if not project.is_endless(file, site.callees):
+        return site
+    return dataclasses.replace(site, severity=Severity.LOW, fix=Fix.NONE, fix_reason=ENDLESS_WORK, rewrites=())
