@@ -6,20 +6,58 @@ import ast
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._code.reaching import last_name
 
 __all__ = ["LOOPLESS", "asyncio_calls", "asyncio_name", "is_for_old_python", "makes_coroutine", "removed_loop"]
 
 # Submodules in which the names of asyncio are defined; they may be imported from there.
 _HOMES = frozenset({"base_futures", "coroutines", "events", "futures", "locks", "queues", "streams", "tasks"})
 LOOPLESS = frozenset(
-    "BoundedSemaphore Condition Event LifoQueue Lock PriorityQueue Queue Semaphore as_completed create_subprocess_exec"
-    " create_subprocess_shell gather open_connection open_unix_connection shield sleep start_server start_unix_server"
-    " wait wait_for".split()
+    [
+        "BoundedSemaphore",
+        "Condition",
+        "Event",
+        "LifoQueue",
+        "Lock",
+        "PriorityQueue",
+        "Queue",
+        "Semaphore",
+        "as_completed",
+        "create_subprocess_exec",
+        "create_subprocess_shell",
+        "gather",
+        "open_connection",
+        "open_unix_connection",
+        "shield",
+        "sleep",
+        "start_server",
+        "start_unix_server",
+        "wait",
+        "wait_for",
+    ]
 )
-# What returns a future, or another awaitable that is no coroutine.
+# What returns a future, or another awaitable that is no coroutine: `aiosqlite.connect`, `asyncpg.create_pool`.
 _NO_COROUTINE = frozenset(
-    "anext __anext__ asend athrow aclose gather shield wrap_future run_in_executor create_future create_task Future"
-    " ensure_future run_coroutine_threadsafe submit".split()
+    [
+        "anext",
+        "__anext__",
+        "asend",
+        "athrow",
+        "aclose",
+        "gather",
+        "shield",
+        "wrap_future",
+        "run_in_executor",
+        "create_future",
+        "create_task",
+        "Future",
+        "ensure_future",
+        "run_coroutine_threadsafe",
+        "submit",
+        "begin",
+        "connect",
+        "create_pool",
+    ]
 )
 
 
@@ -92,6 +130,8 @@ def _returns_awaitable(module: Module, call: ast.Call) -> bool:
         case ast.Name(id=name):
             _, found = module.bindings(name, call)
             return any(_mentions(getattr(binding.node, "annotation", None), "Awaitable") for binding in found)
+        case ast.Attribute(value=owner, attr="acquire"):
+            return "pool" in last_name(owner).lower()
         case ast.Attribute():
             return False
         case _:

@@ -7,8 +7,8 @@ Reports calls of `asyncio.iscoroutinefunction`, under any name that it was impor
 
 ## Why is this bad
 
-It is deprecated since Python 3.14 and goes in 3.16. Its one advantage was `@asyncio.coroutine`, which is gone; what only
-looks like a coroutine function is marked by `inspect.markcoroutinefunction` since 3.12.
+It is deprecated since Python 3.14 and goes in 3.16. Its one advantage was `@asyncio.coroutine`, which is gone; what
+only looks like a coroutine function is marked by `inspect.markcoroutinefunction` since 3.12.
 
 ## Example
 

@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports calls of `asyncio.ensure_future` whose argument is a call that returns a coroutine: of a coroutine function of the
-module, or of another function that nothing speaks against.
+Reports calls of `asyncio.ensure_future` whose argument is a call that returns a coroutine: of a coroutine function of
+the module, or of another function that nothing speaks against.
 
 It leaves alone arguments that may be futures or other awaitables: names and parameters, calls of `gather`, `shield`,
 `run_in_executor`, `anext` or of a class, of plain functions of the module and of what is annotated to return an

@@ -2,9 +2,9 @@
 
 ## What it does
 
-Reports `asyncio.set_event_loop_policy`, `asyncio.get_event_loop_policy`, `uvloop.install`, classes derived from asyncio's
-policies, policies and child watchers that are made, and `asyncio.get_child_watcher` and `asyncio.set_child_watcher`. What
-is nested in such a call is the same defect.
+Reports `asyncio.set_event_loop_policy`, `asyncio.get_event_loop_policy`, `uvloop.install`, classes derived from
+asyncio's policies, policies and child watchers that are made, and `asyncio.get_child_watcher` and
+`asyncio.set_child_watcher`. What is nested in such a call is the same defect.
 
 ## Why is this bad
 
@@ -43,11 +43,25 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 __all__ = ["RULE", "detect"]
 
 _POLICIES = frozenset(
-    "AbstractEventLoopPolicy DefaultEventLoopPolicy WindowsProactorEventLoopPolicy WindowsSelectorEventLoopPolicy".split()
+    [
+        "AbstractEventLoopPolicy",
+        "DefaultEventLoopPolicy",
+        "WindowsProactorEventLoopPolicy",
+        "WindowsSelectorEventLoopPolicy",
+    ]
 )
 _WATCHERS = frozenset(
-    "AbstractChildWatcher BaseChildWatcher FastChildWatcher MultiLoopChildWatcher PidfdChildWatcher SafeChildWatcher"
-    " ThreadedChildWatcher get_child_watcher set_child_watcher".split()
+    [
+        "AbstractChildWatcher",
+        "BaseChildWatcher",
+        "FastChildWatcher",
+        "MultiLoopChildWatcher",
+        "PidfdChildWatcher",
+        "SafeChildWatcher",
+        "ThreadedChildWatcher",
+        "get_child_watcher",
+        "set_child_watcher",
+    ]
 )
 _FUNCTIONS = ("get_event_loop_policy", "set_event_loop_policy")
 _POLICY = "event loop policies are deprecated since Python 3.14; give asyncio.Runner or asyncio.run a loop_factory"

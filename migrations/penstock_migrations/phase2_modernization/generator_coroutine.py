@@ -28,7 +28,8 @@ async def fetch(client, url):
 
 ## Fix safety
 
-Not rewritten: `yield from` becomes `await` only where it waits for an awaitable, and a plain `yield` has no counterpart.
+Not rewritten: `yield from` becomes `await` only where it waits for an awaitable, and a plain `yield` has no
+counterpart.
 """
 
 from __future__ import annotations

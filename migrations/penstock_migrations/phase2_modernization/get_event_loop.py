@@ -4,8 +4,8 @@
 
 Reports each call of `asyncio.get_event_loop`, once, whatever is done with the loop. In a coroutine, and in a callback
 defined in one, `asyncio.get_running_loop()` says the same and says it certainly. In sync code the message names what
-fits: a test for a running loop, `asyncio.run()` and `asyncio.Runner` for running something, a loop that is passed in for
-the rest.
+fits: a test for a running loop, `asyncio.run()` and `asyncio.Runner` for running something, a loop that is passed in
+for the rest.
 
 It leaves alone `asyncio.get_running_loop()`, `asyncio.new_event_loop()` and `asyncio.set_event_loop()` used
 explicitly, a call that follows `set_event_loop` in the same block, branches for older Pythons, and shims that silence

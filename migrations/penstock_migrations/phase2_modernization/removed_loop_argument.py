@@ -5,8 +5,8 @@
 Reports calls of `asyncio.sleep`, `wait`, `wait_for`, `gather`, `shield`, `as_completed`, of locks, events, conditions,
 semaphores and queues, of `open_connection`, `start_server` and of the subprocess functions that are given `loop=`.
 
-It leaves alone what still takes one: `asyncio.run_coroutine_threadsafe`, `ensure_future`, `wrap_future`, `Task`, `Future`,
-`StreamReader`; the `loop=` of other libraries; and branches for older Pythons.
+It leaves alone what still takes one: `asyncio.run_coroutine_threadsafe`, `ensure_future`, `wrap_future`, `Task`,
+`Future`, `StreamReader`; the `loop=` of other libraries; and branches for older Pythons.
 
 ## Why is this bad
 
@@ -58,7 +58,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
             yield Defect(
                 node=call,
                 severity=Severity.HIGH,
-                message=f"asyncio.{asyncio_name(module, call.func)} takes no loop= since Python 3.10: a TypeError; drop it",
+                message=f"asyncio.{asyncio_name(module, call.func)} takes no loop= since Python 3.10 (TypeError); drop it",
                 fix_reason="drop the argument if this runs on that loop; else use asyncio.run_coroutine_threadsafe",
             )
 
@@ -112,10 +112,10 @@ def publish(event, loop):
         Example(
             "another library's argument",
             """
-import uvicorn
+import server
 
 def serve(app):
-    uvicorn.run(app, loop="none")
+    server.run(app, loop="none")
 """,
         ),
     ),

@@ -3,16 +3,16 @@
 ## What it does
 
 Reports the loop that a module takes by `asyncio.get_event_loop()` outside any function, also under `if __name__ ==
-"__main__":`, and runs something on by `run_until_complete`: one finding, at the call that takes the loop. A loop made by
-`asyncio.new_event_loop()` there is reported as advice of low severity.
+"__main__":`, and runs something on by `run_until_complete`: one finding, at the call that takes the loop. A loop made
+by `asyncio.new_event_loop()` there is reported as advice of low severity.
 
 It leaves alone loops of functions (PEN401 reports `get_event_loop` there), of threads, and of other libraries.
 
 ## Why is this bad
 
 Without a loop that somebody set, `asyncio.get_event_loop()` is a `RuntimeError` since Python 3.14. And whoever runs a
-loop by hand has to close it by hand: cancel what still runs, shut down asynchronous generators and the default executor,
-handle Ctrl-C. `asyncio.run()` does all of it.
+loop by hand has to close it by hand: cancel what still runs, shut down asynchronous generators and the default
+executor, handle Ctrl-C. `asyncio.run()` does all of it.
 
 ## Example
 
