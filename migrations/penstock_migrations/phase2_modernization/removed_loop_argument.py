@@ -58,7 +58,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
             yield Defect(
                 node=call,
                 severity=Severity.HIGH,
-                message=f"asyncio.{asyncio_name(module, call.func)} takes no loop= since Python 3.10 (TypeError); drop it",
+                message=f"asyncio.{asyncio_name(module, call.func)} takes no loop= since 3.10 (TypeError); drop it",
                 fix_reason="drop the argument if this runs on that loop; else use asyncio.run_coroutine_threadsafe",
             )
 
