@@ -26,6 +26,7 @@ class End(enum.IntEnum):
     LEFT = 4
     OWNED = 5
     CLOSED = 6
+    IGNORED = 7
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -36,7 +37,8 @@ class Fate:
         end: How it ends. `USED`: in the expression that makes it. `LOST`: a local name had it. `LATE`: it is closed,
             but not if something fails before. `ELSEWHERE`: somebody else has it. `LEFT`: an attribute of somebody
             else's object has it, and this module does not close that. `OWNED`: an attribute of self has it, and
-            nothing closes that. `CLOSED`: it is closed, or lives as long as the process.
+            nothing closes that. `CLOSED`: it is closed, or lives as long as the process. `IGNORED`: it is made where
+            a caller brings another, which is not used.
         holder: The name or attribute.
     """
 
@@ -50,9 +52,10 @@ _WRAPPING = frozenset({"csv.reader", "csv.writer", "csv.DictReader", "csv.DictWr
 _LOOKING = frozenset({"isinstance", "bool", "type", "id", "hasattr", "callable", "repr", "str", "print"})
 _GROWING = frozenset({"append", "add", "appendleft", "insert", "setdefault", "extend", "update", "put", "put_nowait"})
 _KEEPING = frozenset(
-    "push push_async_exit callback register enter_context enter_async_context set_default_executor setattr"
-    " __setattr__ partial send_file set nullcontext append_handler".split()
+    {"push", "push_async_exit", "callback", "register", "setattr", "__setattr__", "partial", "send_file", "set"}
+    | {"nullcontext"}
 )
+_CLOSING = frozenset({"enter_context", "enter_async_context", "set_default_executor"})
 _BORROWING = frozenset({"run_in_executor", "Popen"})
 
 
@@ -79,7 +82,7 @@ class Fates:
     def of_entered(self, item: ast.withitem, kind: Kind) -> Fate:
         """Say what becomes of a value that a `with` gives a name and does not close."""
         name = item.optional_vars
-        return self._named(name, item.context_expr, kind, False) if isinstance(name, ast.Name) else Fate(End.LOST)
+        return self._named(name, item.context_expr, kind) if isinstance(name, ast.Name) else Fate(End.LOST)
 
     def _fate(self, node: ast.expr, kind: Kind, contained: bool) -> Fate:
         parent = self.module.parents[node]
@@ -89,7 +92,7 @@ class Fates:
             case ast.AsyncFor() if isinstance(node, ast.Call):
                 return _CLOSED  # it connects again and again, and closes each time
             case ast.Attribute():
-                return self._attribute(parent, kind, contained)
+                return self._attribute(parent, contained=contained)
             case ast.Call():
                 return self._argument(parent, node, kind, contained) if node is not parent.func else _ELSEWHERE
             case ast.keyword():
@@ -98,11 +101,11 @@ class Fates:
             case ast.Return() | ast.Yield() | ast.YieldFrom() | ast.Lambda():
                 return _ELSEWHERE
             case ast.Assign(targets=targets):
-                return max(self._bound(target, node, kind, contained) for target in targets)
+                return max(self._bound(target, node, kind, contained=contained) for target in targets)
             case ast.AnnAssign(target=target) | ast.NamedExpr(target=target):
-                return self._bound(target, node, kind, contained)
+                return self._bound(target, node, kind, contained=contained)
             case ast.AugAssign(target=target):
-                return self._bound(target, node, kind, True)
+                return self._bound(target, node, kind, contained=True)
             case _:
                 return self._through(parent, node, kind, contained)
 
@@ -122,7 +125,7 @@ class Fates:
 
     # -- attributes and arguments -----------------------------------------------------------------------------------
 
-    def _attribute(self, attribute: ast.Attribute, kind: Kind, contained: bool) -> Fate:
+    def _attribute(self, attribute: ast.Attribute, *, contained: bool) -> Fate:
         if attribute.attr in _GROWING or contained:
             return _USED
         parent = self.module.parents[attribute]
@@ -158,12 +161,12 @@ class Fates:
 
     def _argument(self, call: ast.Call, node: ast.expr, kind: Kind, contained: bool) -> Fate:
         name, qualified = last_name(call.func), self.module.qualified(call.func)
-        if mentions(name, ENDING):
+        if name in _CLOSING or mentions(name, ENDING):
             return _CLOSED
         if name in _GROWING and isinstance(call.func, ast.Attribute):
             return self._stored(call.func.value, kind)
         if name in _KEEPING:
-            return _CLOSED if name.startswith("enter_") or name == "set_default_executor" else _ELSEWHERE
+            return _ELSEWHERE
         if name in _PASSING or qualified in _WRAPPING:
             return self.of(call, kind, contained=contained)
         if name in _LOOKING or name in _BORROWING:
@@ -182,10 +185,10 @@ class Fates:
 
     # -- names, attributes and items --------------------------------------------------------------------------------
 
-    def _bound(self, target: ast.expr, node: ast.expr, kind: Kind, contained: bool) -> Fate:
+    def _bound(self, target: ast.expr, node: ast.expr, kind: Kind, *, contained: bool = False) -> Fate:
         match target:
             case ast.Name():
-                return self._named(target, node, kind, contained)
+                return self._named(target, node, kind, contained=contained)
             case ast.Attribute(value=owner, attr=name):
                 return self._owned(owner, name)
             case ast.Subscript(value=container):
@@ -197,10 +200,10 @@ class Fates:
 
     def _unpacked(self, targets: list[ast.expr], node: ast.expr, kind: Kind) -> Fate:
         """Follow what is unpacked: each name of `a, b = make(), make()` may have it."""
-        found = [self._bound(target, node, kind, False) for target in targets]
+        found = [self._bound(target, node, kind) for target in targets]
         return max(found)
 
-    def _named(self, name: ast.Name, node: ast.expr, kind: Kind, contained: bool) -> Fate:
+    def _named(self, name: ast.Name, node: ast.expr, kind: Kind, *, contained: bool = False) -> Fate:
         scope, found = self.module.bindings(name.id, node)
         if not isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef) or self._is_outer(scope, name.id):
             return _CLOSED
@@ -208,9 +211,18 @@ class Fates:
             return _ELSEWHERE
         if contained and self._closes_something(scope):
             return _CLOSED
-        uses = [use for use in self._uses(scope, name.id) if use is not node]
+        uses = [use for use in self._uses(scope, name.id) if use is not node and not self._feeds(use, name.id)]
         fates = [self._used(use, scope, kind, contained) for use in uses]
         return max(*fates, Fate(End.LOST, name.id)) if fates else Fate(End.LOST, name.id)
+
+    def _feeds(self, use: ast.Name, name: str) -> bool:
+        """Say whether a use is part of what the name is bound to: `client = client or make()`."""
+        match self.module.parents[use]:
+            case ast.BoolOp() | ast.IfExp() as choice:
+                around = self.module.parents[choice]
+                return isinstance(around, ast.Assign) and any(last_name(one) == name for one in around.targets)
+            case _:
+                return False
 
     def _used(self, use: ast.Name, scope: Scope, kind: Kind, contained: bool) -> Fate:
         found = self.of(use, kind, contained=contained)
@@ -242,7 +254,7 @@ class Fates:
     def _stored(self, container: ast.expr, kind: Kind) -> Fate:
         match container:
             case ast.Name():
-                return self._named(container, container, kind, True)
+                return self._named(container, container, kind, contained=True)
             case ast.Attribute(value=owner, attr=name):
                 return self._owned(owner, name)
             case _:
@@ -250,10 +262,11 @@ class Fates:
 
     def _uses(self, scope: Scope, name: str) -> list[ast.Name]:
         if scope not in self._loads:
-            self._loads[scope] = found = {}
+            found: dict[str, list[ast.Name]] = {}
             for node in ast.walk(scope):
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                     found.setdefault(node.id, []).append(node)
+            self._loads[scope] = found
         return self._loads[scope].get(name, [])
 
 

@@ -15,7 +15,7 @@ from penstock_migrations.rule import Severity
 
 __all__ = ["Leak", "Lifetimes"]
 
-_LEAKS = frozenset({End.USED, End.LOST, End.LATE, End.LEFT, End.OWNED})
+_LEAKS = frozenset({End.USED, End.LOST, End.LATE, End.LEFT, End.OWNED, End.IGNORED})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +47,18 @@ class Lifetimes:
     def leaks(self, resources: Mapping[str, Resource]) -> Iterator[Leak]:
         """Yield what is made and not closed."""
         for call, name, resource in made(self.module, resources):
-            entered = self.module.parents[call]
-            if resource.open_after_with and isinstance(entered, ast.withitem):
-                fate = self.fates.of_entered(entered, resource.kind)
-                found = Fate(End.LATE, fate.holder) if fate.end is End.LOST else Fate(End.CLOSED)
-            else:
-                found = self.fates.of(call, resource.kind)
+            found = self._fate(call, resource)
             if found.end in _LEAKS:
                 yield Leak(call, name, resource, found, self._severity(call, resource, found))
+
+    def _fate(self, call: ast.Call, resource: Resource) -> Fate:
+        around = self.module.parents[call]
+        if isinstance(around, ast.IfExp) and (ignored := _ignored(around, call)):
+            return Fate(End.IGNORED, ignored)
+        if resource.open_after_with and isinstance(around, ast.withitem):
+            found = self.fates.of_entered(around, resource.kind)
+            return Fate(End.LATE, found.holder) if found.end is End.LOST else Fate(End.CLOSED)
+        return self.fates.of(call, resource.kind)
 
     def _severity(self, call: ast.Call, resource: Resource, fate: Fate) -> Severity:
         if fate.end is End.LATE:
@@ -85,6 +89,19 @@ class Lifetimes:
         for statement in self.module.tree.body:
             if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Call):
                 yield statement.value
+
+
+def _ignored(choice: ast.IfExp, made: ast.Call) -> str:
+    """Return the name that a choice takes if it is None, the wrong way round: `x if x is None else make()`."""
+    match choice:
+        case ast.IfExp(
+            test=ast.Compare(left=ast.Name(id=name), ops=[ast.Is()], comparators=[ast.Constant(value=None)]),
+            body=ast.Name(id=taken),
+            orelse=otherwise,
+        ) if name == taken and otherwise is made:
+            return name
+        case _:
+            return ""
 
 
 def _marks(around: ast.ClassDef) -> list[ast.expr]:

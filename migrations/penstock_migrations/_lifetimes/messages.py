@@ -13,12 +13,14 @@ _WRONG = {
     End.LATE: "is not closed if something fails before {closer}()",
     End.LEFT: "is left in .{holder}, which this module never closes",
     End.OWNED: "is held by self.{holder}, which nothing closes",
+    End.IGNORED: "is made where {holder} is given and ignores it: the condition is the wrong way round",
 }
 _REASONS = {
     End.USED: "Where it is to be closed depends on how long its result is in use.",
     End.LOST: "The block of the `with` is for a person to choose.",
     End.LATE: "The block of the `with` or `try` is for a person to choose.",
     End.LEFT: "Who closes it is for a person to choose.",
+    End.IGNORED: "What was meant is for a person to say.",
     End.OWNED: "The class needs a method that closes it, and somebody who calls that.",
 }
 

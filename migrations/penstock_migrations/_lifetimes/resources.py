@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._code.reaching import last_name
 
 __all__ = ["CLIENTS", "CLOSERS", "EXECUTORS", "FILES", "Kind", "Resource", "made", "managed"]
 
@@ -41,8 +42,8 @@ class Resource:
 
 # The methods that end a resource, or take it out of hand.
 CLOSERS = frozenset(
-    "close aclose close_all closeall aclose_all wait_closed shutdown dispose disconnect quit stop terminate detach"
-    " cleanup logout kill __exit__ __aexit__ unlink_and_close".split()
+    {"close", "aclose", "close_all", "closeall", "aclose_all", "wait_closed", "shutdown", "dispose", "disconnect"}
+    | {"quit", "stop", "terminate", "detach", "cleanup", "logout", "kill", "__exit__", "__aexit__"}
 )
 
 
@@ -56,10 +57,10 @@ CLIENTS: dict[str, Resource] = (
         "close",
         "aiohttp.ClientSession aiohttp.client.ClientSession requests.Session requests.session"
         " requests.sessions.Session httpx.Client httpx2.Client redis.Redis redis.StrictRedis redis.from_url"
-        " redis.client.Redis redis.Redis.from_url redis.StrictRedis.from_url redis.RedisCluster redis.cluster.RedisCluster"
-        " redis.RedisCluster.from_url asyncpg.create_pool asyncpg.connect aiopg.create_pool aiopg.connect"
-        " aiomysql.create_pool aiomysql.connect psycopg_pool.ConnectionPool psycopg_pool.AsyncConnectionPool"
-        " psycopg.connect psycopg.Connection.connect psycopg.AsyncConnection.connect pymysql.connect MySQLdb.connect"
+        " redis.client.Redis redis.Redis.from_url redis.StrictRedis.from_url redis.RedisCluster"
+        " redis.cluster.RedisCluster redis.RedisCluster.from_url asyncpg.create_pool asyncpg.connect"
+        " aiopg.create_pool aiopg.connect aiomysql.create_pool aiomysql.connect psycopg_pool.ConnectionPool"
+        " psycopg_pool.AsyncConnectionPool psycopg.connect psycopg.Connection.connect psycopg.AsyncConnection.connect pymysql.connect MySQLdb.connect"
         " mysql.connector.connect pyodbc.connect aiosqlite.connect duckdb.connect snowflake.connector.connect"
         " clickhouse_connect.get_client websockets.connect websockets.client.connect websockets.sync.client.connect"
         " websocket.create_connection grpc.insecure_channel grpc.secure_channel grpc.aio.insecure_channel"
@@ -142,4 +143,4 @@ def _is_in_memory(call: ast.Call) -> bool:
 
 
 def _names(node: ast.expr) -> set[str]:
-    return {getattr(one, "attr", None) or getattr(one, "id", "") for one in ast.walk(node)}
+    return {last_name(one) for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute)}

@@ -12,7 +12,7 @@ from penstock_migrations.rule import Severity
 
 __all__ = ["unreferenced"]
 
-_SPAWNS = frozenset({"asyncio.create_task", "asyncio.ensure_future", "asyncio.tasks.create_task"})
+_SPAWNS = frozenset({"asyncio.create_task", "asyncio.ensure_future"})
 _LOOPS = frozenset({"asyncio.get_event_loop", "asyncio.get_running_loop", "asyncio.new_event_loop"})
 _CALLING_BACK = frozenset({"add_signal_handler", "call_soon", "call_soon_threadsafe", "call_later", "call_at"})
 _WAITING = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Yield)
@@ -29,10 +29,11 @@ def unreferenced(module: Module) -> Iterator[tuple[ast.Call, str, Severity]]:
 
 def _spawns(module: Module, call: ast.Call) -> str:
     """Return what creates a task: a function of asyncio, or a method of a loop."""
-    if (name := module.qualified(call.func)) in _SPAWNS:
-        return name or ""
+    name = module.qualified(call.func) or ""
+    if ".".join(name.split(".")[-2:]) in _SPAWNS:  # some import asyncio from where it is patched
+        return name
     if isinstance(call.func, ast.Attribute) and call.func.attr == "create_task":
-        return f"{ast.unparse(call.func)}" if _is_loop(module, call.func.value) else ""
+        return ast.unparse(call.func) if _is_loop(module, call.func.value) else ""
     return ""
 
 

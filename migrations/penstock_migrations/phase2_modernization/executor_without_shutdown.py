@@ -3,16 +3,16 @@
 ## What it does
 
 Reports `ThreadPoolExecutor`, `ProcessPoolExecutor` and `multiprocessing.Pool` where a local name holds it to the end,
-where it is made in the call that uses it (`loop.run_in_executor(ThreadPoolExecutor(), work)`), and where an object holds
-it and the module shuts it down nowhere.
+where it is made in the call that uses it (`loop.run_in_executor(ThreadPoolExecutor(), work)`), and where an object
+holds it and the module shuts it down nowhere.
 
 It leaves alone a `with` statement, a shutdown in a `finally` or in a method that ends the object, what is returned or
 handed to another owner, and executors of the module or of a class, which live as long as the process.
 
 ## Why is this bad
 
-Each object, or each call, leaves its threads behind, idle and never ending. Work still queued at the end delays the exit
-of the interpreter, which joins every worker, and nobody learns of its errors.
+Each object, or each call, leaves its threads behind, idle and never ending. Work still queued at the end delays the
+exit of the interpreter, which joins every worker, and nobody learns of its errors.
 
 ## Example
 
@@ -53,7 +53,7 @@ from penstock_migrations.rule import Defect, Example, Options, Rule
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the executors that nobody shuts down."""
     for leak in module.analysis(Lifetimes).leaks(EXECUTORS):
         yield Defect(

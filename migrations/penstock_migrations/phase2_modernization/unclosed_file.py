@@ -7,8 +7,8 @@ where the file is used in the expression that opens it (`json.load(open(path))`,
 open(path)`), where a local name holds it to the end, and where an attribute of self holds it and the module closes that
 attribute nowhere. A function that is handed a file is taken to leave it open; an object may keep it.
 
-It leaves alone what is closed (`with`, `finally`, an exit stack, a method that closes), returned or handed to an object,
-and `open(path, "w").close()`.
+It leaves alone what is closed (`with`, `finally`, an exit stack, a method that closes), what is returned or handed to
+an object, and `open(path, "w").close()`.
 
 ## Why is this bad
 
@@ -51,7 +51,7 @@ from penstock_migrations.rule import Defect, Example, Options, Rule
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the files that are not closed."""
     for leak in module.analysis(Lifetimes).leaks(FILES):
         yield Defect(

@@ -51,7 +51,7 @@ from penstock_migrations.rule import Defect, Example, Options, Rule
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that create a task and throw it away."""
     for call, name, severity in unreferenced(module):
         yield Defect(
