@@ -26,7 +26,8 @@ class End(enum.IntEnum):
     LEFT = 4
     OWNED = 5
     CLOSED = 6
-    IGNORED = 7
+    ENTERED = 7
+    IGNORED = 8
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -37,8 +38,8 @@ class Fate:
         end: How it ends. `USED`: in the expression that makes it. `LOST`: a local name had it. `LATE`: it is closed,
             but not if something fails before. `ELSEWHERE`: somebody else has it. `LEFT`: an attribute of somebody
             else's object has it, and this module does not close that. `OWNED`: an attribute of self has it, and
-            nothing closes that. `CLOSED`: it is closed, or lives as long as the process. `IGNORED`: it is made where
-            a caller brings another, which is not used.
+            nothing closes that. `CLOSED`: it is closed, or lives as long as the process. `ENTERED`: a `with` is
+            over it that does not close it. `IGNORED`: it is made where a caller brings another, which is not used.
         holder: The name or attribute.
     """
 
@@ -51,6 +52,7 @@ _PASSING = frozenset({"wait_for", "shield", "cast", "iter", "enumerate", "list",
 _WRAPPING = frozenset({"csv.reader", "csv.writer", "csv.DictReader", "csv.DictWriter"})
 _LOOKING = frozenset({"isinstance", "bool", "type", "id", "hasattr", "callable", "repr", "str", "print"})
 _GROWING = frozenset({"append", "add", "appendleft", "insert", "setdefault", "extend", "update", "put", "put_nowait"})
+_TAKING = frozenset({"values", "items", "copy", "pop", "popitem", "popleft", "get"})
 _KEEPING = frozenset(
     {"push", "push_async_exit", "callback", "register", "setattr", "__setattr__", "partial", "send_file", "set"}
     | {"nullcontext"}
@@ -89,10 +91,8 @@ class Fates:
         match parent:
             case ast.withitem() | ast.Delete():
                 return _CLOSED if isinstance(parent, ast.withitem) else _USED
-            case ast.AsyncFor() if isinstance(node, ast.Call):
-                return _CLOSED  # it connects again and again, and closes each time
             case ast.Attribute():
-                return self._attribute(parent, contained=contained)
+                return self._attribute(parent, kind, contained=contained)
             case ast.Call():
                 return self._argument(parent, node, kind, contained) if node is not parent.func else _ELSEWHERE
             case ast.keyword():
@@ -120,16 +120,21 @@ class Fates:
                 return self.of(parent, kind, contained=True)
             case ast.GeneratorExp() | ast.DictComp():
                 return self.of(parent, kind, contained=True)
+            case ast.AsyncFor() if isinstance(node, ast.Call):
+                return _CLOSED  # it connects again and again, and closes each time
+            case ast.For(target=target) | ast.comprehension(target=target) if contained and parent.iter is node:
+                return self._bound(target, node, kind)
             case _:
                 return _USED
 
     # -- attributes and arguments -----------------------------------------------------------------------------------
 
-    def _attribute(self, attribute: ast.Attribute, *, contained: bool) -> Fate:
-        if attribute.attr in _GROWING or contained:
-            return _USED
+    def _attribute(self, attribute: ast.Attribute, kind: Kind, *, contained: bool) -> Fate:
         parent = self.module.parents[attribute]
         called = isinstance(parent, ast.Call) and parent.func is attribute
+        if contained:
+            taken = called and attribute.attr in _TAKING
+            return self.of(parent, kind, contained=True) if taken and isinstance(parent, ast.Call) else _USED
         if attribute.attr in CLOSERS:
             return _CLOSED if not called or self._is_sure(attribute) else Fate(End.LATE)
         if attribute.attr in ("__enter__", "__aenter__"):
@@ -193,15 +198,10 @@ class Fates:
                 return self._owned(owner, name)
             case ast.Subscript(value=container):
                 return self._stored(container, kind)
-            case ast.Tuple(elts=targets) if targets and isinstance(targets[-1], ast.Name | ast.Attribute):
-                return self._unpacked(targets, node, kind)
+            case ast.Tuple(elts=[_, *_] as targets) | ast.List(elts=[_, *_] as targets):
+                return max(self._bound(one, node, kind, contained=contained) for one in targets)
             case _:
                 return _ELSEWHERE
-
-    def _unpacked(self, targets: list[ast.expr], node: ast.expr, kind: Kind) -> Fate:
-        """Follow what is unpacked: each name of `a, b = make(), make()` may have it."""
-        found = [self._bound(target, node, kind) for target in targets]
-        return max(found)
 
     def _named(self, name: ast.Name, node: ast.expr, kind: Kind, *, contained: bool = False) -> Fate:
         scope, found = self.module.bindings(name.id, node)
@@ -240,7 +240,8 @@ class Fates:
         return any(isinstance(node, ast.Attribute) and node.attr in CLOSERS for node in ast.walk(scope))
 
     def _owned(self, owner: ast.expr, attribute: str) -> Fate:
-        if self.closings.closes(attribute):
+        own = isinstance(owner, ast.Name) and owner.id == "self"
+        if self.closings.closes(attribute, owner, own=own):
             return _CLOSED
         match owner:
             case ast.Name(id="self"):

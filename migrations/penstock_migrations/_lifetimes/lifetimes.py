@@ -15,7 +15,7 @@ from penstock_migrations.rule import Severity
 
 __all__ = ["Leak", "Lifetimes"]
 
-_LEAKS = frozenset({End.USED, End.LOST, End.LATE, End.LEFT, End.OWNED, End.IGNORED})
+_LEAKS = frozenset({End.USED, End.LOST, End.LATE, End.LEFT, End.OWNED, End.ENTERED, End.IGNORED})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,11 +57,11 @@ class Lifetimes:
             return Fate(End.IGNORED, ignored)
         if resource.open_after_with and isinstance(around, ast.withitem):
             found = self.fates.of_entered(around, resource.kind)
-            return Fate(End.LATE, found.holder) if found.end is End.LOST else Fate(End.CLOSED)
+            return Fate(End.ENTERED, found.holder) if found.end is End.LOST else Fate(End.CLOSED)
         return self.fates.of(call, resource.kind)
 
     def _severity(self, call: ast.Call, resource: Resource, fate: Fate) -> Severity:
-        if fate.end is End.LATE:
+        if fate.end in (End.LATE, End.ENTERED):
             return Severity.LOW
         if fate.end is End.OWNED:
             return Severity.LOW if resource.lasting or self._is_single(call) else Severity.MEDIUM

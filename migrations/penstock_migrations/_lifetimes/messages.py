@@ -13,6 +13,7 @@ _WRONG = {
     End.LATE: "is not closed if something fails before {closer}()",
     End.LEFT: "is left in .{holder}, which this module never closes",
     End.OWNED: "is held by self.{holder}, which nothing closes",
+    End.ENTERED: "stays open after the with statement, which ends the transaction",
     End.IGNORED: "is made where {holder} is given and ignores it: the condition is the wrong way round",
 }
 _REASONS = {
@@ -20,6 +21,7 @@ _REASONS = {
     End.LOST: "The block of the `with` is for a person to choose.",
     End.LATE: "The block of the `with` or `try` is for a person to choose.",
     End.LEFT: "Who closes it is for a person to choose.",
+    End.ENTERED: "Wrapped in contextlib.closing, the transaction needs a with statement of its own.",
     End.IGNORED: "What was meant is for a person to say.",
     End.OWNED: "The class needs a method that closes it, and somebody who calls that.",
 }
@@ -27,8 +29,6 @@ _REASONS = {
 
 def describe(leak: Leak) -> str:
     """Say in a few words what is wrong."""
-    if leak.fate.end is End.LATE and leak.resource.open_after_with:
-        return f"{leak.name} stays open after the with statement"
     wrong = _WRONG[leak.fate.end].format(holder=leak.fate.holder, closer=leak.resource.closer)
     return f"{leak.name} {wrong}"
 

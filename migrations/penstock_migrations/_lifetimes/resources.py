@@ -46,6 +46,8 @@ CLOSERS = frozenset(
     | {"quit", "stop", "terminate", "detach", "cleanup", "logout", "kill", "__exit__", "__aexit__"}
 )
 
+_IN_MEMORY = frozenset({"MockTransport", "ASGITransport", "WSGITransport"})
+
 
 def _table(kind: Kind, closer: str, names: str, *, lasting: bool = False, loose: bool = False) -> dict[str, Resource]:
     return dict.fromkeys(names.split(), Resource(kind, closer, lasting, loose))
@@ -117,7 +119,7 @@ def made(module: Module, resources: Mapping[str, Resource]) -> Iterator[tuple[as
     words = {name.rpartition(".")[2] for name in resources}
     for call in module.calls_of(*words):
         name = _called(module, call)
-        if name in resources and not _is_in_memory(call):
+        if name in resources and not _is_borrowing(module, call):
             yield call, name, resources[name]
 
 
@@ -135,12 +137,22 @@ def _is_builtin(module: Module, name: ast.Name) -> bool:
     return not module.bindings(name.id, name)[1] and not module.function_named(name.id, name)
 
 
-def _is_in_memory(call: ast.Call) -> bool:
-    """Say whether a client never opens a connection: `transport=httpx.MockTransport(...)`."""
-    return any(
-        keyword.arg == "transport" and _names(keyword.value) & {"MockTransport", "ASGITransport", "WSGITransport"}
-        for keyword in call.keywords
-    )
+def _is_borrowing(module: Module, call: ast.Call) -> bool:
+    """Say whether a client opens no connection of its own: `transport=httpx.MockTransport(...)`, `=self._transport`."""
+    given = {keyword.arg: keyword.value for keyword in call.keywords}
+    owner = given.get("connector_owner")
+    if isinstance(owner, ast.Constant) and owner.value is False:
+        return True
+    transport = given.get("transport")
+    return transport is not None and (_is_shared(module, transport) or bool(_names(transport) & _IN_MEMORY))
+
+
+def _is_shared(module: Module, node: ast.expr) -> bool:
+    """Say whether an expression stands for something that others use too: closing the client would close it."""
+    if isinstance(node, ast.Name):
+        scope, found = module.bindings(node.id, node)
+        return isinstance(scope, ast.Module) or any(binding.kind == "parameter" for binding in found)
+    return isinstance(node, ast.Attribute)
 
 
 def _names(node: ast.expr) -> set[str]:
