@@ -55,7 +55,7 @@ _GROWING = frozenset({"append", "add", "appendleft", "insert", "setdefault", "ex
 _TAKING = frozenset({"values", "items", "copy", "pop", "popitem", "popleft", "get"})
 _KEEPING = frozenset(
     {"push", "push_async_exit", "callback", "register", "setattr", "__setattr__", "partial", "send_file", "set"}
-    | {"nullcontext"}
+    | {"nullcontext", "add_field"}
 )
 _CLOSING = frozenset({"enter_context", "enter_async_context", "set_default_executor"})
 _BORROWING = frozenset({"run_in_executor", "Popen"})
@@ -276,7 +276,7 @@ def _constructs(func: ast.expr) -> bool:
     match func:
         case ast.Call():
             return True
-        case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner[:1].isupper() and name.startswith("from_"):
+        case ast.Attribute(value=owner, attr=name) if name.startswith("from_") and last_name(owner)[:1].isupper():
             return True
         case _:
             name = last_name(func).lstrip("_")

@@ -61,10 +61,11 @@ class Lifetimes:
         return self.fates.of(call, resource.kind)
 
     def _severity(self, call: ast.Call, resource: Resource, fate: Fate) -> Severity:
-        if fate.end in (End.LATE, End.ENTERED):
+        if fate.end in (End.LATE, End.ENTERED) or resource.lasting:
             return Severity.LOW
         if fate.end is End.OWNED:
-            return Severity.LOW if resource.lasting or self._is_single(call) else Severity.MEDIUM
+            inherited = resource.kind is Kind.SOCKET and self._has_unseen_base(call)
+            return Severity.LOW if inherited or self._is_single(call) else Severity.MEDIUM
         if fate.end is End.LEFT:
             return Severity.MEDIUM if resource.kind is Kind.EXECUTOR else Severity.LOW
         if resource.kind is Kind.FILE:
@@ -75,6 +76,11 @@ class Lifetimes:
         """Say whether a call is made once, by the program's main function or at import."""
         function = self.module.function(call)
         return function is None or "main" in words(function.name)
+
+    def _has_unseen_base(self, call: ast.Call) -> bool:
+        """Say whether a class of another module may close what it finds in its attributes."""
+        around = self.module.class_around(call)
+        return around is not None and any(self.module.qualified(base) is not None for base in around.bases)
 
     def _is_single(self, call: ast.Call) -> bool:
         """Say whether a class has one object, which lives as long as the process."""

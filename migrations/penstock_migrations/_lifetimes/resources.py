@@ -29,8 +29,7 @@ class Resource:
     Attributes:
         kind: What it is.
         closer: The method that closes it.
-        lasting: It is meant to live as long as the process: an object that keeps it and never closes it deserves
-            advice only.
+        lasting: It is meant to live as long as the process, often by way of what is made of it: advice only.
         open_after_with: A `with` over it ends a transaction and leaves it open.
     """
 
@@ -76,6 +75,14 @@ CLIENTS: dict[str, Resource] = (
         "httpx.AsyncClient httpx2.AsyncClient redis.asyncio.Redis redis.asyncio.StrictRedis redis.asyncio.from_url"
         " redis.asyncio.client.Redis redis.asyncio.Redis.from_url redis.asyncio.RedisCluster"
         " redis.asyncio.cluster.RedisCluster aioredis.from_url aioredis.Redis.from_url",
+    )
+    | _table(
+        Kind.CLIENT,
+        "disconnect",
+        "redis.ConnectionPool redis.ConnectionPool.from_url redis.BlockingConnectionPool"
+        " redis.BlockingConnectionPool.from_url redis.asyncio.ConnectionPool redis.asyncio.ConnectionPool.from_url"
+        " redis.asyncio.BlockingConnectionPool redis.asyncio.BlockingConnectionPool.from_url"
+        " redis.asyncio.connection.ConnectionPool redis.asyncio.connection.ConnectionPool.from_url",
     )
     | _table(Kind.CLIENT, "stop", "aiokafka.AIOKafkaProducer aiokafka.AIOKafkaConsumer")
     | _table(Kind.CLIENT, "closeall", "psycopg2.pool.SimpleConnectionPool psycopg2.pool.ThreadedConnectionPool")
@@ -143,6 +150,8 @@ def _is_borrowing(module: Module, call: ast.Call) -> bool:
     owner = given.get("connector_owner")
     if isinstance(owner, ast.Constant) and owner.value is False:
         return True
+    if "connection_pool" in given:
+        return True  # the pool is what must be closed
     transport = given.get("transport")
     return transport is not None and (_is_shared(module, transport) or bool(_names(transport) & _IN_MEMORY))
 
