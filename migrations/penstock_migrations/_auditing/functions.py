@@ -24,7 +24,8 @@ def module_facts(module: Module, options: Options) -> ModuleFacts:
     limits = module.analysis(_Limits).limits
     telling = Telling(module, limits.references, options)
     functions = {
-        name: _combined([_function_facts(limits, telling, one) for one in found]) for name, found in module.functions.items()
+        name: _combined([_function_facts(limits, telling, one) for one in found])
+        for name, found in module.functions.items()
     }
     functions[MODULE] = FunctionFacts(calls=tuple(_calls(telling, None)))
     bases = {name: _bases(limits, found) for name, found in module.classes.items()}

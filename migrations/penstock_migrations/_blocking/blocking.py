@@ -18,7 +18,7 @@ from penstock_migrations._blocking.known import (
     is_among,
 )
 from penstock_migrations._blocking.makers import Makers
-from penstock_migrations._blocking.shipping import is_shipped_by_decorator, shipped
+from penstock_migrations._blocking.shipping import is_shipped_by_decorator
 from penstock_migrations._code.facts import Blocking
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name
@@ -33,7 +33,7 @@ _HTTP_ROOTS = HTTP_LIBRARIES
 _SCHEDULERS = frozenset({"gather", "create_task", "ensure_future", "wait_for", "shield", "start_soon", "wait"})
 _CALLING = frozenset({"all", "any", "filter", "list", "map", "max", "min", "reduce", "sorted", "sum"})
 _LOOP_ASKED = frozenset({"get_running_loop", "_get_running_loop", "is_running", "current_async_library"})
-_ASYNC_ENTRIES = (ast.AsyncWith, ast.AsyncFor)
+_SHORT = 0.05  # seconds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +51,11 @@ class BlockingCall:
     kind: str
     what: str
     seconds: float | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is a sleep too short to matter beyond the function itself."""
+        return self.seconds is not None and self.seconds < _SHORT
 
     @property
     def fact(self) -> Blocking:
@@ -89,7 +94,7 @@ class Blockings:
         """Return what a function tells other files of; files are no matter beyond the function itself."""
         if not self.tells(function):
             return ()
-        return tuple(one.fact for one in self.calls(function) if one.kind != "file")
+        return tuple(one.fact for one in self.calls(function) if one.kind != "file" and not one.is_short)
 
     # -- what a call is ---------------------------------------------------------------------------------------------
 
@@ -158,8 +163,11 @@ class Blockings:
         while isinstance(root, ast.Attribute) and not self._is_own_attribute(root):
             root, depth = root.value, depth + 1
         for maker in sorted(self.makers.of(root) & SDK_CLASSES):
-            boto = maker.startswith("boto3.")
-            if func.attr not in SDK_LOCAL if boto and depth == 1 else not boto and depth > 1 and func.attr in SDK_METHODS:
+            if maker.startswith("boto3."):
+                does = depth == 1 and func.attr not in SDK_LOCAL
+            else:
+                does = depth > 1 and func.attr in SDK_METHODS
+            if does:
                 return "sdk", f"{maker} client's {func.attr}"
         return None
 

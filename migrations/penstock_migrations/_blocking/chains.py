@@ -118,10 +118,11 @@ class Chains:
 
     def _best(self, known: Known, deep: int) -> Chain | None:
         ways = [self._step(known, one.line, Chain(one.kind, one.what, ())) for one in known.facts.blocks]
-        if not any(one.kind == "http" for one in ways):
-            for call in known.facts.calls:
-                if call.how == "called" and (further := self.of_call(known.file, call, deep - 1)) is not None:
-                    ways.append(self._step(known, call.line, further))
+        if any(one.kind == "http" for one in ways):
+            return min(ways, key=_rank)
+        for call in known.facts.calls:
+            further = self.of_call(known.file, call, deep - 1) if call.how == "called" else None
+            ways += [self._step(known, call.line, further)] if further is not None else []
         return min(ways, key=_rank, default=None)
 
     def _step(self, known: Known, line: int, rest: Chain) -> Chain:

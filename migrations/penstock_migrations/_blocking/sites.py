@@ -11,6 +11,8 @@ from penstock_migrations.rule import Severity, Site
 
 __all__ = ["blocking_sites", "site"]
 
+_SURE = 4  # functions on the way; in a longer one, some condition may well rule the end out
+
 
 def blocking_sites(
     project: Project, code: str, kinds: tuple[str, ...], advice: str, reason: str
@@ -19,10 +21,11 @@ def blocking_sites(
     for found in chains(project).blocking:
         if found.chain.kind in kinds:
             way = f"{found.caller.name.rpartition('.')[2]} -> {found.chain.text}"
-            yield found.caller.file, site(found, code, f"the event loop waits for {way}; {advice}", reason)
+            severity = Severity.MEDIUM if len(found.chain.steps) <= _SURE else Severity.LOW
+            yield found.caller.file, site(found, code, f"the event loop waits for {way}; {advice}", reason, severity)
 
 
-def site(found: Found, code: str, message: str, reason: str, severity: Severity = Severity.MEDIUM) -> Site:
+def site(found: Found, code: str, message: str, reason: str, severity: Severity) -> Site:
     """Return a finding's site."""
     call = found.call
     return Site(

@@ -49,16 +49,14 @@ _CODE = "PEN502"
 _KINDS = ("sleep",)
 _ADVICE = "await asyncio.sleep instead"
 _REASON = "others may run meanwhile once it is awaited: check what the coroutine relies on, then await asyncio.sleep"
-_SHORT = 0.1  # seconds
 
 
 def detect(module: Module, options: Options) -> Iterator[Defect]:
     """Yield the sleeps in coroutines' own code."""
     for found in in_coroutines(module, options, _KINDS):
-        is_short = found.seconds is not None and found.seconds < _SHORT
         yield Defect(
             node=found.node,
-            severity=Severity.MEDIUM if is_short else Severity.HIGH,
+            severity=Severity.MEDIUM if found.is_short else Severity.HIGH,
             message=f"time.sleep stops the whole event loop; {_ADVICE}",
             fix_reason=_REASON,
         )
