@@ -18,7 +18,7 @@ from penstock_migrations._blocking.known import (
     is_among,
 )
 from penstock_migrations._blocking.makers import Makers
-from penstock_migrations._blocking.shipping import is_shipped_by_decorator
+from penstock_migrations._blocking.shipping import is_shipped_by_decorator, waited_for
 from penstock_migrations._code.facts import Blocking
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name
@@ -102,7 +102,7 @@ class Blockings:
         module = self.module
         names = {"sleep", "open", "system", "waitpid", *_FILE_NAMES}
         if self.has_clients:
-            names |= _FUNCTION_NAMES | _METHOD_NAMES
+            names |= _FUNCTION_NAMES | _METHOD_NAMES | {"submit", "map"}
             if self.listed or any(one.partition(".")[0] in self._roots() for one in SDK_CLASSES):
                 yield from module.calls
                 return
@@ -114,7 +114,7 @@ class Blockings:
         return {target.partition(".")[0] for target in self.module.imports.values()}
 
     def classified(self, call: ast.Call) -> BlockingCall | None:
-        what = self.named(call.func)
+        what = self.named(call.func) or self._waited_for(call)
         if what is None:
             return None
         kind, name = what
@@ -122,6 +122,10 @@ class Blockings:
             seconds = _constant(call.args[0]) if call.args else None
             return None if seconds == 0 else BlockingCall(call, kind, name, seconds)
         return BlockingCall(call, kind, name)
+
+    def _waited_for(self, call: ast.Call) -> tuple[str, str] | None:
+        handed = waited_for(self.module, call) if last_name(call.func) in {"submit", "map"} else None
+        return None if handed is None else self.named(handed)
 
     def named(self, func: ast.expr) -> tuple[str, str] | None:
         """Return the kind and the name of what a function or bound method blocks by; None if it does not."""

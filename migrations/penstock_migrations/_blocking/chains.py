@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,12 +10,16 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from penstock_migrations._blocking.known import METHODS
+from penstock_migrations._blocking.telling import ANY
 from penstock_migrations._code.facts import CallFacts
 from penstock_migrations._code.project import Known, Project
 
 __all__ = ["Chain", "Chains", "Found", "chains"]
 
 _DEEP = 6
+_PLUGINS = 3  # classes that do HTTP in a method of one name
+_MANY_PLUGINS = 100
+_MOST = 0.6  # of those that have it
 _ORDER = ("http", "sdk", "sleep", "process")
 
 
@@ -95,10 +100,33 @@ class Chains:
 
     def of_call(self, file: Path, call: CallFacts, deep: int) -> Chain | None:
         """Return the way from what a call runs to what blocks, if there is one."""
+        if call.reference.startswith(ANY):
+            return self._of_any(call.reference.removeprefix(ANY), deep)
         known = self.project.find(file, call.reference) or self.project.find(file, f"{call.reference}.__init__")
         if known is not None:
             return self.of(known, deep)
         return self._of_made_client(file, call)
+
+    def _of_any(self, method: str, deep: int) -> Chain | None:
+        """Return the way from a method that most classes which have it do HTTP in, as plug-ins of one kind do."""
+        found = self._methods.get(method, [])
+        if not _PLUGINS <= len(found) <= _MANY_PLUGINS:
+            return None
+        ways = [one for one in (self.of(known, deep) for known in found) if one is not None and one.kind == "http"]
+        if len(ways) < max(_PLUGINS, len(found) * _MOST):
+            return None
+        best = min(ways, key=_rank)
+        return replace(best, steps=(f"any {method}, as {best.steps[0]}", *best.steps[1:]))
+
+    @cached_property
+    def _methods(self) -> dict[str, list[Known]]:
+        """The synchronous methods of the project, by their bare names."""
+        found = defaultdict(list)
+        for known in self.project.functions():
+            owner, _, name = known.name.rpartition(".")
+            if owner.rpartition(".")[2][:1].isupper() and not known.facts.is_async:
+                found[name].append(known)
+        return found
 
     def of(self, known: Known, deep: int) -> Chain | None:
         """Return the shortest way from a function to what blocks; HTTP goes before the rest."""

@@ -35,6 +35,7 @@ _SESSION = _VERBS | {"send"}
 _CLIENT = _VERBS | {"send", "stream"}
 _POOL = frozenset({"request", "urlopen", "request_encode_body", "request_encode_url"})
 _CONNECTION = frozenset({"connect", "getresponse"})
+_INFERENCE = frozenset({"chat_completion", "feature_extraction", "text_generation", "text_to_image", "text_to_speech"})
 _CHILD = frozenset({"wait", "communicate"})
 
 # Methods by the class, or the function that makes the object, and what kind of blocking they do.
@@ -69,6 +70,8 @@ METHODS: dict[str, tuple[str, frozenset[str]]] = (
     | dict.fromkeys(("http.client.HTTPConnection", "http.client.HTTPSConnection"), ("http", _CONNECTION))
     | {"urllib.request.build_opener": ("http", frozenset({"open"}))}
     | {"subprocess.Popen": ("process", _CHILD)}
+    | {"huggingface_hub.InferenceClient": ("sdk", _INFERENCE)}
+    | {"tavily.TavilyClient": ("sdk", frozenset({"search", "extract", "crawl", "map", "qna_search"}))}
 )
 
 # Vendors' synchronous clients: their methods do HTTP, at any depth of `client.chat.completions.create`.

@@ -82,8 +82,11 @@ class Makers:
         match call.func:
             case ast.Name(id=name) if name in self.module.classes:
                 yield from self._inherited(self.module.classes[name])
+            case ast.Name(id=name) if found := self.module.function_named(name, call):
+                yield from self._all_returned(found)
             case ast.Name(id=name):
-                yield from self._all_returned(self.module.function_named(name, call))
+                bound = [one.value for one in self.module.bindings(name, call)[1][:_MANY] if one.kind == "value"]
+                yield from (one for value in bound if value is not None for one in self._chosen(value))
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name) if found := self.module.method_named(
                 name, call
             ):
@@ -94,6 +97,12 @@ class Makers:
                 yield from (FACTORIES[f"{one}.{name}"] for one in self.of(owner) if f"{one}.{name}" in FACTORIES)
             case _:
                 pass
+
+    def _chosen(self, value: ast.expr) -> Iterator[str]:
+        """Yield the imported classes that a name may stand for: `make = Secure if https else Plain`."""
+        for part in (value.body, value.orelse) if isinstance(value, ast.IfExp) else (value,):
+            if (found := self.module.qualified(part)) is not None:
+                yield found
 
     def _inherited(self, found: ast.ClassDef) -> Iterator[str]:
         """Yield the imported bases of a class."""

@@ -8,7 +8,7 @@ from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.vocabulary import words
 
-__all__ = ["SHIPPING_WORDS", "called_inside", "is_in_coroutine", "is_shipped_by_decorator", "shipped"]
+__all__ = ["SHIPPING_WORDS", "called_inside", "is_in_coroutine", "is_shipped_by_decorator", "shipped", "waited_for"]
 
 _FIRST = frozenset(
     {
@@ -32,7 +32,28 @@ _NOT_CALLED_AT_ONCE = frozenset(
 def shipped(module: Module, call: ast.Call) -> ast.expr | None:
     """Return what a call hands to a thread or an executor: a function, a bound method or a lambda."""
     found = _handed(module, call)
-    return None if found is None else called_inside(module, found)
+    return None if found is None else called_inside(module, _bound_once(module, found))
+
+
+def waited_for(module: Module, call: ast.Call) -> ast.expr | None:
+    """Return what a call hands to the threads of a pool that its `with` statement waits for."""
+    match call:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr="submit" | "map"), args=[handed, *_]):
+            _, found = module.bindings(name, call)
+            made = [one.value for one in found if one.kind == "context" and one.value is not None]
+            if any(last_name(one) == "ThreadPoolExecutor" for one in made):
+                return called_inside(module, handed)
+    return None
+
+
+def _bound_once(module: Module, node: ast.expr) -> ast.expr:
+    """Return the lambda or `partial` that a name is bound to, else the name."""
+    if not isinstance(node, ast.Name):
+        return node
+    _, found = module.bindings(node.id, node)
+    value = found[0].value if len(found) == 1 and found[0].kind == "value" else None
+    is_function = isinstance(value, ast.Lambda) or (isinstance(value, ast.Call) and _is_function(value))
+    return value if is_function and value is not None else node
 
 
 def called_inside(module: Module, node: ast.expr) -> ast.expr:
@@ -60,7 +81,7 @@ def is_shipped_by_decorator(function: Function) -> bool:
 def _handed(module: Module, call: ast.Call) -> ast.expr | None:
     name = last_name(call.func)
     if name == "run_in_executor":
-        return _after_context(call.args[1:])
+        return _after_context(call.args[_is_executor(call) :])
     if name in {"submit", "map"}:
         return _after_context(call.args) if _is_pool(module, call, name) else None
     if name in {"Thread", "Timer"}:
@@ -71,6 +92,15 @@ def _handed(module: Module, call: ast.Call) -> ast.expr | None:
     if SHIPPING_WORDS.isdisjoint(said) or not _OTHER_WORDS.isdisjoint(said):
         return None
     return next((one for one in call.args if _is_function(one)), None)
+
+
+def _is_executor(call: ast.Call) -> bool:
+    """Say whether the first argument is the executor, as the loop's own method has it; a helper may take none."""
+    if not isinstance(call.func, ast.Name) or not call.args:
+        return True
+    first = call.args[0]
+    is_none = isinstance(first, ast.Constant)
+    return is_none or not {"executor", "pool"}.isdisjoint(words(last_name(first)))
 
 
 def _is_pool(module: Module, call: ast.Call, name: str) -> bool:

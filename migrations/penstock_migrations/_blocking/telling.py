@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from penstock_migrations._blocking.blocking import Blockings, blockings
 from penstock_migrations._blocking.known import METHODS
-from penstock_migrations._blocking.shipping import SHIPPING_WORDS, shipped
+from penstock_migrations._blocking.shipping import SHIPPING_WORDS, shipped, waited_for
 from penstock_migrations._code.facts import Blocking, CallFacts
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, returns
@@ -16,13 +16,14 @@ from penstock_migrations._code.references import References
 from penstock_migrations._code.vocabulary import words
 from penstock_migrations.rule import Options
 
-__all__ = ["Telling", "shipping_calls"]
+__all__ = ["ANY", "Telling", "shipping_calls"]
 
 _SHIPPING_NAMES = frozenset(
     {"Thread", "Timer", "asyncify", "map", "run_in_executor", "run_sync", "submit", "sync_to_async", "to_thread"}
 )
 _CLIENTS = frozenset(name for name, (kind, _) in METHODS.items() if kind == "http")
 _MANY = 16
+ANY = "*."  # before the name of a method, in a reference: of any class
 
 
 class Telling:
@@ -58,11 +59,15 @@ class Telling:
         return "called" if function is None or self.blockings.tells(function) else "deferred"
 
     def ships(self, function: Function | None) -> Iterator[CallFacts]:
-        """Yield what the calls of a function hand to threads and executors."""
+        """Yield what the calls of a function hand to threads and executors; a pool in a `with` is waited for."""
         for call in self.module.calls_in(function):
-            if _may_ship(last_name(call.func)) and (found := shipped(self.module, call)) is not None:
-                for reference in self.of_function(found, call):
+            if not _may_ship(last_name(call.func)):
+                continue
+            if (found := shipped(self.module, call)) is not None:
+                for reference in self.of_function(found, call) or _of_any(found):
                     yield self.fact(call, reference, "shipped")
+            elif (found := waited_for(self.module, call)) is not None:
+                yield from (self.fact(call, one, "called") for one in self.of_function(found, call))
 
     def fact(self, call: ast.Call, reference: str, how: str) -> CallFacts:
         """Return a call as a fact."""
@@ -108,6 +113,13 @@ def shipping_calls(module: Module) -> Iterator[tuple[ast.Call, ast.expr]]:
     for call in module.calls:
         if _may_ship(last_name(call.func)) and (found := shipped(module, call)) is not None:
             yield call, found
+
+
+def _of_any(node: ast.expr) -> list[str]:
+    """Return a reference of a method of who knows which object: those that have one of this name may tell."""
+    if not isinstance(node, ast.Attribute) or node.attr.startswith("__"):
+        return []
+    return [f"{ANY}{node.attr}"]
 
 
 @lru_cache(4096)
