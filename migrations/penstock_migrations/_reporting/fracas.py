@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,7 @@ def _record(issue: int, findings: Sequence[Finding], audited: str) -> str:
         ("Severity", by_severity(findings)),
         ("Rules", ", ".join(f"{rule.code} {rule.name}" for rule in concerned)),
         ("Mended by", f"phase {phase}, {PHASES[phase]}"),
+        ("Found on", f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"),
         ("State", "open"),
     ]
     table = "| field | value |\n|---|---|\n" + "\n".join(f"| {name} | {value} |" for name, value in facts)

@@ -12,7 +12,7 @@ from penstock_migrations._auditing.audit import Report
 from penstock_migrations._counted import counted
 from penstock_migrations._reporting.context import Context
 from penstock_migrations._reporting.sources import printable
-from penstock_migrations._reporting.words import ISSUES, PHASES, compared, package_of, remedy, totals, unused
+from penstock_migrations._reporting.words import ISSUES, PHASES, advice, package_of, remedy, totals, unused
 from penstock_migrations.rule import Finding, Severity
 
 __all__ = ["render"]
@@ -37,7 +37,7 @@ def _sections(report: Report, context: Context) -> Iterable[str]:
     known = context.trend.known if context.trend else ()
     shown = sorted([*report.findings, *known], key=lambda one: (one.path, one.line, one.column, one.code))
     new = frozenset(map(id, report.findings))
-    yield _header(report, context)
+    yield _header(report, shown, context)
     if shown:
         yield f'<main>\n<section class="figures">\n{_figures(shown)}\n</section>'
         yield _findings(shown, lambda finding: id(finding) in new, context)
@@ -57,8 +57,8 @@ def _section(title: str, content: str) -> str:
     return f"<section>\n<h2>{title}</h2>\n{content}\n</section>"
 
 
-def _header(report: Report, context: Context) -> str:
-    counts = Counter(finding.severity for finding in report.findings)
+def _header(report: Report, shown: Sequence[Finding], context: Context) -> str:
+    counts = Counter(finding.severity for finding in shown)
     figures = [_figure(one, str(one), counts[one]) for one in Severity]
     if context.trend is not None:
         fixed = sum(entry.count for entry in context.trend.fixed)
@@ -66,7 +66,10 @@ def _header(report: Report, context: Context) -> str:
         figures.append('<span class="gap"></span>')
         figures += [_figure(name, name, number) for name, number in trend.items()]
     audited = " ".join(map(str, context.paths))
-    lines = "".join(f"<p>{_t(line)}</p>\n" for line in [totals(report), *compared(context)])
+    told = [totals(report), *advice(context)]
+    if context.trend is not None:
+        told.insert(1, f"Compared with the baseline {context.baseline}; what it knows is shown as `still`.")
+    lines = "".join(f"<p>{_marked(line)}</p>\n" for line in told)
     title = f"<h1>penstock audit <code>{_t(audited)}</code></h1>" if audited else "<h1>penstock audit</h1>"
     return f'<header>\n{title}\n<div class="chips">{"".join(figures)}</div>\n{lines}</header>'
 
@@ -109,16 +112,16 @@ def _findings(findings: Sequence[Finding], is_new: Callable[[Finding], bool], co
         f'<button type="button" class="figure {one}" data-chip="{one}" aria-pressed="true">{one}</button>'
         for one in chips
     )
+    title = counted(len(findings), "finding")
+    if with_state:
+        title += f", {sum(map(is_new, findings)):,} of them new"
     controls = (
         '<form class="filters" hidden>'
         '<input type="search" placeholder="Filter: a path, a rule, a word" aria-label="Filter the findings">'
         f'<select aria-label="Issue"><option value="">Every issue</option>{issues}</select>{buttons}'
         "<output></output></form>"
     )
-    return (
-        f'<section id="findings">\n<h2>{counted(len(findings), "finding")}</h2>\n{controls}\n'
-        f"{_rows(heads, rows)}\n</section>"
-    )
+    return f'<section id="findings">\n<h2>{title}</h2>\n{controls}\n{_rows(heads, rows)}\n</section>'
 
 
 def _row(finding: Finding, state: str, context: Context, *, with_state: bool) -> str:
@@ -132,7 +135,7 @@ def _row(finding: Finding, state: str, context: Context, *, with_state: bool) ->
         f"<td><b>{finding.code}</b><small>{_t(finding.name)}</small></td>",
         *([f'<td><span class="chip {state}">{state}</span></td>'] if with_state else []),
         f'<td class="place" data-sort="{_t(finding.path)}:{finding.line:07}"><code>{place}</code>{function}</td>',
-        f'<td class="what">{_t(finding.message)}{source}<small>{_t(remedy(finding))}</small></td>',
+        f'<td class="what">{_marked(finding.message)}{source}<small>{_marked(remedy(finding))}</small></td>',
     ]
     chips = f"{finding.severity} {state}" if with_state else str(finding.severity)
     return f'<tr data-issue="{finding.issue}" data-chips="{chips}">{"".join(cells)}</tr>'
@@ -159,3 +162,11 @@ def _rows(heads: str, rows: Iterable[str]) -> str:
 def _t(text: str) -> str:
     """Return a text as it stands in HTML, in an attribute too."""
     return escape(printable(text), quote=True)
+
+
+def _marked(text: str) -> str:
+    """Return a text in HTML in which what stands between backticks is code."""
+    parts = _t(text).split("`")
+    if len(parts) % 2 == 0:  # a backtick without its partner
+        return "`".join(parts)
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

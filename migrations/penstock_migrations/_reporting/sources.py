@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import tokenize
 from collections.abc import Sequence
@@ -29,7 +30,7 @@ class Sources:
 
     def file(self, shown: str) -> Path | None:
         """Return the file that findings show by this path; None if it is gone."""
-        candidates = (base / shown for base in self._bases)
+        candidates = (Path(os.path.normpath(base / shown)) for base in self._bases)
         return next((file for file in candidates if file.is_file()), None)
 
     def line(self, finding: Finding) -> str | None:

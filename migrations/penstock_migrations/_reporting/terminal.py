@@ -34,14 +34,18 @@ def show(report: Report, context: Context, console: Console) -> None:
         for finding in findings:
             _show_finding(finding, context, console, syntax)
     for one in report.unreadable:
-        console.print(Text.assemble((printable(one.path), "bold"), f": not audited: {printable(one.reason)}"))
+        told = Text.assemble((printable(one.path), "bold"), f": not audited: {printable(one.reason)}")
+        console.print(told, soft_wrap=False)
     for each in report.unused:
         console.print(Text.assemble((f"{printable(each.path)}:{each.line}", "bold"), f": {unused(each)}"))
     if report.unreadable or report.unused:
         console.print()
     if report.findings:
         console.print(_table(report.findings))
-    console.print(Text("\n".join([totals(report), *compared(context)])))
+        console.print()
+    console.print(Text(totals(report)), soft_wrap=False)
+    for line in compared(context):
+        console.print(Text(line))
 
 
 def _heading(path: str, number: int, context: Context, console: Console) -> None:
@@ -70,7 +74,7 @@ def _indented(text: Text, console: Console) -> None:
 
 
 def _table(findings: tuple[Finding, ...]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    table = Table(box=box.SIMPLE, pad_edge=False, show_edge=False, show_footer=True)
     table.add_column("Issue", footer="All")
     counts = Counter((finding.issue, finding.severity) for finding in findings)
     for severity in Severity:

@@ -11,7 +11,7 @@ from penstock_migrations._counted import counted
 from penstock_migrations._reporting.context import Context
 from penstock_migrations.rule import Finding, Fix, Severity
 
-__all__ = ["ISSUES", "PHASES", "by_severity", "compared", "package_of", "remedy", "totals", "unused"]
+__all__ = ["ISSUES", "PHASES", "advice", "by_severity", "compared", "package_of", "remedy", "totals", "unused"]
 
 ISSUES = {
     1: "Unbounded fan-out",
@@ -61,6 +61,12 @@ def compared(context: Context) -> list[str]:
     if context.trend is not None:
         known, fixed = len(context.trend.known), sum(entry.count for entry in context.trend.fixed)
         lines.append(f"Baseline {context.baseline}: {counted(known, 'known finding')} not reported, {fixed} fixed.")
+    return [*lines, *advice(context)]
+
+
+def advice(context: Context) -> list[str]:
+    """Say what to do about what is fixed, and which lines are reported."""
+    lines = []
     if context.trend is not None and context.trend.fixed:
         paths = " ".join(map(str, context.paths))
         lines.append(f"Keep them fixed: penstock baseline update {paths} --baseline {context.baseline}")
