@@ -1,16 +1,20 @@
-"""CPU time and memory of a `with` block."""
+"""CPU time and memory of a `with` block, or of a command."""
 
 from __future__ import annotations
 
 import gc
 import resource
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
 
 STATUS = Path("/proc/self/status")
+GLANCE = 0.02  # seconds between two looks at a command's memory
 
 
 class Stopwatch:
@@ -24,6 +28,27 @@ class Stopwatch:
     cpu_seconds = 0.0
     memory = 0
 
+    def command(self, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
+        """Run a command; measure it and all its processes, its memory by looking at it often.
+
+        Args:
+            command: The command; an exit status of 1 says that it found something.
+            env: Its environment variables, None for those of this process.
+
+        Raises:
+            RuntimeError: It ends with another status than 0 or 1.
+        """
+        before = _children_cpu()
+        with tempfile.TemporaryFile("w+") as errors:
+            process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=env)
+            while process.poll() is None:
+                self.memory = max(self.memory, _rss_of_all(process))
+                time.sleep(GLANCE)
+            errors.seek(0)
+            if process.returncode not in (0, 1):
+                raise RuntimeError(f"{command[0]} ended with {process.returncode}: {errors.read()[-500:]}")
+        self.cpu_seconds = _children_cpu() - before
+
     def __enter__(self) -> None:
         gc.collect()
         self._rss = psutil.Process().memory_info().rss
@@ -32,6 +57,22 @@ class Stopwatch:
     def __exit__(self, *_: object) -> None:
         self.cpu_seconds = time.process_time() - self._start
         self.memory = max(0, _peak_rss() - self._rss)
+
+
+def _children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _rss_of_all(process: psutil.Process) -> int:
+    """Return the RSS of a process and its descendants together; what they share is counted for each."""
+    total = 0
+    try:
+        for one in (process, *process.children(recursive=True)):
+            total += one.memory_info().rss
+    except psutil.Error:  # one of them has just ended
+        pass
+    return total
 
 
 def _peak_rss() -> int:

@@ -37,18 +37,18 @@ async def migrate(project: Path, screen: Screen) -> list[Check]:
 
 
 async def _audit_and_rewrite(project: Path, screen: Screen) -> tuple[list[Check], int]:
-    with screen.step("Audit", "penstock audit ."):
-        audited = await penstock(project, "audit", ".", "--format", "json")
+    with screen.step("Audit", "penstock audit . --select 1"):
+        audited = await penstock(project, "audit", ".", "--select", "1", "--format", "json")
     before = _findings(audited)
     screen.findings(before)
-    with screen.step("Codemod: the diff", "penstock codemod ."):
-        shown = await penstock(project, "codemod", ".")
+    with screen.step("Codemod: the diff", "penstock codemod . --select 1"):
+        shown = await penstock(project, "codemod", ".", "--select", "1")
     screen.diff(shown.output)
-    with screen.step("Codemod: written", "penstock codemod . --write"):
-        written = await penstock(project, "codemod", ".", "--write")
+    with screen.step("Codemod: written", "penstock codemod . --select 1 --write"):
+        written = await penstock(project, "codemod", ".", "--select", "1", "--write")
     screen.lines(written.output)
-    again = await penstock(project, "codemod", ".")
-    left = _findings(await penstock(project, "audit", ".", "--format", "json"))
+    again = await penstock(project, "codemod", ".", "--select", "1")
+    left = _findings(await penstock(project, "audit", ".", "--select", "1", "--format", "json"))
     safe = [each for each in before if each["fix"] == "safe"]
     unsafe = [each["code"] + " " + each["path"] for each in before if each["fix"] != "safe"]
     checks = [
@@ -77,7 +77,7 @@ async def _gate_without_evidence(project: Path, screen: Screen) -> Check:
 async def _mend_by_hand(project: Path, screen: Screen) -> Check:
     with screen.step("By hand", "$EDITOR scripts/stress_test.py"):
         changed = mend(project)
-        audited = await penstock(project, "audit", ".", "--format", "json")
+        audited = await penstock(project, "audit", ".", "--select", "1", "--format", "json")
     screen.diff(changed)
     found = len(_findings(audited))
     return Check("Mended by hand, the audit is clean", audited.status == 0 and found == 0, f"{found} left")

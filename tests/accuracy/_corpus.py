@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).parent
 _PYTHONS = ((), ("--python-version", "3.12"), ("--python-version", "3.13"))
@@ -51,7 +52,7 @@ def pins() -> dict[str, dict[str, str | None]]:
     return found
 
 
-def _label(data) -> Label:
+def _label(data: dict[str, Any]) -> Label:
     keys = ("package", "path", "line", "end_line", "issue", "label", "severity", "reason")
     return Label(**{key: data[key] for key in keys}, shape=data["class"])
 

@@ -25,6 +25,16 @@ class Score:
         """The share of defects in what was found or wrongly accused; 0 if nothing was."""
         return _share(len(self.found), len(self.wrong))
 
+    def without(self, package: str) -> Score:
+        """Return the score as it were without the labels of one package."""
+        kept = ([one for one in part if one.package != package] for part in (self.found, self.missed, self.wrong))
+        return Score(*kept)
+
+    @property
+    def packages(self) -> list[str]:
+        """The packages whose labels count."""
+        return sorted({one.package for part in (self.found, self.missed, self.wrong) for one in part})
+
     @property
     def recall(self) -> float:
         """The share of the defects that was found; 0 without defects."""

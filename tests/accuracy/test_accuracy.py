@@ -78,6 +78,15 @@ def test_computes_precision_and_recall():
     assert (result.precision, result.recall) == (3 / 5, 3 / 4)
 
 
+def test_tells_the_score_without_a_package():
+    """What one package contributed is taken out of all three counts."""
+    other = Label("q==1", "q/a.py", 10, 12, 1, "defect", None, "data", "because")
+    result = score([label("defect"), label("ok", line=50, end_line=50), other], [finding(10), finding(50)])
+
+    assert (result.packages, result.recall) == (["p==1", "q==1"], 0.5)
+    assert (result.without("q==1").recall, result.without("q==1").precision) == (1.0, 0.5)
+
+
 def test_has_labels_and_pins_that_belong_together():
     """Every labelled package is pinned, and every hash looks like one."""
     assert {one.package for one in labels()} <= set(pins())

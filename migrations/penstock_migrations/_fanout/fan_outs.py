@@ -24,7 +24,10 @@ from penstock_migrations._fanout.work import GATHERS, WAITS, Work, Works
 
 __all__ = ["FanOut", "FanOuts"]
 
-_SHOWN_GATHERS = frozenset({"tqdm.asyncio.tqdm.gather", "tqdm.asyncio.tqdm_asyncio.gather"})
+_OTHER_GATHERS = frozenset(
+    {"anyio.as_completed", "anyio.gather", "tqdm.asyncio.tqdm.gather", "tqdm.asyncio.tqdm_asyncio.gather"}
+)
+_MAPS = frozenset({"anyio.amap"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,8 +58,9 @@ class FanOuts:
     @cached_property
     def gathers(self) -> list[FanOut]:
         """The gathers whose number of awaitables nothing limits."""
-        calls = self._named(GATHERS | _SHOWN_GATHERS)
-        return [found for call in calls if (found := self._waiting(call, _starred(call))) is not None]
+        gathers = [(call, _starred(call)) for call in self._named(GATHERS | _OTHER_GATHERS)]
+        maps = [(call, [self._mapped(call)]) for call in self._named(_MAPS) if len(call.args) > 1]
+        return [found for call, given in gathers + maps if (found := self._waiting(call, given)) is not None]
 
     @cached_property
     def task_loops(self) -> list[FanOut]:
@@ -73,6 +77,10 @@ class FanOuts:
 
     def _named(self, names: frozenset[str]) -> Iterator[ast.Call]:
         return (call for call in self.module.calls if self.module.qualified(call.func) in names)
+
+    def _mapped(self, call: ast.Call) -> ast.expr:
+        """Return what a call maps, as `map` would: `amap(f, xs)` starts what `map(f, xs)` makes."""
+        return self.module.made_call(ast.Name("map", ast.Load()), call.args[:2], call)
 
     def _waiting(self, call: ast.Call, collections: list[ast.expr]) -> FanOut | None:
         """Look at a call that waits for collections of awaitables."""

@@ -45,7 +45,7 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
     if any(work.creation is fan_out.call for work in fan_out.works):
         return "some of what is gathered is limited and some is not"
     if found.module.qualified(fan_out.call.func) not in GATHERS:
-        return "the call shows its progress: hand it coroutines that hold a limiter"
+        return "the call is not asyncio's: hand it coroutines that hold a limiter, or use bounded_map"
     if any(keyword.arg != "return_exceptions" for keyword in fan_out.call.keywords):
         return "the call has keyword arguments that cannot be seen or do not exist on supported Pythons"
     for work in fan_out.works:

@@ -2,9 +2,10 @@
 
 ## What it does
 
-Looks at what is starred into `asyncio.gather`: a comprehension, a generator, `map`, a name that was bound to one of
-them or filled by `append` and `extend`, the values of a dict, what a function of the same module returns. It reports
-the call if data, a request or a model sets the number of awaitables and nothing on the way limits how many run at once.
+Looks at what is starred into `asyncio.gather`, or into that of anyio or tqdm, or mapped by `anyio.amap`: a
+comprehension, a generator, `map`, a name that was bound to one of them or filled by `append` and `extend`, the values
+of a dict, what a function of the same module returns. It reports the call if data, a request or a model sets the number
+of awaitables and nothing on the way limits how many run at once.
 
 It leaves alone what is limited already: a wrapper, a method or a function of an imported module that takes a semaphore
 which the calls share, a semaphore handed over as an argument, an HTTP client made with a limit of its connections,
@@ -55,6 +56,7 @@ A finding of low severity is advice: what the object itself holds, what is torn 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
@@ -72,10 +74,11 @@ def detect(module: Module, options: Options) -> Iterator[Defect]:
     found = module.analysis(FanOuts)
     for fan_out in found.gathers:
         fix, reason, rewrites = gather_fix(found, fan_out, options.limit)
+        called = module.qualified(fan_out.call.func) or ast.unparse(fan_out.call.func)
         yield Defect(
             node=fan_out.call,
             severity=severity_of(fan_out),
-            message=f"asyncio.gather {describe(fan_out)}; give it a limit: penstock_limits.gather(..., limit=...)",
+            message=f"{called} {describe(fan_out)}; give it a limit: penstock_limits.gather(..., limit=...)",
             fix=fix,
             fix_reason=reason,
             rewrites=rewrites,
@@ -87,7 +90,7 @@ RULE = Rule(
     module=__name__,
     documentation=__doc__ or "",
     code="PEN101",
-    triggers=(b"gather",),
+    triggers=(b"gather", b"amap", b"as_completed"),
     detect=detect,
     settle=settle_fan_out,
     bad=(
@@ -200,6 +203,15 @@ async def fetch_all(urls):
             return await fetch(url)
 
     return await penstock_limits.gather(*map(fetch_limited, urls), limit="api_call")
+""",
+        ),
+        Example(
+            "anyio's map",
+            """
+import anyio
+
+async def embed_all(texts):
+    return await anyio.amap(embed, texts)
 """,
         ),
         Example(
