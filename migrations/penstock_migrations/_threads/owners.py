@@ -156,7 +156,7 @@ class Owners:
 
     def _is_awaited(self, work: ThreadWork) -> bool:
         """Say whether something waits for the event or the result with which the work ends."""
-        if work.loops or work.rearms:
+        if work.loops or work.rearms or work.reads_pipe:
             return False
 
         def outside(node: ast.AST) -> bool:
