@@ -133,7 +133,8 @@ class Owners:
 
         found = self.endings
         if (
-            (work.tested and found.uses(_SIGNALS, work.tested, outside))
+            work.waits_for_main
+            or (work.tested and found.uses(_SIGNALS, work.tested, outside))
             or found.tears_down(work.runners, outside)
             or found.sentinel(work.queues, outside)
             or any(map(self._is_given, work.events))
