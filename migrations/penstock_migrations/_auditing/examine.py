@@ -78,7 +78,7 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
             return Examined(ignored=ignored)
         module = Module(tree, _lines(text))
         sites = [_site(module, rule, defect) for rule in triggered for defect in rule.detect(module, options)]
-        facts = module_facts(module)
+        facts = module_facts(module, options)
         module.forget()
         return Examined(None, tuple(sites), facts, ignored)
 
@@ -88,7 +88,7 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
         return Examined(unreadable=str(error))
 
 
-def examine_facts(source: Source) -> ModuleFacts:
+def examine_facts(source: Source, options: Options | None = None) -> ModuleFacts:
     """Return what a file's functions tell, also where no rule has anything to look for in it.
 
     Raises:
@@ -97,7 +97,7 @@ def examine_facts(source: Source) -> ModuleFacts:
 
     def run() -> ModuleFacts:
         text, tree = parse(source)
-        return module_facts(Module(tree, _lines(text)))
+        return module_facts(Module(tree, _lines(text)), options or Options())
 
     return _nested_at_will(run)
 

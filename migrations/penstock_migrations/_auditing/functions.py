@@ -6,24 +6,28 @@ import ast
 import sys
 from collections.abc import Iterator
 
+from penstock_migrations._blocking.telling import Telling
 from penstock_migrations._code.endless import never_ends
 from penstock_migrations._code.facts import MODULE, CallFacts, FunctionFacts, ModuleFacts
 from penstock_migrations._code.limits import Limits
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name
+from penstock_migrations.rule import Options
 
 __all__ = ["module_facts"]
 
 _WAITING = frozenset({"join", "wait", "wait_for"})
 
 
-def module_facts(module: Module) -> ModuleFacts:
+def module_facts(module: Module, options: Options) -> ModuleFacts:
     """Look at every function of a module."""
     limits = module.analysis(_Limits).limits
+    telling = Telling(module, limits.references, options)
     functions = {
-        name: _combined([_function_facts(limits, one) for one in found]) for name, found in module.functions.items()
+        name: _combined([_function_facts(limits, telling, one) for one in found])
+        for name, found in module.functions.items()
     }
-    functions[MODULE] = FunctionFacts(calls=tuple(_calls(limits, None)))
+    functions[MODULE] = FunctionFacts(calls=tuple(_calls(telling, None)))
     bases = {name: _bases(limits, found) for name, found in module.classes.items()}
     return ModuleFacts(functions, bases, dict(module.imports))
 
@@ -33,12 +37,14 @@ class _Limits:
         self.limits = Limits(Reaching(module))
 
 
-def _function_facts(limits: Limits, function: Function) -> FunctionFacts:
+def _function_facts(limits: Limits, telling: Telling, function: Function) -> FunctionFacts:
     return FunctionFacts(
         limits=limits.holds_limiter(function),
         endless=_may_be_endless(limits.module, function) and never_ends(limits.names, function),
         is_async=isinstance(function, ast.AsyncFunctionDef),
-        calls=tuple(_calls(limits, function)),
+        blocks=telling.blocks(function),
+        calls=tuple(_calls(telling, function)),
+        makes=telling.makes(function),
     )
 
 
@@ -48,15 +54,14 @@ def _may_be_endless(module: Module, function: Function) -> bool:
     return looping or any(last_name(call.func) in _WAITING for call in module.calls_in(function))
 
 
-def _calls(limits: Limits, function: Function | None) -> Iterator[CallFacts]:
+def _calls(telling: Telling, function: Function | None) -> Iterator[CallFacts]:
     """Yield the calls of a function that may mean the project's own functions."""
-    module = limits.module
-    for call in module.calls_in(function):
-        references = [one for one in limits.references.of(call) if not _is_elsewhere(one)]
+    for call in telling.module.calls_in(function):
+        references = [one for one in telling.references.of(call) or telling.more(call) if not _is_elsewhere(one)]
         if references:
-            how = "awaited" if isinstance(module.parents.get(call), ast.Await) else "called"
-            place = (call.lineno, call.end_lineno or call.lineno, module.character_column(call) + 1)
-            yield from (CallFacts(one, how, *place) for one in references)
+            how = telling.how(call, function)
+            yield from (telling.fact(call, one, how) for one in references)
+    yield from (one for one in telling.ships(function) if not _is_elsewhere(one.reference))
 
 
 def _is_elsewhere(reference: str) -> bool:
@@ -78,4 +83,5 @@ def _combined(found: list[FunctionFacts]) -> FunctionFacts:
         is_async=all(one.is_async for one in found),
         blocks=tuple(dict.fromkeys(each for one in found for each in one.blocks)),
         calls=tuple(dict.fromkeys(each for one in found for each in one.calls)),
+        makes=next((one.makes for one in found if one.makes is not None), None),
     )

@@ -185,7 +185,7 @@ class _Teller:
             key = f"facts:{self._work.options}:{source.sha256}"
             known = self._cache.get(key)
             if known is None:
-                known = json.dumps(examine_facts(source).as_data(), separators=(",", ":"))
+                known = json.dumps(examine_facts(source, self._work.options).as_data(), separators=(",", ":"))
                 self._cache.put(key, known)
             return ModuleFacts.of_data(json.loads(known))
         return None

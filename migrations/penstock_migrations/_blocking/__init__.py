@@ -1,1 +1,1 @@
-"""What blocks an event loop, or ships HTTP to threads."""
+"""Recognises what blocks a thread, what ships work to threads, and how a coroutine comes to it."""

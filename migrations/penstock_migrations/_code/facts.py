@@ -15,7 +15,7 @@ class Blocking:
     """One place where a function blocks its thread.
 
     Attributes:
-        kind: `http`, `sleep`, `process` or `file`.
+        kind: `http`, `sdk` (a vendor's client, which does HTTP), `sleep` or `process`.
         what: What blocks, in words: `requests.get`.
         line: Its line, from 1.
     """
@@ -31,7 +31,8 @@ class CallFacts:
 
     Attributes:
         reference: What is called: `:Class.method` in the same module, `.sibling.name`, `package.module.name`.
-        how: `called`, `awaited`, or `shipped` to a thread or an executor.
+        how: `called`, `awaited`, `shipped` to a thread or an executor, or `deferred`: in a lambda that runs who knows
+            when, or by a function that asks first whether a loop runs.
         line: Line of the call, from 1; of the call that ships it, where it is shipped.
         end_line: Its last line.
         column: Its column, in characters from 1.
@@ -54,6 +55,7 @@ class FunctionFacts:
         is_async: It is a coroutine function.
         blocks: Where it blocks its thread itself.
         calls: What it calls.
+        makes: The blocking HTTP client that it returns, if it does: `requests.Session`.
     """
 
     limits: bool = False
@@ -61,6 +63,7 @@ class FunctionFacts:
     is_async: bool = False
     blocks: tuple[Blocking, ...] = ()
     calls: tuple[CallFacts, ...] = ()
+    makes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class ModuleFacts:
                 one.is_async,
                 [[each.kind, each.what, each.line] for each in one.blocks],
                 [[each.reference, each.how, each.line, each.end_line, each.column] for each in one.calls],
+                one.makes,
             ]
             for name, one in self.functions.items()
         }
@@ -103,8 +107,9 @@ class ModuleFacts:
                     is_async,
                     tuple(Blocking(*each) for each in blocks),
                     tuple(CallFacts(*each) for each in calls),
+                    makes,
                 )
-                for name, (limits, endless, is_async, blocks, calls) in functions.items()
+                for name, (limits, endless, is_async, blocks, calls, makes) in functions.items()
             },
             {name: tuple(found) for name, found in bases.items()},
             imports,
