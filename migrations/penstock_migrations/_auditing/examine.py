@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -72,12 +73,11 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
     def run() -> Examined:
         text, tree = parse(source)
         wanted = [rule for rule in rules() if rule.code in codes]
-        triggered = [rule for rule in wanted if any(trigger in source.data for trigger in rule.triggers)]
         ignored = suppressions(text)
-        if not triggered:
+        if not _triggers(wanted).search(source.data):
             return Examined(ignored=ignored)
         module = Module(tree, _lines(text))
-        sites = [_site(module, rule, defect) for rule in triggered for defect in rule.detect(module, options)]
+        sites = [_site(module, rule, defect) for rule in wanted for defect in rule.detect(module, options)]
         facts = module_facts(module, options)
         module.forget()
         return Examined(None, tuple(sites), facts, ignored)
@@ -86,6 +86,12 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
         return _nested_at_will(run)
     except UnreadableError as error:
         return Examined(unreadable=str(error))
+
+
+def _triggers(wanted: Sequence[Rule]) -> re.Pattern[bytes]:
+    """Return what a file holds at least once, or none of some rules has anything to find in it."""
+    triggers = sorted({trigger for rule in wanted for trigger in rule.triggers})
+    return re.compile(b"|".join(map(re.escape, triggers)))
 
 
 def examine_facts(source: Source, options: Options | None = None) -> ModuleFacts:

@@ -62,7 +62,7 @@ class References:
         match node:
             case ast.Name(id=name):
                 _, found = self.module.bindings(name, node)
-                if any(map(_tells_type, found)):
+                if len(found) > 1 and any(map(_tells_type, found)):
                     _, found = self.names.bindings(name, node)
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
                 found = self.module.attribute_bindings(name, node)
