@@ -59,6 +59,8 @@ class Openings:
         function = self.module.function(opener.call)
         if function is None or not isinstance(self.module.scope(opener.call), ast.FunctionDef | ast.AsyncFunctionDef):
             return None
+        if self.fates.is_described(opener.call):
+            return None
         users = self._users(opener.call)
         if users is None:
             return self._handed_out(opener, function)
