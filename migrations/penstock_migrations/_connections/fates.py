@@ -34,7 +34,7 @@ _PLAIN = frozenset(
     | {"arraysize", "isolation_level", "text_factory", "closed", "notices"}
 )
 _SAID = frozenset({"url", "dialect", "name", "driver"})
-_POOLED = frozenset({"pool", "cache", "cached", "idle"})
+_POOLED = frozenset({"pool", "pooled", "idle"})
 
 
 class Fate(enum.Enum):
@@ -267,5 +267,5 @@ def _reads(node: ast.AST, name: str) -> bool:
 
 
 def mentions_pool(name: str) -> bool:
-    """Say whether a name speaks of a pool or a cache."""
+    """Say whether a name speaks of a pool."""
     return mentions(name, _POOLED)

@@ -113,7 +113,7 @@ class Openings:
         return known or (None if any(users is None for users in found) else [])
 
     def _is_pooling(self, function: Function) -> bool:
-        """Say whether a helper takes from a pool or a cache what is there, or is part of a pool."""
+        """Say whether a helper takes from a pool what is there, or is part of a pool."""
         if self.purposes.is_setup(function) and function.name.startswith("__"):
             return True
         if any(mentions_pool(one.name) for one in self.module.ancestors(function) if isinstance(one, ast.ClassDef)):

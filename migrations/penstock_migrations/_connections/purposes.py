@@ -15,13 +15,13 @@ _SETUP = vocabulary(
     "init initialise initialize setup connect reconnect open start startup lifespan bootstrap configure prepare warmup"
     " migrate migration upgrade downgrade install provision seed boot teardown"
 )
-_SCHEMA = vocabulary("schema ddl migration migrate bootstrap")
+_SCHEMA = vocabulary("ddl migration migrate bootstrap")
 _CREATE = vocabulary("create ensure init initialize drop setup")
 _CREATED = vocabulary("table database index schema extension collection db keyspace")
 _PROBE = vocabulary("ping health healthcheck healthy probe check test verify validate reachable available")
 _OBJECT = vocabulary(
     "__init__ __new__ __post_init__ __enter__ __aenter__ __init_subclass__ __attrs_post_init__ __setstate__"
-    " __set_name__ model_post_init init_app set_up setUp asyncSetUp setUpClass tearDown tearDownClass on_modified __del__"
+    " __set_name__ model_post_init init_app set_up setUp asyncSetUp setUpClass tearDown tearDownClass __del__"
 )
 _CACHES = frozenset({"cache", "cached", "lazy", "singleton", "memoize", "memoized", "memoise", "once", "resource"})
 _COMMANDS = frozenset({"command", "callback", "group", "cli", "fixture", "hookimpl", "argument", "option"})
