@@ -94,9 +94,27 @@ FOUND = {
     "a table made on the way": (
         "PEN204",
         (
-            "def save(p, v):\n    with sqlite3.connect(p) as c:\n        c.execute('CREATE TABLE IF NOT EXISTS t (v)')\n"
+            "def save(p, v):\n    with sqlite3.connect(p) as c:\n        c.execute('CREATE TABLE t (v)')\n"
             "        c.execute('INSERT INTO t VALUES (?)', (v,))"
         ),
+    ),
+    "an engine whose pool is told its size": (
+        "PEN202",
+        (
+            "class A:\n    def _engine(self):\n        return sqlalchemy.create_engine(self.u, pool_size=P.pool_size)\n"
+            "    def load(self):\n        return read_sql('SELECT 1', self._engine())"
+        ),
+    ),
+    "a helper that makes a key of a cache": (
+        "PEN203",
+        (
+            "def _client(u):\n    cache_key = u.lower()\n    note(cache_key)\n    return pymongo.MongoClient(u)\n"
+            "def load(u):\n    return _client(u).db.items.find_one()"
+        ),
+    ),
+    "a schema that is read": (
+        "PEN201",
+        "def get_schema(d):\n    with psycopg.connect(d) as c:\n        return c.execute(Q).description",
     ),
     "a dependency of a framework": (
         "PEN201",
@@ -147,6 +165,7 @@ LEFT = {
         "        async with await psycopg.AsyncConnection.connect(d) as c:\n            yield cls(c)"
     ),
     "a database in memory": "def f(sql):\n    return sqlite3.connect(':memory:').execute(sql).fetchall()",
+    "DuckDB in memory": "def f(sql):\n    return duckdb.connect().execute(sql).fetchall()",
     "a database dropped": (
         "def wipe(d):\n    c = psycopg2.connect(d)\n    c.autocommit = True\n    c.cursor().execute('DROP DATABASE x')"
     ),

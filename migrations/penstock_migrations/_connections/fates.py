@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, start_of
-from penstock_migrations._code.vocabulary import mentions, vocabulary
+from penstock_migrations._code.vocabulary import vocabulary
 
 __all__ = ["Fate", "Fates"]
 
@@ -34,7 +34,6 @@ _PLAIN = frozenset(
     | {"arraysize", "isolation_level", "text_factory", "closed", "notices"}
 )
 _SAID = frozenset({"url", "dialect", "name", "driver"})
-_POOLED = frozenset({"pool", "pooled", "idle"})
 
 
 class Fate(enum.Enum):
@@ -264,8 +263,3 @@ def _is_class(name: str) -> bool:
 
 def _reads(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-
-
-def mentions_pool(name: str) -> bool:
-    """Say whether a name speaks of a pool."""
-    return mentions(name, _POOLED)

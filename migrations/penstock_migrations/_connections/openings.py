@@ -11,7 +11,7 @@ from penstock_migrations._code.following import Following
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._code.vocabulary import vocabulary, words
-from penstock_migrations._connections.fates import Fate, Fates, mentions_pool
+from penstock_migrations._connections.fates import Fate, Fates
 from penstock_migrations._connections.openers import Kind, Opener, openers
 from penstock_migrations._connections.purposes import Purposes
 
@@ -116,11 +116,9 @@ class Openings:
         """Say whether a helper takes from a pool what is there, or is part of a pool."""
         if self.purposes.is_setup(function) and function.name.startswith("__"):
             return True
-        if any(mentions_pool(one.name) for one in self.module.ancestors(function) if isinstance(one, ast.ClassDef)):
+        if any("pool" in words(one.name) for one in self.module.ancestors(function) if isinstance(one, ast.ClassDef)):
             return True
-        return any(
-            isinstance(node, ast.Attribute | ast.Name) and mentions_pool(_word(node)) for node in own_nodes(function)
-        )
+        return any(isinstance(node, ast.Attribute | ast.Name) and _is_pool(_word(node)) for node in own_nodes(function))
 
     def _is_shared(self, function: Function) -> bool:
         """Say whether a helper is a test's or a command's, or hands out for the life of the program."""
@@ -177,6 +175,11 @@ class Openings:
             match node:
                 case ast.Attribute(value=ast.Name(id="self"), attr=function.name, ctx=ast.Load()):
                     yield node
+
+
+def _is_pool(name: str) -> bool:
+    """Say whether a name is that of a pool; `pool_size` and the class `NullPool` are none."""
+    return words(name)[-1:] == ["pool"] and not name[:1].isupper()
 
 
 def _word(node: ast.Attribute | ast.Name) -> str:
