@@ -17,6 +17,7 @@ from penstock_migrations._connections.purposes import Purposes
 
 __all__ = ["Opening", "Openings"]
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _RUNNERS = ("to_thread", "run_in_executor", "run_sync", "submit", "run_in_threadpool", "sync_to_async", "partial")
 _FACTORY = vocabulary("create make build new construct from connect open factory init initialize engine driver")
 _HANDED_OUT = vocabulary("connection conn db database cursor session transaction")
@@ -57,7 +58,7 @@ class Openings:
 
     def _opening(self, opener: Opener) -> Opening | None:
         function = self.module.function(opener.call)
-        if function is None or not isinstance(self.module.scope(opener.call), ast.FunctionDef | ast.AsyncFunctionDef):
+        if function is None or not isinstance(self.module.scope(opener.call), _FUNCTIONS):
             return None
         if self.fates.is_described(opener.call):
             return None
@@ -66,9 +67,19 @@ class Openings:
             return self._handed_out(opener, function)
         if not users:
             return None
-        advice = all(self.purposes.is_probe(user) for user in users)
+        advice = all(self._probes(user) for user in users)
         shown = dict.fromkeys(self.module.qualname(user) or user.name for user in users)
         return Opening(opener, function, tuple(shown), advice)
+
+    def _probes(self, function: Function) -> bool:
+        """Say whether a function is a probe, or part of one, or called by probes alone."""
+        uses = self._uses(function)
+        callers = [around for use in uses if (around := self.module.function(use)) is not None]
+        return self._is_in_probe(function) or (bool(callers) and all(map(self._is_in_probe, callers)))
+
+    def _is_in_probe(self, function: Function) -> bool:
+        around = [one for one in self.module.ancestors(function) if isinstance(one, _FUNCTIONS)]
+        return any(self.purposes.is_probe(one) for one in (function, *around))
 
     def _handed_out(self, opener: Opener, function: Function) -> Opening | None:
         """Judge what is handed out to other modules: by its name, it is one for each use, or made once."""
