@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, start_of
-from penstock_migrations._code.vocabulary import mentions, vocabulary
+from penstock_migrations._code.vocabulary import vocabulary
 
 __all__ = ["Fate", "Fates"]
 
@@ -33,7 +33,7 @@ _PLAIN = frozenset(
     {"rowcount", "description", "lastrowid", "total_changes", "url", "dialect", "name", "row_factory", "autocommit"}
     | {"arraysize", "isolation_level", "text_factory", "closed", "notices"}
 )
-_POOLED = frozenset({"pool", "cache", "cached", "idle"})
+_SAID = frozenset({"url", "dialect", "name", "driver"})
 
 
 class Fate(enum.Enum):
@@ -55,6 +55,16 @@ class Fates:
         """Say what becomes of a value: kept beyond the call, returned to the caller, or used up in the function."""
         function = self.module.function(node)
         return Fate.KEPT if function is None else self._fate(node, function, set())
+
+    def is_described(self, node: ast.expr) -> bool:
+        """Say whether an engine is made for what it says of itself alone (`engine.url`): then it connects nowhere."""
+        function, parent = self.module.function(node), self.module.parents[node]
+        match parent:
+            case ast.Assign(targets=[ast.Name(id=name)]) if function is not None:
+                uses = [self.module.parents[use] for use in own_nodes(function) if _reads(use, name)]
+                return bool(uses) and all(isinstance(use, ast.Attribute) and use.attr in _SAID for use in uses)
+            case _:
+                return False
 
     def _fate(self, node: ast.expr, function: Function, seen: set[str]) -> Fate:
         """Climb from a value to the statement that it is part of."""
@@ -167,7 +177,7 @@ class Fates:
             case ast.Await(value=inner):
                 return self._is_kept(inner)
             case ast.Attribute():
-                return self._is_lasting(node)
+                return self.module.qualified(node) is None
             case ast.BoolOp(values=[first, *_]):
                 return self._is_kept(first)
             case _:
@@ -253,8 +263,3 @@ def _is_class(name: str) -> bool:
 
 def _reads(node: ast.AST, name: str) -> bool:
     return isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
-
-
-def mentions_pool(name: str) -> bool:
-    """Say whether a name speaks of a pool or a cache."""
-    return mentions(name, _POOLED)

@@ -90,7 +90,7 @@ def openers(names: Reaching) -> Iterator[Opener]:
     for call in module.calls_of(*_LAST_WORDS, *aliases):
         name = _name(names, call.func)
         kind = _KINDS.get(name)
-        if kind is not None and not _is_borrowed(call) and not _is_in_memory(names, call):
+        if kind is not None and not _is_borrowed(call) and not _is_in_memory(names, call, name):
             yield Opener(call, kind, name)
 
 
@@ -135,8 +135,10 @@ def _is_borrowed(call: ast.Call) -> bool:
     )
 
 
-def _is_in_memory(names: Reaching, call: ast.Call) -> bool:
+def _is_in_memory(names: Reaching, call: ast.Call, name: str) -> bool:
     """Say whether a database of SQLite or DuckDB lives in memory: each connection is a database of its own."""
+    if name == "duckdb.connect" and not call.args and not call.keywords:
+        return True
     text = text_of(names.module, _address(call))
     return ":memory:" in text or "mode=memory" in text or text in ("sqlite://", "sqlite+aiosqlite://")
 

@@ -11,12 +11,13 @@ from penstock_migrations._code.following import Following
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._code.vocabulary import vocabulary, words
-from penstock_migrations._connections.fates import Fate, Fates, mentions_pool
+from penstock_migrations._connections.fates import Fate, Fates
 from penstock_migrations._connections.openers import Kind, Opener, openers
 from penstock_migrations._connections.purposes import Purposes
 
 __all__ = ["Opening", "Openings"]
 
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _RUNNERS = ("to_thread", "run_in_executor", "run_sync", "submit", "run_in_threadpool", "sync_to_async", "partial")
 _FACTORY = vocabulary("create make build new construct from connect open factory init initialize engine driver")
 _HANDED_OUT = vocabulary("connection conn db database cursor session transaction")
@@ -57,16 +58,28 @@ class Openings:
 
     def _opening(self, opener: Opener) -> Opening | None:
         function = self.module.function(opener.call)
-        if function is None or not isinstance(self.module.scope(opener.call), ast.FunctionDef | ast.AsyncFunctionDef):
+        if function is None or not isinstance(self.module.scope(opener.call), _FUNCTIONS):
+            return None
+        if self.fates.is_described(opener.call):
             return None
         users = self._users(opener.call)
         if users is None:
             return self._handed_out(opener, function)
         if not users:
             return None
-        advice = all(self.purposes.is_probe(user) for user in users)
+        advice = all(self._probes(user) for user in users)
         shown = dict.fromkeys(self.module.qualname(user) or user.name for user in users)
         return Opening(opener, function, tuple(shown), advice)
+
+    def _probes(self, function: Function) -> bool:
+        """Say whether a function is a probe, or part of one, or called by probes alone."""
+        uses = self._uses(function)
+        callers = [around for use in uses if (around := self.module.function(use)) is not None]
+        return self._is_in_probe(function) or (bool(callers) and all(map(self._is_in_probe, callers)))
+
+    def _is_in_probe(self, function: Function) -> bool:
+        around = [one for one in self.module.ancestors(function) if isinstance(one, _FUNCTIONS)]
+        return any(self.purposes.is_probe(one) for one in (function, *around))
 
     def _handed_out(self, opener: Opener, function: Function) -> Opening | None:
         """Judge what is handed out to other modules: by its name, it is one for each use, or made once."""
@@ -111,14 +124,12 @@ class Openings:
         return known or (None if any(users is None for users in found) else [])
 
     def _is_pooling(self, function: Function) -> bool:
-        """Say whether a helper takes from a pool or a cache what is there, or is part of a pool."""
+        """Say whether a helper takes from a pool what is there, or is part of a pool."""
         if self.purposes.is_setup(function) and function.name.startswith("__"):
             return True
-        if any(mentions_pool(one.name) for one in self.module.ancestors(function) if isinstance(one, ast.ClassDef)):
+        if any("pool" in words(one.name) for one in self.module.ancestors(function) if isinstance(one, ast.ClassDef)):
             return True
-        return any(
-            isinstance(node, ast.Attribute | ast.Name) and mentions_pool(_word(node)) for node in own_nodes(function)
-        )
+        return any(isinstance(node, ast.Attribute | ast.Name) and _is_pool(_word(node)) for node in own_nodes(function))
 
     def _is_shared(self, function: Function) -> bool:
         """Say whether a helper is a test's or a command's, or hands out for the life of the program."""
@@ -175,6 +186,11 @@ class Openings:
             match node:
                 case ast.Attribute(value=ast.Name(id="self"), attr=function.name, ctx=ast.Load()):
                     yield node
+
+
+def _is_pool(name: str) -> bool:
+    """Say whether a name is that of a pool; `pool_size` and the class `NullPool` are none."""
+    return words(name)[-1:] == ["pool"] and not name[:1].isupper()
 
 
 def _word(node: ast.Attribute | ast.Name) -> str:

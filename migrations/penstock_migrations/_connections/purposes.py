@@ -15,13 +15,13 @@ _SETUP = vocabulary(
     "init initialise initialize setup connect reconnect open start startup lifespan bootstrap configure prepare warmup"
     " migrate migration upgrade downgrade install provision seed boot teardown"
 )
-_SCHEMA = vocabulary("schema ddl migration migrate bootstrap")
+_SCHEMA = vocabulary("ddl migration migrate bootstrap")
 _CREATE = vocabulary("create ensure init initialize drop setup")
 _CREATED = vocabulary("table database index schema extension collection db keyspace")
 _PROBE = vocabulary("ping health healthcheck healthy probe check test verify validate reachable available")
 _OBJECT = vocabulary(
     "__init__ __new__ __post_init__ __enter__ __aenter__ __init_subclass__ __attrs_post_init__ __setstate__"
-    " __set_name__ model_post_init init_app set_up setUp asyncSetUp setUpClass tearDown tearDownClass on_modified __del__"
+    " __set_name__ model_post_init init_app set_up setUp asyncSetUp setUpClass tearDown tearDownClass __del__"
 )
 _CACHES = frozenset({"cache", "cached", "lazy", "singleton", "memoize", "memoized", "memoise", "once", "resource"})
 _COMMANDS = frozenset({"command", "callback", "group", "cli", "fixture", "hookimpl", "argument", "option"})
@@ -29,8 +29,10 @@ _COMMANDS = frozenset({"command", "callback", "group", "cli", "fixture", "hookim
 _LASTING = vocabulary(
     "worker listen listener notify forever daemon consumer subscriber subscribe watch watcher replication"
 )
-_SQL = re.compile(r"\s*(?:--[^\n]*\n\s*)*(SELECT|INSERT|UPDATE|DELETE|WITH|MERGE|REPLACE|UPSERT|CALL)\b", re.IGNORECASE)
-_DDL = re.compile(r"\s*(?:--[^\n]*\n\s*)*(CREATE|ALTER|DROP|COMMENT|GRANT|TRUNCATE)\s", re.IGNORECASE)
+_SQL = re.compile(r"\s*(?:--.*\s*)*(SELECT|INSERT|UPDATE|DELETE|WITH|MERGE|REPLACE|UPSERT|CALL)\b", re.IGNORECASE)
+_DDL = re.compile(
+    r"\s*(?:--[^\n]*\n\s*)*(?:CREATE|DROP|COMMENT|GRANT|TRUNCATE|ALTER(?!\s+(?:SESSION|SYSTEM)))\s", re.IGNORECASE
+)
 _BOOTSTRAP = re.compile(
     r"\s*(CREATE|DROP|ALTER)\s+(DATABASE|ROLE|USER|EXTENSION|PUBLICATION|KEYSPACE)\b", re.IGNORECASE
 )
@@ -105,7 +107,7 @@ class Purposes:
         if any(_BOOTSTRAP.match(text) for text in texts):
             return True
         if any(_DDL.match(text) for text in texts):
-            return not any(_SQL.match(text) for text in texts)
+            return not any(_SQL.match(text) for text in texts) and not any(_runs_parameter(node) for node in nodes)
         called = {last_name(node.func) for node in nodes if isinstance(node, ast.Call)}
         return not _METADATA.isdisjoint(called) and _WORK.isdisjoint(called)
 
@@ -122,6 +124,15 @@ class Purposes:
             and start_of(node) > start_of(opened)
             for node in nodes
         )
+
+
+def _runs_parameter(node: ast.AST) -> bool:
+    """Say whether a call runs a statement that is not written here: `cursor.execute(self.query)`."""
+    match node:
+        case ast.Call(func=ast.Attribute(attr="execute"), args=[ast.Name(id=name) | ast.Attribute(attr=name), *_]):
+            return not name.isupper()
+        case _:
+            return False
 
 
 def _text(node: ast.AST) -> str:
