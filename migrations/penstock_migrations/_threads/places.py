@@ -221,7 +221,7 @@ class Places:
 
     def _uses(self, place: Place, made: ast.AST) -> Iterator[ast.expr]:
         """Yield where a local name is used, and an attribute in the function that sets it."""
-        scope, name = place
+        scope, _ = place
         if scope is None or isinstance(scope, ast.ClassDef):
             scope = self.module.function(made)
         if scope is None or isinstance(scope, ast.Module):
