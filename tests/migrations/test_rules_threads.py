@@ -29,41 +29,56 @@ LOST = {
         "PEN301 medium",
     ),
     "another class joins its own thread of that name": (
-        "class A:\n    def start(self):\n        self.t = Thread(target=g)\n"
-        "class B:\n    def start(self):\n        self.t = 1\n    def stop(self):\n        self.t.join()",
+        (
+            "class A:\n    def start(self):\n        self.t = Thread(target=g)\n"
+            "class B:\n    def start(self):\n        self.t = 1\n    def stop(self):\n        self.t.join()"
+        ),
         "PEN301 medium",
     ),
     "a string is joined": ("def f(names):\n    Thread(target=g).start()\n    return ', '.join(names)", "PEN301 medium"),
     "an event that only the thread sets": (
-        "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
-        "    def _run(self):\n        while not self.stop.is_set():\n            self.stop.set()",
+        (
+            "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
+            "    def _run(self):\n        while not self.stop.is_set():\n            self.stop.set()"
+        ),
         "PEN301 medium",
     ),
     "a flag that is only made false before the start": (
-        "class A:\n    def __init__(self):\n        self.stop = False\n        Thread(target=self._run).start()\n"
-        "    def _run(self):\n        while not self.stop:\n            self.poll()",
+        (
+            "class A:\n    def __init__(self):\n        self.stop = False\n        Thread(target=self._run).start()\n"
+            "    def _run(self):\n        while not self.stop:\n            self.poll()"
+        ),
         "PEN301 medium",
     ),
     "a loop kept in a global": (
-        "loop = None\ndef f():\n    global loop\n    loop = asyncio.new_event_loop()\n"
-        "    t = Thread(target=loop.run_forever)\n    t.start()",
+        (
+            "loop = None\ndef f():\n    global loop\n    loop = asyncio.new_event_loop()\n"
+            "    t = Thread(target=loop.run_forever)\n    t.start()"
+        ),
         "PEN301 medium",
     ),
     "a flag flipped in passing": (
-        "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
-        "    def _run(self):\n        while self.wanted:\n            self.poll()\n"
-        "    def configure(self):\n        self.wanted = False",
+        (
+            "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
+            "    def _run(self):\n        while self.wanted:\n            self.poll()\n"
+            "    def configure(self):\n        self.wanted = False"
+        ),
         "PEN301 low",
     ),
     "a finalizer that the thread itself keeps from being called": (
-        "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
-        "    def _run(self):\n        while self.wanted:\n            self.poll()\n"
-        "    def __del__(self):\n        self.wanted = False",
+        (
+            "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
+            "    def _run(self):\n        while self.wanted:\n            self.poll()\n"
+            "    def __del__(self):\n        self.wanted = False"
+        ),
         "PEN301 low",
     ),
     "a reader of a pipe": (
-        "def f(process, lines):\n    def read():\n        for line in process.stdout:\n            lines.append(line)\n"
-        "    Thread(target=read).start()",
+        (
+            "def f(process, lines):\n    def read():\n        for line in process.stdout:\n"
+            "            lines.append(line)\n"
+            "    Thread(target=read).start()"
+        ),
         "PEN301 low",
     ),
     "a reader that is handed its pipe": ("def f(p):\n    Thread(target=g, args=(p.stderr,)).start()", "PEN301 low"),
@@ -71,11 +86,20 @@ LOST = {
         "def load():\n    import json\n    import ssl\ndef f():\n    Thread(target=load).start()",
         "PEN301 low",
     ),
+    "a watchdog of the process": (
+        (
+            "import os\ndef f():\n    def watch():\n        while True:\n            os.kill(os.getpid(), 15)\n"
+            "    Thread(target=watch).start()"
+        ),
+        "PEN301 low",
+    ),
     "a script's one thread": ("Thread(target=g).start()", "PEN301 low"),
     "a timer that fires once": ("def f():\n    Timer(1, g).start()", "PEN301 low"),
     "a producer whose generator may be abandoned": (
-        "def f(q):\n    def produce():\n        q.put(1)\n    Thread(target=produce).start()\n    while True:\n"
-        "        yield q.get()",
+        (
+            "def f(q):\n    def produce():\n        q.put(1)\n    Thread(target=produce).start()\n    while True:\n"
+            "        yield q.get()"
+        ),
         "PEN301 medium",
     ),
     "a timer chain through a lambda": (
@@ -83,8 +107,10 @@ LOST = {
         "PEN302 medium",
     ),
     "an executor in a lazy attribute": (
-        "class A:\n    def pool(self):\n        if not self._pool:\n            self._pool = ThreadPoolExecutor()\n"
-        "        self._pool.submit(g)",
+        (
+            "class A:\n    def pool(self):\n        if not self._pool:\n            self._pool = ThreadPoolExecutor()\n"
+            "        self._pool.submit(g)"
+        ),
         "PEN303 medium",
     ),
     "an executor of the only object": (
@@ -132,9 +158,13 @@ OWNED = {
         "class A:\n    def start(self):\n        self.t = Thread(target=g)\n"
         "    def stop(self):\n        t = getattr(self, 't', None)\n        t and t.join()"
     ),
-    "joined by another object": "def f(lm):\n    t = Thread(target=g)\n    lm.thread = t\ndef kill(lm):\n    lm.thread.join()",
+    "joined by another object": (
+        "def f(lm):\n    t = Thread(target=g)\n    lm.thread = t\ndef kill(lm):\n    lm.thread.join()"
+    ),
     "handed to join at exit": "def f():\n    t = Thread(target=g)\n    atexit.register(t.join)",
-    "collected and returned": "def f(xs):\n    ts = []\n    for x in xs:\n        ts.append(Thread(target=g))\n    return ts",
+    "collected and returned": (
+        "def f(xs):\n    ts = []\n    for x in xs:\n        ts.append(Thread(target=g))\n    return ts"
+    ),
     "registered elsewhere": "def f(registry):\n    t = Thread(target=g)\n    registry.register(t)",
     "an event of its own function": (
         "def f():\n    stop = threading.Event()\n    def run():\n        while not stop.is_set():\n            g()\n"
@@ -145,7 +175,8 @@ OWNED = {
         "def f():\n    stop = threading.Event()\n    Thread(target=run, args=(stop,)).start()\n    h()\n    stop.set()"
     ),
     "an event from outside": (
-        "def f(stop):\n    def run():\n        while not stop.is_set():\n            g()\n    Thread(target=run).start()"
+        "def f(stop):\n    def run():\n        while not stop.is_set():\n            g()\n"
+        "    Thread(target=run).start()"
     ),
     "a sentinel": (
         "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
@@ -174,11 +205,22 @@ OWNED = {
         "        self.t = Thread(target=run, args=(self.done,))\n        self.t.start()"
     ),
     "a class of this module": "class Thread:\n    pass\ndef f():\n    Thread(target=g).start()",
-    "a timer that is cancelled": "def f():\n    t = Timer(5, g)\n    t.start()\n    try:\n        h()\n    finally:\n        t.cancel()",
+    "a timer that is cancelled": (
+        "def f():\n    t = Timer(5, g)\n    t.start()\n    try:\n        h()\n    finally:\n        t.cancel()"
+    ),
     "an executor entered later": "def f():\n    pool = ThreadPoolExecutor()\n    with pool:\n        pool.submit(g)",
     "an executor on a stack": (
         "def f():\n    with contextlib.ExitStack() as stack:\n"
         "        pool = stack.enter_context(ThreadPoolExecutor())\n        pool.submit(g)"
+    ),
+    "an executor entered on a stack elsewhere": (
+        "class A:\n    def __init__(self):\n        self.pool = ThreadPoolExecutor()\n"
+        "    def __enter__(self):\n        self.stack.enter_context(self.pool)"
+    ),
+    "what its loop asks is told to stop": (
+        "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
+        "    def _run(self):\n        while self.requests.next().kind == 'run':\n            g()\n"
+        "    def request_stop(self):\n        self.requests.request_stop()"
     ),
     "the default executor of a loop": "def f(loop):\n    loop.set_default_executor(ThreadPoolExecutor())",
     "executors shut down one by one": (
@@ -186,7 +228,8 @@ OWNED = {
         "    def close(self):\n        for pool in self.pools.values():\n            pool.shutdown()"
     ),
     "an executor that is only ours if none was given": (
-        "class A:\n    def __init__(self, pool=None):\n        self.pool = ThreadPoolExecutor() if pool is None else pool\n"
+        "class A:\n    def __init__(self, pool=None):\n"
+        "        self.pool = ThreadPoolExecutor() if pool is None else pool\n"
         "    def __del__(self):\n        self.pool.shutdown(wait=False)"
     ),
     "a lazy executor of the module": (
@@ -194,7 +237,8 @@ OWNED = {
         "    return pool.submit(g)"
     ),
     "an executor of a class": (
-        "class A:\n    @classmethod\n    def get(cls):\n        cls.pool = ThreadPoolExecutor()\n        cls.pool.submit(g)"
+        "class A:\n    @classmethod\n    def get(cls):\n        cls.pool = ThreadPoolExecutor()\n"
+        "        cls.pool.submit(g)"
     ),
 }
 

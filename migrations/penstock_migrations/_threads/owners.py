@@ -137,6 +137,7 @@ class Owners:
             or (work.tested and found.uses(_SIGNALS, work.tested, outside))
             or found.tears_down(work.runners, outside)
             or found.sentinel(work.queues, outside)
+            or (not work.reads_pipe and found.tells_to_stop(work.tested, outside))
             or any(map(self._is_given, work.events))
         ):
             return Stop.ENDS
