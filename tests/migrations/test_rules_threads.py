@@ -178,6 +178,10 @@ OWNED = {
         "def f(stop):\n    def run():\n        while not stop.is_set():\n            g()\n"
         "    Thread(target=run).start()"
     ),
+    "a question from outside": (
+        "def watch(stop):\n    while True:\n        if stop():\n            break\n        g()\n"
+        "def f(stop):\n    Thread(target=watch, kwargs={'stop': stop}).start()"
+    ),
     "a sentinel": (
         "class A:\n    def start(self):\n        Thread(target=self._run).start()\n"
         "    def _run(self):\n        for item in iter(self.q.get, STOP):\n            g(item)\n"
