@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._threads.places import Place, Places, meet
-from penstock_migrations._threads.words import SENTINELS, is_teardown
+from penstock_migrations._threads.words import ENTERING, SENTINELS, STOPPING, is_teardown
 
 __all__ = ["Endings"]
 
@@ -34,6 +35,8 @@ class Endings:
             case ast.Attribute(ctx=ast.Load(), attr=name):
                 self._methods[name].append(node)
             case ast.withitem(context_expr=entered):
+                self._entered.append(entered)
+            case ast.Call(func=func, args=[entered, *_]) if last_name(func) in ENTERING:
                 self._entered.append(entered)
             case ast.Assign(targets=targets, value=ast.Constant() | ast.Attribute() | ast.Name()):
                 for target in targets:
@@ -66,6 +69,11 @@ class Endings:
         flags = [node for name, found in self._flags.items() if is_teardown(name) for node in found]
         owners = [node.value for node in flags if isinstance(node, ast.Attribute) and outside(node)]
         return any(meet(self._sources(owner), places) for owner in owners)
+
+    def tells_to_stop(self, places: set[Place], outside: Callable[[ast.AST], bool]) -> bool:
+        """Say whether, where things are ended, an object of some places is told to stop."""
+        methods = frozenset(name for name in self._methods if mentions(name, STOPPING))
+        return bool(places) and self.uses(methods, places, lambda node: self.is_ending(node) and outside(node))
 
     def sentinel(self, queues: set[Place], outside: Callable[[ast.AST], bool]) -> bool:
         """Say whether something that means the end is put into a queue, or anything where things are ended."""

@@ -10,7 +10,8 @@ __all__ = ["describe_thread", "executor_severity", "thread_reason", "thread_seve
 
 def thread_severity(lost: LostThread) -> Severity:
     """Say how much it matters: less where nothing is lost when the thread dies, or where there is one for a script."""
-    harmless = lost.work.reads_pipe or lost.work.warms_up or lost.stop is Stop.FLAG or lost.is_script
+    work = lost.work
+    harmless = work.reads_pipe or work.warms_up or work.watches_process or lost.stop is Stop.FLAG or lost.is_script
     once = lost.kind == "Timer" and not lost.work.rearms and not lost.work.loops
     return Severity.LOW if harmless or once else Severity.MEDIUM
 

@@ -10,8 +10,10 @@ from functools import cached_property
 
 from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import own_nodes
+from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._threads.endings import Endings
 from penstock_migrations._threads.places import Kept, Place, Places, meet
+from penstock_migrations._threads.words import STOPPING
 from penstock_migrations._threads.work import ThreadWork
 
 __all__ = ["LostExecutor", "LostThread", "Owners", "Stop"]
@@ -137,7 +139,9 @@ class Owners:
             or (work.tested and found.uses(_SIGNALS, work.tested, outside))
             or found.tears_down(work.runners, outside)
             or found.sentinel(work.queues, outside)
+            or (not work.reads_pipe and found.tells_to_stop(work.tested, outside))
             or any(map(self._is_given, work.events))
+            or any(mentions(name, STOPPING) and self._is_given((scope, name)) for scope, name in work.tested)
         ):
             return Stop.ENDS
         flags = list(found.flags(work.tested, work.call, outside))

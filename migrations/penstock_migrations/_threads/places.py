@@ -9,6 +9,7 @@ from functools import cached_property
 
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, own_nodes, returns
+from penstock_migrations._threads.words import ENTERING
 
 __all__ = ["Kept", "Place", "Places", "meet"]
 
@@ -221,7 +222,7 @@ class Places:
 
     def _uses(self, place: Place, made: ast.AST) -> Iterator[ast.expr]:
         """Yield where a local name is used, and an attribute in the function that sets it."""
-        scope, name = place
+        scope, _ = place
         if scope is None or isinstance(scope, ast.ClassDef):
             scope = self.module.function(made)
         if scope is None or isinstance(scope, ast.Module):
@@ -295,7 +296,7 @@ class Places:
             yield from self._targets([func.value], result)
         elif name in _SAME or name == "enumerate" or name == "zip":
             yield from self._step(call, result)
-        elif name in ("enter_context", "enter_async_context", "closing", "aclosing", "push"):
+        elif name in ENTERING:
             result.entered = True
         elif isinstance(node, ast.keyword) and node.arg and name in self.module.classes:
             yield None, node.arg

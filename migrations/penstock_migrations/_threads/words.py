@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from penstock_migrations._code.vocabulary import TEARDOWN, mentions
 
-__all__ = ["ENDING_METHODS", "PIPES", "READING", "RUNNING", "SENTINELS", "WARMING", "is_teardown"]
+__all__ = [
+    "ENDING_METHODS",
+    "ENTERING",
+    "KILLING",
+    "PIPES",
+    "READING",
+    "RUNNING",
+    "SENTINELS",
+    "STOPPING",
+    "WARMING",
+    "is_teardown",
+]
 
 
 def _vocabulary(text: str) -> frozenset[str]:
@@ -22,6 +33,9 @@ RUNNING = _vocabulary(
     "run_forever serve_forever run_until_complete serve run start listen start_consuming accept recv recvfrom"
     " select poll handle_request process_request main_loop mainloop loop_forever get_message consume"
 )
+ENTERING = frozenset({"enter_context", "enter_async_context", "closing", "aclosing"})
+STOPPING = _vocabulary("stop shutdown cancel quit exit halt")
+KILLING = frozenset({"os._exit", "os.kill", "os.killpg", "signal.raise_signal", "_thread.interrupt_main"})
 SENTINELS = _vocabulary("sentinel stop done end exit quit shutdown eof poison pill close finish finished terminate")
 WARMING = _vocabulary("warm warmup preload prefetch preheat prewarm import browser precompile")
 

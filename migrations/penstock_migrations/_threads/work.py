@@ -9,7 +9,7 @@ from functools import cached_property
 from penstock_migrations._code.reaching import LOOPS, last_name, own_nodes
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._threads.places import Place, Places
-from penstock_migrations._threads.words import PIPES, READING, RUNNING, WARMING
+from penstock_migrations._threads.words import KILLING, PIPES, READING, RUNNING, WARMING
 
 __all__ = ["ThreadWork"]
 
@@ -178,6 +178,11 @@ class ThreadWork:
     def waits_for_main(self) -> bool:
         """Whether it waits for the main thread, and so ends with it."""
         return any(isinstance(node, ast.Call) and last_name(node.func) == "main_thread" for node in self.nodes)
+
+    @cached_property
+    def watches_process(self) -> bool:
+        """Whether it is there to end the process itself, and so lives as long as that."""
+        return any(isinstance(node, ast.Call) and self.module.qualified(node.func) in KILLING for node in self.nodes)
 
     @cached_property
     def warms_up(self) -> bool:

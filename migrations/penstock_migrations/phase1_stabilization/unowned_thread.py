@@ -52,8 +52,8 @@ Nothing is rewritten: whether the program should wait for the thread, for how lo
 decisions of whoever owns it.
 
 A finding of low severity is advice: a thread that reads a pipe and ends with the process that writes it, one that only
-warms something up, a timer that fires once, one that a script starts once, and one that a flag ends though nothing
-waits for it.
+warms something up or ends the process itself, a timer that fires once, one that a script starts once, and one that a
+flag ends though nothing waits for it.
 """
 
 from __future__ import annotations
