@@ -31,15 +31,13 @@ class Delay:
         random: A part of it is random.
         grows: It grows from attempt to attempt.
         server: It may be what the server asked for, by Retry-After or the like.
-        server_only: It is nothing else.
-        known: It is computed in this module, not by another object.
+        plain: It is computed in this module, without chance, and not what the server asked for alone.
     """
 
     random: bool
     grows: bool
     server: bool
-    server_only: bool
-    known: bool
+    plain: bool
 
 
 class Delays:
@@ -53,13 +51,15 @@ class Delays:
         """Say what is known of a delay: of the expression, of what its names are bound to, of what helpers return."""
         reached = list(self._reached(node, set(), _DEEP))
         leaves = self._alternatives(node, _DEEP)
-        asked = [_mentions(part, HEADER) for part in leaves]
+        own = [part for part in leaves if not _mentions(part, HEADER)]
+        known = [part for part in own if self._is_known(part, _DEEP)]
+        computed = known if len(known) == len(own) else [part for part in known if _grows(part)]
+        random = any(self._is_random(part) for part in reached)
         return Delay(
-            random=any(self._is_random(part) for part in reached),
+            random=random,
             grows=any(map(_is_growing, reached)),
-            server=any(asked) or any(_says(part, HEADER) for part in reached),
-            server_only=all(asked),
-            known=all(self._is_known(part, _DEEP) for part in leaves),
+            server=len(own) < len(leaves) or any(_says(part, HEADER) for part in reached),
+            plain=bool(computed) and not random,
         )
 
     # -- what a delay is made of ----------------------------------------------------------------------------------
@@ -161,6 +161,10 @@ def _is_growing(node: ast.AST) -> bool:
             return last_name(func) == "pow"
         case _:
             return False
+
+
+def _grows(node: ast.AST) -> bool:
+    return any(map(_is_growing, ast.walk(node)))
 
 
 def _says(node: ast.AST, pattern: re.Pattern[str]) -> bool:

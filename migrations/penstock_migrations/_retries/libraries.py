@@ -208,8 +208,7 @@ def _celery(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
 def _is_jittered(module: Module, names: Reaching, node: ast.expr) -> bool:
     from penstock_migrations._retries.delays import Delays
 
-    found = Delays(module).of(node)
-    return found.random or not found.known or found.server_only
+    return not Delays(module).of(node).plain
 
 
 # -- without an end -------------------------------------------------------------------------------------------------

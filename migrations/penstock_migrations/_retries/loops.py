@@ -69,13 +69,12 @@ class Loops:
     @cached_property
     def without_end(self) -> list[Retry]:
         """The retries that only success ends."""
-        return [one for one in self.retries if one.unlimited and one.delay.known]
+        return [one for one in self.retries if one.unlimited and (one.delay.plain or one.delay.random)]
 
     @cached_property
     def without_jitter(self) -> list[Retry]:
         """The other retries whose delay has no random part, as far as this module tells."""
-        found = [one for one in self.retries if not one.delay.random and one.delay.known]
-        return [one for one in found if not one.delay.server_only and one not in self.without_end]
+        return [one for one in self.retries if one.delay.plain and one not in self.without_end]
 
     def _retry(self, call: ast.Call) -> Retry | None:
         amount = _amount(call)
@@ -109,12 +108,12 @@ class Loops:
         if self._walks_over_data(loop) or self._waits(loop, function, named=named):
             return False
         block = self._attempted(call, loop)
-        if block is None:
-            return named and self._is_guarded(call, loop) and self._goes_on(call, loop)
-        handlers = self._handlers(block, call)
-        if not handlers or all(map(_is_absent, handlers)) or _is_local(block, handlers):
-            return False
+        handlers = self._handlers(block, call) if block is not None else []
         if not self._goes_on(call, loop):
+            return False
+        if block is None or not handlers:
+            return named and self._is_guarded(call, loop)
+        if all(map(_is_absent, handlers)) or _is_local(block, handlers) or self._only_probes(block):
             return False
         leaving = self._leaving(block, call, loop)
         if leaving == "always":
@@ -251,6 +250,11 @@ class Loops:
     def _asks_for_state(self, block: ast.Try) -> bool:
         """Say whether the attempt looks whether something is there already."""
         return any(WAITING.search(text) for line in block.body for text in _words(ast.walk(line)))
+
+    def _only_probes(self, block: ast.Try) -> bool:
+        """Say whether all that is tried is a probe: its number of attempts is a number of looks."""
+        called = [last_name(part) for line in block.body for part in _calls(line)]
+        return bool(called) and all(WAITING.search(name) for name in called)
 
     def _is_reconnecting(self, call: ast.Call, amount: ast.expr, loop: Loop) -> bool:
         """Say whether a loop without an end comes back to a service after failures, slower and slower."""
