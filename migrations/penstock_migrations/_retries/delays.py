@@ -15,7 +15,7 @@ __all__ = ["Delay", "Delays"]
 
 _RANDOM_MODULES = ("random.", "secrets.", "numpy.random.")
 _RANDOM_METHODS = frozenset({"betavariate", "expovariate", "gauss", "normalvariate", "randint", "randrange", "uniform"})
-_RANDOM_WORD = re.compile(r"jitter|random|(^|_)rand(_|$)", re.IGNORECASE)
+_RANDOM_WORD = re.compile(r"jitter|random|poisson|(^|_)rand(_|$)", re.IGNORECASE)
 _PURE = frozenset(
     {"abs", "ceil", "float", "get", "getattr", "int", "max", "min", "pow", "round", "str", "sum", "timedelta"}
     | {"total_seconds", "time", "strip", "exp", "Decimal", "Duration"}
@@ -62,6 +62,16 @@ class Delays:
             plain=bool(computed) and not random,
         )
 
+    def texts(self, node: ast.expr) -> Iterator[str]:
+        """Yield the names and texts of a delay, and of what its names are bound to."""
+        for leaf in (node, *self._alternatives(node, _DEEP)):
+            for part in ast.walk(leaf):
+                match part:
+                    case ast.Name(id=text) | ast.Attribute(attr=text) | ast.Constant(value=str() as text):
+                        yield text
+                    case _:
+                        pass
+
     # -- what a delay is made of ----------------------------------------------------------------------------------
 
     def _alternatives(self, node: ast.expr, depth: int) -> list[ast.expr]:
@@ -69,7 +79,9 @@ class Delays:
         parts: list[ast.expr] = []
         match node:
             case ast.Name():
-                parts = [one.value for one in self._bindings(node) if one.kind == "value" and one.value and not one.path]
+                parts = [
+                    one.value for one in self._bindings(node) if one.kind == "value" and one.value and not one.path
+                ]
             case ast.IfExp(body=body, orelse=orelse):
                 parts = [body, orelse]
             case ast.BoolOp(op=ast.Or(), values=values):
@@ -130,7 +142,9 @@ class Delays:
             case ast.Call():
                 return False
             case ast.BinOp(left=left, right=right):
-                return all(self._is_known(leaf, depth - 1) for arg in (left, right) for leaf in self._leaves(arg, depth))
+                return all(
+                    self._is_known(leaf, depth - 1) for arg in (left, right) for leaf in self._leaves(arg, depth)
+                )
             case ast.Await(value=value):
                 return self._is_known(value, depth)
             case _:

@@ -18,6 +18,9 @@ from penstock_migrations._retries.words import (
     LOCAL_CALLS,
     LOCAL_ERRORS,
     RETRY,
+    RHYTHM,
+    SQLITE,
+    STARTING,
     STATUS,
     WAITING,
 )
@@ -107,6 +110,8 @@ class Loops:
         named = self._is_named(amount, loop, function)
         if self._walks_over_data(loop) or self._waits(loop, function, named=named):
             return False
+        if not self.delays.of(amount).grows and any(map(_is_rhythm, self.delays.texts(amount))):
+            return False
         block = self._attempted(call, loop)
         handlers = self._handlers(block, call) if block is not None else []
         if not self._goes_on(call, loop):
@@ -114,6 +119,8 @@ class Loops:
         if block is None or not handlers:
             return named and self._is_guarded(call, loop)
         if all(map(_is_absent, handlers)) or _is_local(block, handlers) or self._only_probes(block):
+            return False
+        if self._is_of_this_machine(call, handlers):
             return False
         leaving = self._leaving(block, call, loop)
         if leaving == "always":
@@ -137,7 +144,9 @@ class Loops:
         if isinstance(loop, ast.AsyncFor):
             return True
         names = list(_names(ast.walk(loop.target)))
-        if any(map(RETRY.search, names)) or any(word in name for name in names for word in ("delay", "wait", "backoff")):
+        if any(map(RETRY.search, names)) or any(
+            word in name for name in names for word in ("delay", "wait", "backoff")
+        ):
             return False
         iterated = loop.iter
         called = last_name(iterated) if isinstance(iterated, ast.Call) else ""
@@ -152,9 +161,11 @@ class Loops:
         """Say whether the loop waits for a state, or comes back now and then."""
         if function is not None and WAITING.search(function.name) and not RETRY.search(function.name):
             return True
-        if not isinstance(loop, ast.While) or named:
+        if named:
             return False
-        return any(last_name(part) in _CLOCKS for part in _calls(loop.test))
+        if function is not None and STARTING.search(function.name):
+            return True
+        return isinstance(loop, ast.While) and any(last_name(part) in _CLOCKS for part in _calls(loop.test))
 
     def _attempted(self, call: ast.Call, loop: Loop) -> ast.Try | None:
         """Return the `try` that a pause follows: around it, before it, or after it in the loop."""
@@ -251,6 +262,16 @@ class Loops:
         """Say whether the attempt looks whether something is there already."""
         return any(WAITING.search(text) for line in block.body for text in _words(ast.walk(line)))
 
+    def _is_of_this_machine(self, call: ast.Call, handlers: Iterable[ast.ExceptHandler]) -> bool:
+        """Say whether SQLite, or a lock, is what is tried: by the names of class, function and errors."""
+        around = self.module.class_around(call)
+        function = self.module.function(call)
+        if around is not None and around.name.endswith("Lock"):
+            return True
+        names = [one.name for one in (around, function) if one is not None]
+        types = [ast.unparse(one.type) for one in handlers if one.type is not None]
+        return any(map(SQLITE.search, (*names, *types)))
+
     def _only_probes(self, block: ast.Try) -> bool:
         """Say whether all that is tried is a probe: its number of attempts is a number of looks."""
         called = [last_name(part) for line in block.body for part in _calls(line)]
@@ -276,9 +297,16 @@ class Loops:
 
 
 def _amount(call: ast.Call) -> ast.expr | None:
+    """Return how long a call sleeps; None for what is told something else, as the `sleep` of a policy is."""
+    if len(call.args) > 1:
+        return None
     if call.args:
         return call.args[0]
     return next((one.value for one in call.keywords if one.arg in {"delay", "seconds", "secs"}), None)
+
+
+def _is_rhythm(name: str) -> bool:
+    return RHYTHM.search(name) is not None and RETRY.search(name) is None
 
 
 def _is_short(amount: ast.expr) -> bool:
@@ -337,7 +365,9 @@ def _always_ends(block: Iterable[ast.stmt]) -> bool:
     for line in block:
         if _ends([line]):
             return True
-        if isinstance(line, ast.With | ast.AsyncWith | ast.Try) and _always_ends((*line.body, *getattr(line, "orelse", ()))):
+        if isinstance(line, ast.With | ast.AsyncWith | ast.Try) and _always_ends(
+            (*line.body, *getattr(line, "orelse", ()))
+        ):
             return True
     return False
 
@@ -368,7 +398,9 @@ def _is_local(block: ast.Try, handlers: Iterable[ast.ExceptHandler]) -> bool:
 
 def _is_remote(call: ast.Call) -> bool:
     owner = ast.unparse(call.func).lower()
-    return any(word in owner for word in ("request", "client", "session", "http", "url", "api", "redis", "conn", "socket"))
+    return any(
+        word in owner for word in ("request", "client", "session", "http", "url", "api", "redis", "conn", "socket")
+    )
 
 
 def _uses_as_data(node: ast.AST, names: Iterable[str]) -> bool:
@@ -387,15 +419,16 @@ def _is_unlimited(loop: Loop) -> bool:
     if not isinstance(loop, ast.While) or not isinstance(loop.test, ast.Constant):
         return False
     for part in own_nodes(loop):
-        if isinstance(part, ast.ExceptHandler) and any(
-            isinstance(one, ast.Raise | ast.Return | ast.Break) for one in own_nodes(part)
+        if (
+            isinstance(part, ast.ExceptHandler)
+            and any(isinstance(one, ast.Raise | ast.Return | ast.Break) for one in own_nodes(part))
+            and not all(ABSENT.search(name) for name in _caught(part))
         ):
-            if not all(ABSENT.search(name) for name in _caught(part)):
-                return False
+            return False
         if isinstance(part, ast.If) and any(COUNTER.search(name) for name in _names(ast.walk(part.test))):
             return False
         if isinstance(part, ast.If) and any(last_name(call) in _CLOCKS for call in _calls(part.test)):
             return False
-        if isinstance(part, ast.Raise) and not isinstance(part.exc, type(None)):
+        if isinstance(part, ast.Raise) and part.exc is not None:
             return False
     return True
