@@ -105,7 +105,7 @@ def _is_no_retry(call: ast.Call) -> bool:
         return True
     errors = [last_name(part) for part in ast.walk(condition) if isinstance(part, ast.Name | ast.Attribute)]
     errors = [name for name in errors if name[:1].isupper()]
-    return bool(errors) and all(name in LOCAL_ERRORS or name == "AssertionError" for name in errors)
+    return bool(errors) and all(name in LOCAL_ERRORS or ABSENT.search(name) for name in errors)
 
 
 def _is_zero(call: ast.Call) -> bool:

@@ -43,7 +43,7 @@ from penstock_migrations._retries.words import (
 
 __all__ = ["Loops", "Retry"]
 
-_SLEEPS = frozenset({"time.sleep", "asyncio.sleep", "anyio.sleep", "trio.sleep", "gevent.sleep", "eventlet.sleep"})
+_SLEEPS = ("sleep", "_sleep", "sleep_func", "sleep_fn")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +79,7 @@ class Loops:
     @cached_property
     def retries(self) -> list[Retry]:
         """The pauses before another attempt that are known to be such."""
-        calls = self.module.calls_of("sleep", "_sleep", "sleep_func", "sleep_fn")
+        calls = self.module.calls_of(*_SLEEPS)
         return [found for call in calls if amount_of(call) is not None and (found := self._retry(call)) is not None]
 
     @cached_property
@@ -113,8 +113,9 @@ class Loops:
         )
 
     def _is_sleep(self, call: ast.Call) -> bool:
-        name = self.module.qualified(call.func)
-        return name in _SLEEPS or (name is None and isinstance(call.func, ast.Attribute))
+        if isinstance(call.func, ast.Name) and self.module.function_named(call.func.id, call):
+            return False  # a helper of the module
+        return (self.module.qualified(call.func) or "sleep").rpartition(".")[2] in _SLEEPS
 
     # -- is it a retry? -------------------------------------------------------------------------------------------
 
@@ -217,7 +218,20 @@ class Loops:
         return False
 
     def _requests(self, loop: Loop) -> list[ast.Call]:
-        words = {"get", "post", "put", "patch", "request", "send", "execute", "call", "fetch", "urlopen"}
+        words = {
+            "get",
+            "post",
+            "put",
+            "patch",
+            "delete",
+            "head",
+            "request",
+            "send",
+            "execute",
+            "call",
+            "fetch",
+            "urlopen",
+        }
         return [part for part in calls_in(loop) if last_name(part) in words or "request" in last_name(part).lower()]
 
     def _goes_on(self, call: ast.Call, loop: Loop) -> bool:
