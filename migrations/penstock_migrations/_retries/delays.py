@@ -15,7 +15,7 @@ __all__ = ["Delay", "Delays"]
 
 _RANDOM_MODULES = ("random.", "secrets.", "numpy.random.")
 _RANDOM_METHODS = frozenset({"betavariate", "expovariate", "gauss", "normalvariate", "randint", "randrange", "uniform"})
-_RANDOM_WORD = re.compile(r"jitter|random|(^|_)rand(_|$)", re.IGNORECASE)
+_RANDOM_WORD = re.compile(r"jitter|random|poisson|(^|_)rand(_|$)", re.IGNORECASE)
 _PURE = frozenset(
     {"abs", "ceil", "float", "get", "getattr", "int", "max", "min", "pow", "round", "str", "sum", "timedelta"}
     | {"total_seconds", "time", "strip", "exp", "Decimal", "Duration"}
@@ -31,15 +31,13 @@ class Delay:
         random: A part of it is random.
         grows: It grows from attempt to attempt.
         server: It may be what the server asked for, by Retry-After or the like.
-        server_only: It is nothing else.
-        known: It is computed in this module, not by another object.
+        plain: It is computed in this module, without chance, and not what the server asked for alone.
     """
 
     random: bool
     grows: bool
     server: bool
-    server_only: bool
-    known: bool
+    plain: bool
 
 
 class Delays:
@@ -53,14 +51,26 @@ class Delays:
         """Say what is known of a delay: of the expression, of what its names are bound to, of what helpers return."""
         reached = list(self._reached(node, set(), _DEEP))
         leaves = self._alternatives(node, _DEEP)
-        asked = [_mentions(part, HEADER) for part in leaves]
+        own = [part for part in leaves if not _mentions(part, HEADER)]
+        known = [part for part in own if self._is_known(part, _DEEP)]
+        computed = known if len(known) == len(own) else [part for part in known if _grows(part)]
+        random = any(self._is_random(part) for part in reached)
         return Delay(
-            random=any(self._is_random(part) for part in reached),
+            random=random,
             grows=any(map(_is_growing, reached)),
-            server=any(asked) or any(_says(part, HEADER) for part in reached),
-            server_only=all(asked),
-            known=all(self._is_known(part, _DEEP) for part in leaves),
+            server=len(own) < len(leaves) or any(_says(part, HEADER) for part in reached),
+            plain=bool(computed) and not random,
         )
+
+    def texts(self, node: ast.expr) -> Iterator[str]:
+        """Yield the names and texts of a delay, and of what its names are bound to."""
+        for leaf in (node, *self._alternatives(node, _DEEP)):
+            for part in ast.walk(leaf):
+                match part:
+                    case ast.Name(id=text) | ast.Attribute(attr=text) | ast.Constant(value=str() as text):
+                        yield text
+                    case _:
+                        pass
 
     # -- what a delay is made of ----------------------------------------------------------------------------------
 
@@ -69,7 +79,9 @@ class Delays:
         parts: list[ast.expr] = []
         match node:
             case ast.Name():
-                parts = [one.value for one in self._bindings(node) if one.kind == "value" and one.value and not one.path]
+                parts = [
+                    one.value for one in self._bindings(node) if one.kind == "value" and one.value and not one.path
+                ]
             case ast.IfExp(body=body, orelse=orelse):
                 parts = [body, orelse]
             case ast.BoolOp(op=ast.Or(), values=values):
@@ -130,7 +142,9 @@ class Delays:
             case ast.Call():
                 return False
             case ast.BinOp(left=left, right=right):
-                return all(self._is_known(leaf, depth - 1) for arg in (left, right) for leaf in self._leaves(arg, depth))
+                return all(
+                    self._is_known(leaf, depth - 1) for arg in (left, right) for leaf in self._leaves(arg, depth)
+                )
             case ast.Await(value=value):
                 return self._is_known(value, depth)
             case _:
@@ -161,6 +175,10 @@ def _is_growing(node: ast.AST) -> bool:
             return last_name(func) == "pow"
         case _:
             return False
+
+
+def _grows(node: ast.AST) -> bool:
+    return any(map(_is_growing, ast.walk(node)))
 
 
 def _says(node: ast.AST, pattern: re.Pattern[str]) -> bool:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
-from penstock_migrations._code.reaching import Reaching, last_name
+from penstock_migrations._code.reaching import last_name
+from penstock_migrations._retries.delays import Delays
 from penstock_migrations._retries.words import ABSENT, LOCAL_ERRORS
 
 __all__ = [
@@ -29,7 +30,11 @@ _JITTERED = frozenset({"wait_exponential_jitter", "wait_full_jitter", "wait_rand
 _BACKOFF = frozenset({"backoff.on_exception", "backoff.on_predicate"})
 _RETRYING = frozenset({"retrying.retry", "retrying.Retrying"})
 _RETRY = frozenset({"retry.retry", "retry.retry_call", "retry.api.retry", "retry.api.retry_call", "reretry.retry"})
-_STAMINA = frozenset({"stamina.retry", "stamina.retry_context", "stamina.RetryingCaller", "stamina.AsyncRetryingCaller"})
+_STAMINA = frozenset(
+    {"stamina.retry", "stamina.retry_context", "stamina.RetryingCaller", "stamina.AsyncRetryingCaller"}
+)
+_BARE = frozenset({"tenacity.retry", "retrying.retry", "retry.retry"})
+_RETRYING_ENDS = ("stop_max_attempt_number", "stop_max_delay", "stop_func", "stop", "retry_on_result")
 _AIOHTTP = ("ExponentialRetry", "FibonacciRetry", "ListRetry")
 _URLLIB3 = re.compile(r"(.*\.)?urllib3(\.util(\.retry)?)?\.Retry|requests\.adapters\.Retry")
 _POLLING = re.compile(r"retry_(if|unless)_(not_)?result|retry_if_not")
@@ -82,9 +87,8 @@ def plain_waits(module: Module) -> Iterator[ast.Call]:
 def unwaited_retries(module: Module) -> Iterator[ast.Call]:
     """Yield tenacity's retries that try again at once."""
     for call in _calls(module, _RETRIES):
-        if call.keywords and not _is_open(call) and not _has(call, "wait") and _has(call, "stop"):
-            if not _is_no_retry(call):
-                yield call
+        if _has(call, "stop") and not _has(call, "wait") and not _is_open(call) and not _is_no_retry(call):
+            yield call
 
 
 def _is_retry(module: Module, node: ast.AST) -> bool:
@@ -101,7 +105,7 @@ def _is_no_retry(call: ast.Call) -> bool:
         return True
     errors = [last_name(part) for part in ast.walk(condition) if isinstance(part, ast.Name | ast.Attribute)]
     errors = [name for name in errors if name[:1].isupper()]
-    return bool(errors) and all(name in LOCAL_ERRORS or name == "AssertionError" for name in errors)
+    return bool(errors) and all(name in LOCAL_ERRORS or ABSENT.search(name) for name in errors)
 
 
 def _is_zero(call: ast.Call) -> bool:
@@ -161,26 +165,32 @@ def plain_calls(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
     """Yield the other libraries' retries without jitter: the call, what it lacks, and what to give it."""
     for call in urllib3_retries(module):
         factor = keyword_of(call, "backoff_factor")
-        if factor is not None and is_true(factor) is not False and not _has(call, "backoff_jitter") and not _is_open(call):
+        waits = factor is not None and is_true(factor) is not False
+        if waits and not _has(call, "backoff_jitter") and not _is_open(call):
             yield call, "urllib3's Retry(backoff_factor=...) has no jitter", "backoff_jitter= (urllib3 2)"
     for call in _calls(module, _BACKOFF):
         jitter = keyword_of(call, "jitter")
         if isinstance(jitter, ast.Constant) and jitter.value is None and not _is_poll(call):
             yield call, "backoff with jitter=None", "backoff.full_jitter, its default"
+    for call in _calls(module, frozenset(f"aiohttp_retry.{name}" for name in _AIOHTTP)):
+        yield call, f"aiohttp_retry.{last_name(call.func)} has no jitter", "aiohttp_retry.JitterRetry"
+    yield from _plain_decorators(module)
+    yield from _celery(module)
+
+
+def _plain_decorators(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
+    """Yield the calls of retrying, retry and stamina that wait without jitter."""
     for call in _calls(module, _RETRYING):
         waits = _has(call, "wait_fixed", "wait_exponential_multiplier", "wait_incrementing_start")
         if waits and not _has(call, "wait_jitter_max", "wait_random_min", "wait_random_max") and not _is_open(call):
             yield call, "retrying waits without jitter", "wait_jitter_max="
     for call in _calls(module, _RETRY):
-        if _has(call, "delay", "backoff") and is_true(keyword_of(call, "jitter")) in (None, False):
-            if keyword_of(call, "jitter") is None or is_true(keyword_of(call, "jitter")) is False:
-                yield call, "retry waits without jitter", "jitter="
+        jitter = keyword_of(call, "jitter")
+        if _has(call, "delay", "backoff") and (jitter is None or is_true(jitter) is False):
+            yield call, "retry waits without jitter", "jitter="
     for call in _calls(module, _STAMINA):
         if is_true(keyword_of(call, "wait_jitter")) is False:
             yield call, "stamina with wait_jitter=0", "its default"
-    for call in _calls(module, frozenset(f"aiohttp_retry.{name}" for name in _AIOHTTP)):
-        yield call, f"aiohttp_retry.{last_name(call.func)} has no jitter", "aiohttp_retry.JitterRetry"
-    yield from _celery(module)
 
 
 def _is_poll(call: ast.Call) -> bool:
@@ -189,27 +199,23 @@ def _is_poll(call: ast.Call) -> bool:
 
 def _celery(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
     """Yield celery's tasks that turn jitter off, and those that retry themselves after a delay without it."""
-    for call in module.calls_of("task", "shared_task", "periodic_task"):
+    tasks = module.calls_of("task", "shared_task", "periodic_task")
+    for call in tasks:
         if is_true(keyword_of(call, "retry_jitter")) is False:
             yield call, "celery task with retry_jitter=False", "celery's default, full jitter"
-    if not any(target.partition(".")[0] == "celery" for target in module.imports.values()):
-        if not any(module.calls_of("task", "shared_task")):
-            return
-    names = Reaching(module)
+    if not tasks and not any(target.partition(".")[0] == "celery" for target in module.imports.values()):
+        return
     for call in module.calls_of("retry"):
         countdown = keyword_of(call, "countdown")
-        if countdown is None or not isinstance(call.func, ast.Attribute) or is_true(countdown) is False:
+        if countdown is None or is_true(countdown) is False or not _is_of_task(call):
             continue
-        if isinstance(call.func.value, ast.Name) and not _is_jittered(module, names, countdown):
+        if Delays(module).of(countdown).plain:
             what = f"celery retry after countdown={ast.unparse(countdown)}, without jitter"
             yield call, what, "autoretry_for= with retry_backoff=, whose jitter is on"
 
 
-def _is_jittered(module: Module, names: Reaching, node: ast.expr) -> bool:
-    from penstock_migrations._retries.delays import Delays
-
-    found = Delays(module).of(node)
-    return found.random or not found.known or found.server_only
+def _is_of_task(call: ast.Call) -> bool:
+    return isinstance(call.func, ast.Attribute) and isinstance(call.func.value, ast.Name)
 
 
 # -- without an end -------------------------------------------------------------------------------------------------
@@ -220,22 +226,30 @@ def unlimited_retries(module: Module) -> Iterator[tuple[ast.expr, str, str]]:
     for call in _calls(module, _RETRIES):
         stop = keyword_of(call, "stop")
         never = stop is not None and last_name(stop) == "stop_never"
-        if (never or (stop is None and not _is_open(call) and not _is_wrapping(call))) and not _is_no_retry(call):
+        if (never or (stop is None and _is_closed(call))) and not _is_no_retry(call):
             yield call, f"tenacity.{last_name(call.func)} without stop", "stop=stop_after_attempt(...)"
     for call in _calls(module, _BACKOFF):
         if not _has(call, "max_tries", "max_time") and not _is_open(call) and last_name(call.func) == "on_exception":
             yield call, "backoff.on_exception without max_tries", "max_tries= or max_time="
     for call in _calls(module, _RETRYING):
-        ends = _has(call, "stop_max_attempt_number", "stop_max_delay", "stop_func", "stop")
-        if not ends and not _is_open(call) and not _is_wrapping(call) and not _has(call, "retry_on_result"):
+        if not _has(call, *_RETRYING_ENDS) and _is_closed(call):
             yield call, "retrying without stop_max_attempt_number", "stop_max_attempt_number="
     for call in _calls(module, _RETRY):
         if not _has(call, "tries") and not _is_open(call) and len(call.args) < 2 and last_name(call.func) == "retry":
             yield call, "retry without tries", "tries="
-    for found in module.functions.values():
-        for decorator in (one for function in found for one in function.decorator_list):
-            if module.qualified(decorator) in {"tenacity.retry", "retrying.retry", "retry.retry"}:
-                yield decorator, f"{module.qualified(decorator)} without arguments", "an end and a wait with jitter"
+    yield from _bare_decorators(module)
+
+
+def _bare_decorators(module: Module) -> Iterator[tuple[ast.expr, str, str]]:
+    for function in (one for found in module.functions.values() for one in found):
+        for decorator in function.decorator_list:
+            if (name := module.qualified(decorator)) in _BARE:
+                yield decorator, f"{name} without arguments", "an end and a wait with jitter"
+
+
+def _is_closed(call: ast.Call) -> bool:
+    """Say whether all that a retry is told can be seen, and it is no `retry(f)` in place."""
+    return not _is_open(call) and not _is_wrapping(call)
 
 
 def _is_wrapping(call: ast.Call) -> bool:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ABSENT", "COUNTER", "HEADER", "LIMITED", "LOCAL_CALLS", "LOCAL_ERRORS", "RETRY", "STATUS", "WAITING"]
+__all__ = [
+    "ABSENT",
+    "COUNTER",
+    "HEADER",
+    "LIMITED",
+    "LOCAL_CALLS",
+    "LOCAL_ERRORS",
+    "RETRY",
+    "RHYTHM",
+    "SQLITE",
+    "STARTING",
+    "STATUS",
+    "WAITING",
+]
 
 # Names and texts of what is tried again.
 RETRY = re.compile(r"retr(y|ies|ied)|attempt|(^|_)tries|(^|_)try(_|$)|back_?off|reconnect", re.IGNORECASE)
@@ -13,13 +26,19 @@ COUNTER = re.compile(r"attempt|retr(y|ies)|tries|(^|_)try(_|$)|failures|errors?_
 WAITING = re.compile(
     r"(^|_)(wait|await|poll|polling|watch|watchdog|watcher|monitor|heartbeat|keep_?alive|health|healthy|healthcheck|ready"
     r"|readiness|alive|probe|tail|periodic|periodically|schedule|scheduler|idle|until|eventually|ensure_running|start_?up"
-    r"|sync_loop|run_forever|is_up|status|throttle|rate_limit|ping)(_|$)",
+    r"|a?poll|loop|forever|is_up|status|throttle|rate_limit|ping|a?acquire|a?lock)(_|$)",
     re.IGNORECASE,
 )
+# What a pause is called that belongs to looking again, not to trying again; what a process is started with.
+RHYTHM = re.compile(
+    r"(^|_)(poll|polling|poke|heartbeat|refresh|checkpoint|check|scan|sync|monitor)(_|$)", re.IGNORECASE
+)
+STARTING = re.compile(r"(^|_)(start|launch|boot|spin_up|setup|env)(_|$)", re.IGNORECASE)
+SQLITE = re.compile(r"sqlite", re.IGNORECASE)
 # Errors that mean "not yet" or "nothing there".
 ABSENT = re.compile(
     r"(^|\.|_)(Queue)?Empty|NotFound|NotReady|NotYet|NoSuch|DoesNotExist|InProgress|Pending|Cancelled|Blocking|WouldBlock"
-    r"|StopIteration|KeyboardInterrupt|Assertion|Locked|LockError|NotEnough"
+    r"|StopIteration|KeyboardInterrupt|Assertion|Locked|LockError|NotEnough|NotFinished|NotComplete|NotDone|IndexError"
 )
 LOCAL_ERRORS = frozenset(
     {"BlockingIOError", "EOFError", "FileExistsError", "FileNotFoundError", "IOError", "IsADirectoryError"}
@@ -27,9 +46,23 @@ LOCAL_ERRORS = frozenset(
 )
 LOCAL_CALLS = frozenset(
     {"chmod", "copy", "copyfile", "copytree", "flock", "link", "makedirs", "mkdir", "move", "open", "read_bytes"}
-    | {"read_text", "remove", "rename", "replace", "rmdir", "rmtree", "stat", "symlink", "touch", "unlink", "write_bytes"}
+    | {
+        "read_text",
+        "remove",
+        "rename",
+        "replace",
+        "rmdir",
+        "rmtree",
+        "stat",
+        "symlink",
+        "touch",
+        "unlink",
+        "write_bytes",
+    }
     | {"write_text", "lockf", "locking", "scandir", "listdir", "killpg", "Popen", "NamedTemporaryFile"}
 )
-STATUS = re.compile(r"status(_code)?$|^code$|retryable|should_retry|is_retr|rate_?limit|too_many_requests|throttl", re.IGNORECASE)
+STATUS = re.compile(
+    r"status(_code)?$|^code$|retryable|should_retry|is_retr|rate_?limit|too_many_requests|throttl", re.IGNORECASE
+)
 LIMITED = re.compile(r"RateLimit|TooManyRequests|TOO_MANY_REQUESTS|rate_limited|RATE_LIMIT", re.IGNORECASE)
 HEADER = re.compile(r"retry[_-]?after|rate[_-]?limit[_-]?reset|reset[_-]?(at|time|in|after)", re.IGNORECASE)

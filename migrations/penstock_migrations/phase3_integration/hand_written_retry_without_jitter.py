@@ -14,7 +14,7 @@ delays that another object computes.
 ## Why is this bad
 
 What fails together tries again together. After an outage all clients come back after the same second, then after the
-same two, four, eight: each wave overloads the server anew. Exponential backoff alone makes the waves rarer, not smaller.
+same two, four, eight: each wave overloads the server anew. Exponential backoff makes the waves rarer, not smaller.
 
 ## Example
 

@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports the sleep of a retry that handles status 429, or an error such as `RateLimitError`, where nothing in the function
-reads `Retry-After` or another header that tells when the limit resets, and urllib3's
+Reports the sleep of a retry that handles status 429, or an error such as `RateLimitError`, where nothing in the
+function reads `Retry-After` or another header that tells when the limit resets, and urllib3's
 `Retry(respect_retry_after_header=False)`. It is advice of low severity where the pause has jitter; a pause without is
 PEN802's.
 

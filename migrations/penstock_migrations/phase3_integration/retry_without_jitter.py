@@ -2,18 +2,18 @@
 
 ## What it does
 
-Reports tenacity's `wait_exponential`, `wait_fixed` and `wait_incrementing` where no random wait is added, and its retries
-that wait not at all; `backoff` with `jitter=None`; `retrying` without `wait_jitter_max`; urllib3's `Retry` with
-`backoff_factor` but without `backoff_jitter`; celery tasks with `retry_jitter=False`, and `self.retry(countdown=...)` with
-a delay that is not random; `stamina` with `wait_jitter=0`; and aiohttp_retry's retries other than `JitterRetry`.
+Reports tenacity's `wait_exponential`, `wait_fixed` and `wait_incrementing` where no random wait is added, and its
+retries that wait not at all; `backoff` with `jitter=None`; `retrying` without `wait_jitter_max`; urllib3's `Retry` with
+`backoff_factor` but without `backoff_jitter`; celery tasks with `retry_jitter=False`, and `self.retry(countdown=...)`
+with a delay that is not random; `stamina` with `wait_jitter=0`; and aiohttp_retry's retries other than `JitterRetry`.
 
 It leaves alone what is random by default (backoff, stamina, celery's `retry_backoff`), sums such as
 `wait_fixed(1) + wait_random(0, 1)`, retries for a result that is not there yet (polling), and local files.
 
 ## Why is this bad
 
-What fails together tries again together. After an outage all clients come back in the same second, and in the same second
-after the next pause: each wave overloads the server anew. Exponential backoff alone makes the waves rarer, not smaller.
+What fails together tries again together. After an outage all clients come back in the same second, and in the same
+second after the next pause: each wave overloads the server anew. Exponential backoff makes waves rarer, not smaller.
 
 ## Example
 

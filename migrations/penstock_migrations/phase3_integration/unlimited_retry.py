@@ -2,15 +2,16 @@
 
 ## What it does
 
-Reports `tenacity.retry` and `Retrying` without `stop`, or with `stop_never`, also as a bare `@retry`; `backoff.on_exception`
-without `max_tries` and `max_time`; the `retrying` library without `stop_max_attempt_number` and `stop_max_delay`; the
+Reports `tenacity.retry` and `Retrying` without `stop`, or with `stop_never`, also as a bare `@retry`;
+`backoff.on_exception` without `max_tries` and `max_time`; the `retrying` library without `stop_max_attempt_number` and
+`stop_max_delay`; the
 `retry` library without `tries`; and hand-written `while True` loops that pause after a failure and have no way out but
 success: no failure is raised, no counter or clock is tested. Where such a loop has jitter it is advice.
 
 ## Why is this bad
 
-What will never succeed (a wrong key, a removed model, a bad request) is asked for ever: the caller hangs, its slot and its
-connection with it, and the load on a struggling server never goes down.
+What will never succeed (a wrong key, a removed model, a bad request) is asked for ever: the caller hangs, its slot and
+its connection with it, and the load on a struggling server never goes down.
 
 ## Example
 
