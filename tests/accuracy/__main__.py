@@ -58,9 +58,10 @@ def _findings(wanted: list[Label], cache: Path, *, labelled_only: bool) -> list[
         for package, folder in sorted(folders.items()):
             labelled = sorted({folder / label.path for label in wanted if label.package == package})
             paths = labelled if labelled_only else [folder]
-            places = {one.shown: one.file.relative_to(folder).as_posix() for one in discover(paths)}
-            report = audit(paths, Settings())
-            found += [(package, places[finding.path], finding) for finding in report.findings]
+            for path in paths:  # one by one: files of one name in several folders are shown alike
+                places = {one.shown: one.file.relative_to(folder).as_posix() for one in discover([path])}
+                report = audit([path], Settings())
+                found += [(package, places[finding.path], finding) for finding in report.findings]
             bar.advance(auditing)
     return found
 

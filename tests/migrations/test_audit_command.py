@@ -52,7 +52,7 @@ def test_prints_the_agreed_json(folder):
     report = json.loads(result.stdout)
     (finding,) = report["findings"]
 
-    assert list(report) == ["version", "files", "unreadable", "findings", "elapsed_seconds"]
+    assert list(report) == ["version", "files", "unreadable", "findings", "elapsed_seconds", "unused_ignores"]
     assert (report["version"], report["files"]) == (1, 1)
     assert [set(one) for one in report["unreadable"]] == [{"path", "reason"}]
     assert isinstance(report["elapsed_seconds"], float)

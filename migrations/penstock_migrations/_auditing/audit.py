@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from penstock_migrations._auditing.cache import Cache
@@ -86,7 +86,7 @@ def audit(
         WorkerError: A process that examined files was ended from outside.
     """
     started = time.perf_counter()
-    files = discover(paths, settings.exclude)
+    files = discover(paths, settings.exclude, settings.include)
     wanted = [rule for rule in rules() if settings.wants(rule.code)]
     work = Work(settings.options, tuple(rule.code for rule in wanted))
     with Cache() as cache:
@@ -141,12 +141,14 @@ def _reported(audited: AuditedFile, sites: Iterable[Site], settings: Settings, s
     base = _project_path(audited)
     seen: Counter[str] = Counter()
     for site in sites:
-        if not settings.reports(site.code, site.severity):
+        severity = settings.severity_at(site.code, site.severity, (audited.shown, base))
+        if severity is None:
             continue
         identity = "\n".join((site.code, base, site.function or "", site.text))
         seen[identity] += 1
         numbered = f"{identity}\n{seen[identity]}".encode(errors="surrogatepass")
-        yield _finding(by_code[site.code], site, audited.shown, hashlib.sha256(numbered).hexdigest()[:16], sha256)
+        fingerprint = hashlib.sha256(numbered).hexdigest()[:16]
+        yield _finding(by_code[site.code], replace(site, severity=severity), audited.shown, fingerprint, sha256)
 
 
 def _finding(rule: Rule, site: Site, path: str, fingerprint: str, sha256: str) -> Finding:

@@ -30,7 +30,7 @@ class AuditedFile:
     error: str | None = None
 
 
-def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[AuditedFile]:
+def discover(paths: Sequence[Path], exclude: Sequence[str] = (), include: Sequence[str] = ()) -> list[AuditedFile]:
     """List the files to audit, each once, ordered by the path shown.
 
     Hidden folders, virtual environments and caches are left out, and links to folders are not followed.
@@ -38,10 +38,13 @@ def discover(paths: Sequence[Path], exclude: Sequence[str] = ()) -> list[Audited
     Args:
         paths: Files, and folders to search for `*.py`.
         exclude: Globs that leave out what they match: a name (`generated`) or a shown path (`docs/*.py`).
+        include: Globs of which a file beneath a folder, or a folder that it is in, matches one; empty for all.
     """
     found: dict[str, AuditedFile] = {}
     for root in paths:
         for audited in _beneath(root, exclude):
+            if include and not audited.error and root.is_dir() and not _is_included(audited.shown, include):
+                continue
             found.setdefault(os.path.realpath(audited.file), audited)
     return sorted(found.values(), key=lambda audited: audited.shown)
 
@@ -77,6 +80,10 @@ def _is_excluded(shown: str, exclude: Sequence[str]) -> bool:
     return any(
         fnmatch.fnmatch(shown, glob.rstrip("/")) or fnmatch.fnmatch(path.name, glob.rstrip("/")) for glob in exclude
     )
+
+
+def _is_included(shown: str, include: Sequence[str]) -> bool:
+    return any(_is_excluded(each.as_posix(), include) for each in (PurePath(shown), *PurePath(shown).parents))
 
 
 def _shown(file: Path, root: Path) -> str:

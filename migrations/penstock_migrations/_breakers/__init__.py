@@ -1,1 +1,1 @@
-"""Circuit breakers, what they guard, and the ways around them."""
+"""Finds circuit breakers in a module, what they guard, and how they are passed by."""

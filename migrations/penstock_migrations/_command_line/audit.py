@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import sys
 from collections.abc import Sequence
@@ -15,9 +14,12 @@ import click
 from penstock_migrations._auditing.audit import Report, audit
 from penstock_migrations._auditing.rules import rules
 from penstock_migrations._auditing.settings import Settings, SettingsError
+from penstock_migrations._command_line.emitting import FORMATS, emit, examined
+from penstock_migrations._command_line.interrupting import interruptible
+from penstock_migrations._command_line.watching import snapshot, watched
 from penstock_migrations.rule import Rule, Severity
 
-__all__ = ["audit_command", "explain_command", "settings_for"]
+__all__ = ["audit_command", "audited", "explain_command", "settings_for"]
 
 _INTERRUPTED = 130
 
@@ -44,7 +46,14 @@ class _Selectors(click.ParamType[Any]):
 
 @click.command("audit")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=click.Path(exists=True, path_type=Path))
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), default="text", show_default=True)
+@click.option("--fracas", is_flag=True, help="Write failure records, one for each critical issue found, in Markdown.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report to a file, whole or not at all.",
+)
 @click.option("--select", type=_Selectors(), help="Report only these: PEN101,2.")
 @click.option("--ignore", type=_Selectors(), help="Do not report these: PEN102,8.")
 @click.option(
@@ -55,25 +64,54 @@ class _Selectors(click.ParamType[Any]):
     type=click.Choice([one.value for one in Severity]),
     help="The least severity to report; low, the default, is advice.",
 )
-def audit_command(paths: tuple[Path, ...], form: str, **options: Any) -> None:
+@click.option(
+    "--baseline",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Report only what this file does not know; see penstock baseline.",
+)
+@click.option("--diff", "since", metavar="REVISION", help="Report only lines changed since a git revision.")
+@click.option("--watch", is_flag=True, help="Audit again whenever a file changes, until Ctrl-C.")
+@click.pass_context
+def audit_command(
+    context: click.Context,
+    /,
+    paths: tuple[Path, ...],
+    form: str,
+    output: Path | None,
+    baseline: Path | None,
+    since: str | None,
+    *,
+    fracas: bool,
+    watch: bool,
+    **options: Any,
+) -> None:
     """Find concurrency defects in Python files and folders.
 
     Exit status: 0 clean, 1 findings, 2 usage error. What cannot be read is listed and does not stop the run. Settings
     come from [tool.penstock.audit] in pyproject.toml, or [audit] in penstock.toml. A comment leaves one place out:
     # penstock: ignore[PEN101] reason
     """
-    settings = settings_for(paths, **options)
+    if fracas and context.get_parameter_source("form") is not click.core.ParameterSource.DEFAULT:
+        raise click.UsageError("--fracas has its own format: give either --fracas or --format.")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise click.UsageError(f"--output {output}: there is no folder {output.parent}")
+
+    def once() -> int:
+        settings = settings_for(paths, **options)
+        report, shown = examined(paths, settings, run=audited, baseline=baseline, since=since)
+        emit(report, shown, "fracas" if fracas else form, output)
+        return 1 if report.findings else 0
+
+    if watch:
+        files = tuple(file for file in (baseline,) if file is not None)
+        with interruptible("no longer watching."):
+            watched(once, lambda: snapshot(paths, settings_for(paths, **options), files))
     try:
-        report = _audited(paths, settings, form)
+        status = once()
     except KeyboardInterrupt:
         _interrupted()
-    if form == "json":
-        click.echo(json.dumps(as_json(report), indent=2))
-    else:
-        from penstock_migrations._command_line.audit_report import print_report
-
-        print_report(report)
-    sys.exit(1 if report.findings else 0)
+    sys.exit(status)
 
 
 @click.command("explain")
@@ -103,24 +141,9 @@ def settings_for(paths: Sequence[Path], **options: Any) -> Settings:
     return dataclasses.replace(settings, **given)
 
 
-def as_json(report: Report) -> dict[str, Any]:
-    """Return a report as the object that `--format json` prints."""
-    hidden = {"sha256", "rewrites"}
-    findings = [
-        {field.name: getattr(finding, field.name) for field in dataclasses.fields(finding) if field.name not in hidden}
-        for finding in report.findings
-    ]
-    return {
-        "version": 1,
-        "files": report.files,
-        "unreadable": [dataclasses.asdict(one) for one in report.unreadable],
-        "findings": findings,
-        "elapsed_seconds": round(report.elapsed_seconds, 3),
-    }
-
-
-def _audited(paths: Sequence[Path], settings: Settings, form: str) -> Report:
-    if form == "json" or not sys.stderr.isatty():
+def audited(paths: Sequence[Path], settings: Settings) -> Report:
+    """Audit, and show on a terminal how far it is."""
+    if not sys.stderr.isatty():
         return audit(paths, settings)
     from penstock_migrations._command_line.audit_report import progress_bar
 

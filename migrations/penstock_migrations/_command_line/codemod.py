@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from penstock_migrations._command_line.audit import _Selectors, settings_for
+from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._counted import counted
 
 if TYPE_CHECKING:
     from penstock_migrations._rewriting.codemod import Plan
 
-__all__ = ["codemod", "interruptible", "reports_option"]
+__all__ = ["codemod", "reports_option"]
 
 reports_option = click.option(
     "--reports",
@@ -25,16 +23,6 @@ reports_option = click.option(
     show_default=True,
     help="Folder for reports and the ledger.",
 )
-
-
-@contextlib.contextmanager
-def interruptible(state: str) -> Iterator[None]:
-    """Answer Ctrl-C with one line that says in which state the code is, and status 130."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        click.echo(f"Interrupted: {state}", err=True)
-        sys.exit(130)
 
 
 @click.command()

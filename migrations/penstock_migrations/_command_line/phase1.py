@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock_migrations._command_line.audit import settings_for
-from penstock_migrations._command_line.codemod import interruptible, reports_option
+from penstock_migrations._command_line.codemod import reports_option
+from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._command_line.verify import test_command_option, timeout_option
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from penstock_migrations._command_line.audit import as_json
 from penstock_migrations._command_line.gate import print_judgement
 from penstock_migrations._command_line.output import print_diff, print_left, print_lines, unified
 from penstock_migrations._command_line.verify import described
 from penstock_migrations._counted import counted
 from penstock_migrations._proving.phase1 import Phase1
+from penstock_migrations._reporting.json_object import as_json
 from penstock_migrations._rewriting.write import write_atomically
 
 __all__ = ["print_report", "save_report"]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from penstock_migrations._command_line.audit import settings_for
-from penstock_migrations._command_line.codemod import interruptible, reports_option
+from penstock_migrations._command_line.codemod import reports_option
+from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._counted import counted
 
 if TYPE_CHECKING:

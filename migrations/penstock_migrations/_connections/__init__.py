@@ -1,1 +1,1 @@
-"""Database connections: where they are opened, how often, and who keeps them."""
+"""Finds connections, engines and clients of databases, and says whether each operation opens its own."""

@@ -1,1 +1,1 @@
-"""Clients, files, executors and tasks: who makes them, and who closes them."""
+"""Follows what must be closed, from where it is made to where it is closed, kept, handed on or lost."""

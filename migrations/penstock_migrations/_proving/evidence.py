@@ -31,7 +31,8 @@ def evidence_of(
         hidden=tuple(
             each.code
             for each in rules()
-            if each.name in phase.rules and not settings.reports(each.code, Severity.MEDIUM)
+            if each.name in phase.rules
+            and (not settings.reports(each.code, Severity.MEDIUM) or settings.softens(each.code))
         ),
         verification=verification if current else None,
         mode_source=None if source is None else source.relative_to(root).as_posix(),

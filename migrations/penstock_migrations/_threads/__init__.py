@@ -1,1 +1,1 @@
-"""Threads, timers and executors: who starts them, and who ends them."""
+"""Finds threads and executors in a module, and says whether something joins, stops or shuts them down."""

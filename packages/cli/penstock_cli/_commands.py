@@ -14,6 +14,7 @@ GROUP = "penstock.commands"
 # What to install when a command is missing: the one thing that a package which is not there cannot tell.
 WELL_KNOWN: Mapping[str, str] = {
     "audit": "penstock-migrations",
+    "baseline": "penstock-migrations",
     "codemod": "penstock-migrations",
     "explain": "penstock-migrations",
     "flags": "penstock-flags",

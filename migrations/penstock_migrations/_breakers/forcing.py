@@ -1,0 +1,247 @@
+"""`Forcing`: circuit breakers that cannot open, by what they are made with or by being closed by hand."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from penstock_migrations._breakers.breakers import Breakers
+from penstock_migrations._breakers.words import CHECKS, CLOSES, GUARDS, names_breaker
+from penstock_migrations._code.module import Module
+from penstock_migrations._code.reaching import last_name, loops_around, start_of
+from penstock_migrations._code.vocabulary import words
+
+__all__ = ["Forcing"]
+
+_HUGE = 1_000
+_FAILURES = frozenset("fail failure error exception threshold".split())
+_LIMITS = frozenset("max threshold limit count rate".split())
+_WAITS = frozenset("timeout cooldown recovery wait ttl reset open".split())
+_EXCLUSIONS = frozenset(
+    "exclude excludes excluded excluded_exceptions exclude_exceptions ignore ignored ignore_exceptions"
+    " ignored_exceptions excluded_errors ignore_errors".split()
+)
+_STATES = frozenset("state _state current_state _current_state status _status".split())
+_COUNTS = frozenset("fail failure error".split())
+_ALL = ("Exception", "BaseException")
+
+
+class Forcing:
+    """The breakers of one module that are kept closed; each is a node and what is said of it."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.breakers = module.analysis(Breakers)
+        self.places = self.breakers.places
+
+    def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
+        """Yield them all."""
+        for node, said in (*self._made(), *self._set(), *self._closed()):
+            if not self.places.is_left_alone(node):
+                yield node, said
+
+    # -- made so --------------------------------------------------------------------------------------------------
+
+    def _made(self) -> Iterator[tuple[ast.expr, str]]:
+        for call in self.module.calls:
+            if not self._is_making(call):
+                continue
+            reasons = [said for keyword in call.keywords if (said := self._says(keyword.arg or "", keyword.value))]
+            first = call.args[0] if call.args else None
+            if not reasons and first is not None and _is_endless(first):
+                reasons = [f"{ast.unparse(first)} failures"]
+            if reasons:
+                yield call, f"{ast.unparse(call.func)}({reasons[0]}) never opens for long, or not at all"
+
+    def _is_making(self, call: ast.Call) -> bool:
+        return self.breakers.makes_breaker(call) or (
+            names_breaker(last_name(call.func)) and any(one.arg and self._is_threshold(one.arg) for one in call.keywords)
+        )
+
+    def _says(self, name: str, value: ast.expr) -> str | None:
+        """Return what a keyword says that keeps a breaker closed."""
+        said = f"{name}={ast.unparse(value)}"
+        if self._is_threshold(name) and _is_huge(value):
+            return said
+        if _is_wait(name) and _is_zero(value):
+            return said
+        if name in _EXCLUSIONS and _holds_all(value):
+            return said
+        if name in ("expected_exception", "expected_exceptions") and isinstance(value, ast.Tuple) and not value.elts:
+            return said
+        return None
+
+    def _is_threshold(self, name: str) -> bool:
+        found = set(words(name))
+        return not found.isdisjoint(_FAILURES) and (not found.isdisjoint(_LIMITS))
+
+    # -- set so ---------------------------------------------------------------------------------------------------
+
+    def _set(self) -> Iterator[tuple[ast.stmt, str]]:
+        """Yield the assignments to a breaker's state, counter or threshold from outside of it."""
+        for node in self.breakers.nodes(ast.Assign):
+            if not isinstance(node, ast.Assign):
+                continue
+            for target in node.targets:
+                if isinstance(target, ast.Attribute) and self.breakers.is_breaker(target.value):
+                    if self._keeps_closed(target, node):
+                        yield node, f"{ast.unparse(node)} keeps the breaker from opening"
+
+    def _keeps_closed(self, target: ast.Attribute, node: ast.Assign) -> bool:
+        if self._is_threshold(target.attr) and _is_huge(node.value):
+            return True
+        closes = target.attr in _STATES and _says_closed(node.value)
+        counts = not _COUNTS.isdisjoint(words(target.attr)) and _is_zero(node.value)
+        if not closes and not counts or self.places.is_administration(node):
+            return False
+        if self._is_state_machine(target):
+            return False
+        return closes or self._is_before_use(node, target.value)
+
+    def _is_state_machine(self, target: ast.Attribute) -> bool:
+        """Say whether the module keeps that breaker's states itself, opens it as well as it closes it."""
+        owner = ast.unparse(target.value)
+        for node in self.breakers.nodes(ast.Assign):
+            for other in node.targets if isinstance(node, ast.Assign) else ():
+                if isinstance(other, ast.Attribute) and other.attr == target.attr and ast.unparse(other.value) == owner:
+                    if isinstance(node, ast.Assign) and "open" in ast.unparse(node.value).lower():
+                        return True
+        return False
+
+    # -- closed by hand -------------------------------------------------------------------------------------------
+
+    def _closed(self) -> Iterator[tuple[ast.expr, str]]:
+        for call in self.module.calls_of(*sorted(CLOSES)):
+            func = call.func
+            if not isinstance(func, ast.Attribute) or not self._is_closable(func.value):
+                continue
+            if self._is_routine(call, func.value):
+                yield call, f"{ast.unparse(func)}() closes the breaker by hand"
+        for call in self.module.calls:
+            name = last_name(call.func)
+            if names_breaker(name) and words(name)[0] in ("reset", "close") and self._is_routine(call, call.func):
+                yield call, f"{name}() closes the breaker by hand"
+
+    def _is_closable(self, owner: ast.expr) -> bool:
+        return self.breakers.is_breaker(owner)
+
+    def _is_routine(self, call: ast.Call, owner: ast.expr) -> bool:
+        """Say whether a breaker is closed as a matter of routine: before each call, in each round, in a load test."""
+        if self.places.is_performance(call):
+            return True
+        if self._is_after_success(call) or self._resets_all(call, owner):
+            return False
+        if self._is_in_handler(call):
+            return True
+        if self.places.is_administration(call):
+            return False
+        return self._is_before_use(call, owner)
+
+    def _is_before_use(self, node: ast.AST, owner: ast.expr) -> bool:
+        """Say whether something runs under the breaker after it is closed, in the same function or round."""
+        function = self.module.function(node)
+        if function is None:
+            return False
+        in_loop = bool(loops_around(self.module, node))
+        for call in self.module.calls:
+            if self.module.function(call) is function and call is not node and self._runs(call, owner):
+                if start_of(call) > start_of(node) or (in_loop and loops_around(self.module, call)):
+                    return True
+        return self._is_before_context(node, function)
+
+    def _is_before_context(self, node: ast.AST, function: ast.AST) -> bool:
+        for item in self.module.parents:
+            if isinstance(item, ast.withitem) and start_of(item) > start_of(node):
+                if self.module.function(item) is function and self.breakers.enters_breaker(item.context_expr):
+                    return True
+        return False
+
+    def _runs(self, call: ast.Call, owner: ast.expr) -> bool:
+        """Say whether a call runs something under the breaker."""
+        func = call.func
+        if isinstance(func, ast.Attribute) and func.attr in GUARDS | (CHECKS - {"is_open", "is_closed"}):
+            return ast.unparse(func.value) == ast.unparse(owner)
+        if last_name(func) in self.breakers.decorated:
+            return True
+        return any(call is one for one, _ in self.breakers.guarding_calls)
+
+    def _is_after_success(self, call: ast.Call) -> bool:
+        """Say whether a half-open breaker is closed: that is what a success does."""
+        for around in self.module.ancestors(call):
+            if isinstance(around, ast.If) and "half" in ast.unparse(around.test).lower():
+                return True
+            if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+                return False
+        return False
+
+    def _is_in_handler(self, call: ast.Call) -> bool:
+        """Say whether a breaker is closed because it was open: `except CircuitBreakerError: breaker.close()`."""
+        for around in self.module.ancestors(call):
+            if isinstance(around, ast.ExceptHandler) and around.type is not None:
+                named = [last_name(one) for one in ast.walk(around.type) if isinstance(one, ast.Name | ast.Attribute)]
+                return any(names_breaker(name, short=True) for name in named)
+            if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+                return False
+        return False
+
+    def _resets_all(self, call: ast.Call, owner: ast.expr) -> bool:
+        """Say whether a loop goes over breakers to close each."""
+        loops = loops_around(self.module, call)
+        root = owner
+        while isinstance(root, ast.Attribute | ast.Subscript | ast.Call):
+            root = root.func if isinstance(root, ast.Call) else root.value
+        names = {
+            node.id
+            for loop in loops
+            if isinstance(loop, ast.For | ast.AsyncFor)
+            for node in ast.walk(loop.target)
+            if isinstance(node, ast.Name)
+        }
+        return isinstance(root, ast.Name) and root.id in names
+
+
+def _is_endless(value: ast.expr) -> bool:
+    return ast.unparse(value) in ("sys.maxsize", "math.inf", "float('inf')", "maxsize", "inf", "np.inf")
+
+
+def _is_huge(value: ast.expr) -> bool:
+    match value:
+        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            return number >= _HUGE
+        case ast.BinOp(left=ast.Constant(value=10), op=ast.Pow(), right=ast.Constant(value=int(power))):
+            return power > 2
+        case _:
+            return _is_endless(value)
+
+
+def _is_wait(name: str) -> bool:
+    found = words(name)
+    return not _WAITS.isdisjoint(found) and not {"call", "request", "connect", "read"} & set(found)
+
+
+def _is_zero(value: ast.expr) -> bool:
+    match value:
+        case ast.Constant(value=number):
+            return not isinstance(number, bool) and number == 0
+        case ast.Call(args=[], keywords=[]):
+            return last_name(value.func) == "timedelta"
+        case ast.Call(args=args, keywords=keywords) if last_name(value.func) == "timedelta":
+            return all(_is_zero(one) for one in (*args, *(keyword.value for keyword in keywords)))
+        case _:
+            return False
+
+
+def _holds_all(value: ast.expr) -> bool:
+    """Say whether a list of exceptions that count for nothing holds all of them."""
+    values = value.elts if isinstance(value, ast.List | ast.Tuple | ast.Set) else [value]
+    for one in values:
+        if isinstance(one, ast.Name) and one.id in _ALL:
+            return True
+        if isinstance(one, ast.Lambda) and isinstance(one.body, ast.Constant) and one.body.value is True:
+            return True
+    return False
+
+
+def _says_closed(value: ast.expr) -> bool:
+    text = value.value if isinstance(value, ast.Constant) else last_name(value)
+    return isinstance(text, str) and words(text)[-1:] == ["closed"]

@@ -1,0 +1,216 @@
+"""Finds operations that each open a connection to a database server of their own.
+
+## What it does
+
+Looks at `connect` of the drivers (asyncpg, psycopg, psycopg2, pymysql, aiomysql, pyodbc, mysql.connector, oracledb,
+snowflake.connector and others) and follows the connection through its function, and through the helpers of the module
+that return or yield it.
+
+It leaves alone what is kept: on the object, in a global or a cache, by a decorator that caches, by a closure, by a
+pool; what runs once (set-up, `main`, commands, migrations, tests); what is for the schema, for LISTEN or for a loop
+without end; and what a caller may hand over instead. A helper that returns a connection is judged by its callers in the module,
+and reported once, at the helper.
+
+## Why is this bad
+
+Each call pays for a TCP handshake, often TLS, authentication and a new process or thread of the server: milliseconds
+around a query of microseconds. Nothing bounds the number: a burst of operations is a burst of connections, PostgreSQL
+answers "too many clients already", and everything else that uses the database fails with it.
+
+## Example
+
+```python
+async def load_user(user_id):
+    connection = await asyncpg.connect(DSN)
+    try:
+        return await connection.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
+    finally:
+        await connection.close()
+```
+
+## Use instead
+
+```python
+async def load_user(user_id):
+    connection = await penstock_pooling.connect(DSN)
+    try:
+        return await connection.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
+    finally:
+        await connection.close()
+```
+
+`penstock_pooling.connect` lends a connection of a shared pool, and `close()` gives it back; with the mode off, it is the
+driver's own `connect`. A `DatabasePoolManager` holds pools by name, and a driver's own pool (`asyncpg.create_pool`,
+`psycopg_pool`) made once at start-up does as well.
+
+## Fix safety
+
+Nothing is rewritten: what a connection was told (SET, temporary tables, autocommit, type adapters) would outlive the
+operation in a pool, and only a reader knows whether an operation tells it anything. Probes (`test_connection`) and
+helpers whose callers are in other modules and whose names promise no connection for each call are advice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock_migrations._code.module import Module
+from penstock_migrations._connections.messages import describe
+from penstock_migrations._connections.openers import Kind
+from penstock_migrations._connections.openings import Openings
+from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
+
+__all__ = ["RULE", "detect"]
+
+_REASON = "a pool shares sessions: check that no operation leaves SET, temporary tables or autocommit behind"
+
+
+def detect(module: Module, options: Options) -> Iterator[Defect]:
+    """Yield the calls that open a new connection for each operation."""
+    for opening in module.analysis(Openings).found:
+        if opening.opener.kind is Kind.CONNECTION:
+            yield Defect(
+                node=opening.opener.call,
+                severity=Severity.LOW if opening.advice else Severity.HIGH,
+                message=f"{describe(opening, 'a new connection')}; take it from a pool: penstock_pooling.connect(...), or a pool of DatabasePoolManager",
+                fix_reason=_REASON,
+            )
+
+
+RULE = Rule(
+    module=__name__,
+    documentation=__doc__ or "",
+    code="PEN201",
+    triggers=(
+        b"psycopg",
+        b"asyncpg",
+        b"mysql",
+        b"MySQLdb",
+        b"odbc",
+        b"oracledb",
+        b"cx_Oracle",
+        b"snowflake",
+        b"aiopg",
+        b"asyncmy",
+        b"pg8000",
+        b"pymssql",
+        b"redshift_connector",
+        b"databricks",
+        b"trino",
+        b"vertica",
+        b"hdbcli",
+        b"ibm_db",
+        b"teradatasql",
+    ),
+    detect=detect,
+    bad=(
+        Example(
+            "a connection for each query",
+            """
+import asyncpg
+
+async def load_user(user_id):
+    connection = await asyncpg.connect("postgresql://db/users")
+    try:
+        return await connection.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
+    finally:
+        await connection.close()
+""",
+        ),
+        Example(
+            "a helper that callers use for each query",
+            """
+from psycopg2 import connect
+
+class Store:
+    def _open(self):
+        return connect(self.dsn)
+
+    def load(self, key):
+        with self._open() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM items WHERE key = %s", (key,))
+            return cursor.fetchone()
+
+    def remove(self, key):
+        with self._open() as connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM items WHERE key = %s", (key,))
+""",
+        ),
+        Example(
+            "a context manager that opens and closes",
+            """
+from contextlib import contextmanager
+
+import pymysql
+
+@contextmanager
+def get_connection():
+    connection = pymysql.connect(host="db")
+    try:
+        yield connection
+    finally:
+        connection.close()
+""",
+        ),
+    ),
+    good=(
+        Example(
+            "a pool, made once",
+            """
+import asyncpg
+
+class Store:
+    async def start(self):
+        self.pool = await asyncpg.create_pool(self.dsn)
+
+    async def load(self, key):
+        return await self.pool.fetchrow("SELECT value FROM items WHERE key = $1", key)
+""",
+        ),
+        Example(
+            "a connection that the object keeps",
+            """
+import oracledb
+
+class Store:
+    def __init__(self, connection=None):
+        self.connection = connection or oracledb.connect()
+""",
+        ),
+        Example(
+            "a script that runs once",
+            """
+import psycopg
+
+def copy(target):
+    with psycopg.connect("dbname=old") as connection:
+        target.write(connection.execute("SELECT * FROM items").fetchall())
+
+if __name__ == "__main__":
+    copy(open("items.txt", "w"))
+""",
+        ),
+        Example(
+            "a connection that listens",
+            """
+import asyncpg
+
+async def watch(handle):
+    connection = await asyncpg.connect("postgresql://db/events")
+    await connection.add_listener("events", handle)
+""",
+        ),
+        Example(
+            "a database that is created",
+            """
+import psycopg2
+
+def recreate(name):
+    connection = psycopg2.connect("dbname=postgres")
+    connection.autocommit = True
+    connection.cursor().execute("CREATE DATABASE items")
+    connection.close()
+""",
+        ),
+    ),
+)

@@ -1,0 +1,166 @@
+"""Finds operations that each make an SQLAlchemy engine of their own.
+
+## What it does
+
+Looks at `create_engine` and `create_async_engine` of SQLAlchemy and SQLModel, and follows the engine, and the sessions made
+of it, through its function, and through the helpers of the module that return or yield it.
+
+It leaves alone what is kept: on the object, in a global or a cache, by a decorator that caches, by a closure, by a
+pool; what runs once (set-up, `main`, commands, migrations, tests); what is for the schema, for LISTEN or for a loop
+without end; and what a caller may hand over instead. A helper that returns an engine is judged by its callers in the module,
+and reported once, at the helper.
+
+## Why is this bad
+
+An engine is a pool of connections. One for each operation pools nothing: each call connects anew, compiles each
+statement anew, and an engine that nobody disposes of keeps its connections open until it is collected. `pool_size` limits
+each of them, and nothing limits their number.
+
+## Example
+
+```python
+def count_rows(url):
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        return connection.scalar(text("SELECT count(*) FROM items"))
+```
+
+## Use instead
+
+```python
+@functools.cache
+def engine_for(url):
+    return create_engine(url)
+
+
+def count_rows(url):
+    with engine_for(url).connect() as connection:
+        return connection.scalar(text("SELECT count(*) FROM items"))
+```
+
+One engine for each database and process, made at start-up or on first use, kept, and disposed of at the end.
+
+## Fix safety
+
+Nothing is rewritten: where the one engine lives, and who disposes of it, is the program's to say. An asynchronous engine
+belongs to the loop it was first used in: keep one for each loop. Engines of SQLite, probes (`test_connection`) and
+helpers whose callers are in other modules and whose names promise no connection for each call are advice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock_migrations._code.module import Module
+from penstock_migrations._connections.messages import describe
+from penstock_migrations._connections.openers import Kind, is_file_engine
+from penstock_migrations._connections.openings import Openings
+from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
+
+__all__ = ["RULE", "detect"]
+
+_REASON = "where the one engine is kept, and who disposes of it, is yours to say"
+
+
+def detect(module: Module, options: Options) -> Iterator[Defect]:
+    """Yield the calls that open a new engine, with a pool of its own, for each operation."""
+    for opening in module.analysis(Openings).found:
+        if opening.opener.kind is Kind.ENGINE:
+            yield Defect(
+                node=opening.opener.call,
+                severity=Severity.LOW if opening.advice or is_file_engine(module, opening.opener) else Severity.HIGH,
+                message=f"{describe(opening, 'a new engine, with a pool of its own,')}; make one engine for each database, once, and keep it",
+                fix_reason=_REASON,
+            )
+
+
+RULE = Rule(
+    module=__name__,
+    documentation=__doc__ or "",
+    code="PEN202",
+    triggers=(
+        b"create_engine",
+        b"create_async_engine",
+        b"engine_from_config",
+    ),
+    detect=detect,
+    bad=(
+        Example(
+            "an engine for each query",
+            """
+from sqlalchemy import create_engine, text
+
+def count_rows(url):
+    engine = create_engine(url)
+    with engine.connect() as connection:
+        return connection.scalar(text("SELECT count(*) FROM items"))
+""",
+        ),
+        Example(
+            "a session factory for each operation",
+            """
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+
+def sessions(url):
+    return async_sessionmaker(create_async_engine(url))
+
+async def save(url, item):
+    async with sessions(url)() as session:
+        session.add(item)
+        await session.commit()
+""",
+        ),
+    ),
+    good=(
+        Example(
+            "an engine kept by a decorator",
+            """
+import functools
+
+from sqlalchemy import create_engine
+
+@functools.lru_cache
+def engine_for(url):
+    return create_engine(url)
+
+def count_rows(url):
+    with engine_for(url).connect() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM items").scalar()
+""",
+        ),
+        Example(
+            "an engine made on first use",
+            """
+from sqlalchemy import create_engine
+
+_engine = None
+
+def get_engine():
+    global _engine
+    if _engine is None:
+        _engine = create_engine("postgresql://db/items")
+    return _engine
+
+def count_rows():
+    with get_engine().connect() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM items").scalar()
+""",
+        ),
+        Example(
+            "an engine of the object",
+            """
+from sqlalchemy import create_engine
+from sqlalchemy.orm import sessionmaker
+
+class Store:
+    def __init__(self, url):
+        engine = create_engine(url)
+        self.sessions = sessionmaker(bind=engine)
+
+    def save(self, item):
+        with self.sessions.begin() as session:
+            session.add(item)
+""",
+        ),
+    ),
+)

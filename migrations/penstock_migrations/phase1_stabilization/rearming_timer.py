@@ -1,0 +1,140 @@
+"""Finds `threading.Timer` chains that start their next timer themselves and that nothing cancels.
+
+## What it does
+
+Reports a `threading.Timer` whose function makes the next one, directly or through functions of the module, if no timer
+of the chain is cancelled or joined and no event or flag that is set elsewhere ends the chain.
+
+## Why is this bad
+
+A chain of timers is a background job that nobody owns: each turn is a new thread, so there is no thread to join; an
+exception in one turn ends the job silently; and a process that wants to exit waits for the next turn, or, if the timers
+are daemons, kills it in the middle.
+
+## Example
+
+```python
+def report():
+    send(statistics())
+    threading.Timer(60, report).start()
+```
+
+## Use instead
+
+```python
+class Reporter:
+    def __init__(self):
+        self._stop = threading.Event()
+        self._thread = penstock_tasks.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self):
+        while not self._stop.wait(60):
+            send(statistics())
+
+    def close(self):
+        self._stop.set()
+        self._thread.join()
+```
+
+One thread that waits on an event runs the job for as long as its owner wants, and ends at once when it is told to.
+
+## Fix safety
+
+Nothing is rewritten: who owns the job and when it ends is to be decided. To keep the timers, keep the current one in
+an attribute and cancel it in `close()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock_migrations._code.module import Module
+from penstock_migrations._threads.owners import Owners, Stop
+from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
+
+__all__ = ["RULE", "detect"]
+
+
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
+    """Yield the timers that start the next one and that nothing cancels."""
+    for timer in module.analysis(Owners).timers:
+        if timer.work.rearms:
+            yield Defect(
+                node=timer.call,
+                severity=Severity.LOW if timer.stop is Stop.FLAG else Severity.MEDIUM,
+                message=f"threading.Timer starts itself again through `{timer.work.name}`, and nothing cancels it; "
+                "use one penstock_tasks.Thread that waits on a stop event, or cancel the timer in close()",
+                fix_reason="somebody has to own the chain of timers and end it",
+            )
+
+
+RULE = Rule(
+    module=__name__,
+    documentation=__doc__ or "",
+    code="PEN302",
+    triggers=(b"Timer(", b"Timer as"),
+    detect=detect,
+    bad=(
+        Example(
+            "a function that starts itself again",
+            """
+import threading
+
+def report():
+    send(statistics())
+    threading.Timer(60, report).start()
+""",
+        ),
+        Example(
+            "a method that keeps its timer, which nobody cancels",
+            """
+from threading import Timer
+
+class Cache:
+    def _expire(self):
+        self.drop_old()
+        self._schedule()
+
+    def _schedule(self):
+        self._timer = Timer(30, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+""",
+        ),
+    ),
+    good=(
+        Example(
+            "cancelled by its owner",
+            """
+import threading
+
+class Limiter:
+    def _reset(self):
+        self.count = 0
+        self._timer = threading.Timer(60, self._reset)
+        self._timer.start()
+
+    def close(self):
+        if self._timer:
+            self._timer.cancel()
+""",
+        ),
+        Example(
+            "ended by a flag that close() sets",
+            """
+import threading
+
+class Refresher:
+    def _refresh(self):
+        if self.closed:
+            return
+        self.load()
+        threading.Timer(60, self._refresh).start()
+
+    def close(self):
+        self.closed = True
+""",
+        ),
+    ),
+)

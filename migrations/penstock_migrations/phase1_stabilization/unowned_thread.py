@@ -1,0 +1,245 @@
+"""Finds threads that are started and then neither joined nor stopped by anything.
+
+## What it does
+
+Follows each `threading.Thread` and one-shot `threading.Timer` from where it is made: through names, attributes,
+collections and functions of the module. It reports the call if nothing joins the thread, nothing tells its work to end
+and nothing waits for its result.
+
+It leaves alone what has an owner: a thread that is joined, here or in another method, alone or in a loop over the
+collection that holds it; one whose loop looks at an event or a flag that `stop()` or `close()` sets, or takes from a
+queue into which the end is put; one that runs a loop or a server which is stopped elsewhere; one whose event was handed
+in; one that is returned or handed to another object; a timer that is cancelled. What is a daemon is no question of
+ownership: a daemon that is joined is fine, and another thread that nobody joins is not.
+
+## Why is this bad
+
+A daemon thread dies at exit wherever it is: half a file is written, a transaction stays open, events in its buffer are
+lost. A thread that is no daemon keeps the process from ending. Threads that each call starts add up until memory or
+the operating system's limit ends it, their exceptions go to standard error where nobody looks, and tests that have
+long passed still run.
+
+## Example
+
+```python
+class Index:
+    def save(self, documents):
+        threading.Thread(target=self._write, args=(documents,), daemon=True).start()
+```
+
+## Use instead
+
+```python
+class Index:
+    def __init__(self):
+        self._writer = None
+
+    def save(self, documents):
+        self._writer = penstock_tasks.Thread(target=self._write, args=(documents,))
+        self._writer.start()
+
+    def close(self):
+        if self._writer is not None:
+            self._writer.join(timeout=10)
+```
+
+`penstock_tasks.Thread` is a `threading.Thread` that is registered while it runs, named in metrics and joined at exit.
+For work of coroutines, a `penstock_tasks.TaskManager` owns the tasks and needs no threads.
+
+## Fix safety
+
+Nothing is rewritten: whether the program should wait for the thread, for how long, and what tells its loop to end are
+decisions of whoever owns it.
+
+A finding of low severity is advice: a thread that reads a pipe and ends with the process that writes it, one that only
+warms something up, a timer that fires once, one that a script starts once, and one that a flag ends though nothing
+waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from penstock_migrations._code.module import Module
+from penstock_migrations._threads.messages import describe_thread, thread_reason, thread_severity
+from penstock_migrations._threads.owners import Owners
+from penstock_migrations.rule import Defect, Example, Options, Rule
+
+__all__ = ["RULE", "detect"]
+
+
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
+    """Yield the threads that nothing joins or stops, and the timers that fire once."""
+    found = module.analysis(Owners)
+    for lost in (*found.threads, *(timer for timer in found.timers if not timer.work.rearms)):
+        yield Defect(
+            node=lost.call,
+            severity=thread_severity(lost),
+            message=f"{describe_thread(lost)}; keep it in a penstock_tasks.Thread and join it when its owner closes",
+            fix_reason=thread_reason(lost),
+        )
+
+
+RULE = Rule(
+    module=__name__,
+    documentation=__doc__ or "",
+    code="PEN301",
+    triggers=(b"Thread(", b"Timer(", b"Thread as", b"Timer as"),
+    detect=detect,
+    bad=(
+        Example(
+            "started and forgotten",
+            """
+import threading
+
+class Index:
+    def save(self, documents):
+        threading.Thread(target=self._write, args=(documents,), daemon=True).start()
+
+    def _write(self, documents):
+        self.store.write(documents)
+""",
+        ),
+        Example(
+            "kept, never joined",
+            """
+from threading import Thread
+
+class Monitor:
+    def start(self):
+        self._thread = Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self):
+        while True:
+            self.check()
+""",
+        ),
+        Example(
+            "an event loop that runs forever",
+            """
+import asyncio
+import threading
+
+def loop_in_background():
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
+""",
+        ),
+        Example(
+            "a list of threads that nobody looks at again",
+            """
+import threading
+
+def notify(users):
+    threads = []
+    for user in users:
+        thread = threading.Thread(target=send, args=(user,))
+        thread.start()
+        threads.append(thread)
+""",
+        ),
+    ),
+    good=(
+        Example(
+            "joined in another method",
+            """
+import threading
+
+class Summarizer:
+    def start(self):
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(timeout=5)
+""",
+        ),
+        Example(
+            "joined through a list",
+            """
+import threading
+
+def fetch_all(urls):
+    threads = [threading.Thread(target=fetch, args=(url,)) for url in urls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+""",
+        ),
+        Example(
+            "stopped by an event",
+            """
+import threading
+
+class Heartbeat:
+    def __init__(self):
+        self._stop = threading.Event()
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def _beat(self):
+        while not self._stop.wait(5):
+            self.send()
+
+    def close(self):
+        self._stop.set()
+""",
+        ),
+        Example(
+            "stopped by what is put into its queue",
+            """
+import queue
+import threading
+
+class Writer:
+    def __init__(self):
+        self._rows = queue.Queue()
+        threading.Thread(target=self._write, daemon=True).start()
+
+    def _write(self):
+        while (row := self._rows.get()) is not None:
+            self.store.insert(row)
+
+    def close(self):
+        self._rows.put(None)
+""",
+        ),
+        Example(
+            "handed to its owner",
+            """
+import threading
+
+def start_worker(job):
+    thread = threading.Thread(target=job.run)
+    thread.start()
+    return thread
+""",
+        ),
+        Example(
+            "a server that is shut down",
+            """
+import threading
+
+class Endpoint:
+    def start(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self._server.shutdown()
+""",
+        ),
+        Example(
+            "a class of one's own",
+            """
+from conversations import Thread
+
+def reply(message):
+    Thread(target=message.channel).start()
+""",
+        ),
+    ),
+)
