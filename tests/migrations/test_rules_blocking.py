@@ -30,8 +30,10 @@ COROUTINES = {
     "a pool": ("pool = urllib3.PoolManager()\nasync def f(u):\n    pool.request('GET', u)\n", "PEN501"),
     "httpx itself": ("async def f(u):\n    httpx.get(u)\n", "PEN501"),
     "a connection": (
-        "from http.client import HTTPSConnection\nasync def f(h):\n    c = HTTPSConnection(h)\n"
-        "    c.request('GET', '/')\n    c.getresponse()\n",
+        (
+            "from http.client import HTTPSConnection\nasync def f(h):\n    c = HTTPSConnection(h)\n"
+            "    c.request('GET', '/')\n    c.getresponse()\n"
+        ),
         "PEN501",
     ),
     "a class chosen before": (
@@ -44,13 +46,17 @@ COROUTINES = {
         "PEN501",
     ),
     "a property": (
-        "class A:\n    @property\n    def s(self):\n        return requests.Session()\n"
-        "    async def f(self, u):\n        self.s.get(u)\n",
+        (
+            "class A:\n    @property\n    def s(self):\n        return requests.Session()\n"
+            "    async def f(self, u):\n        self.s.get(u)\n"
+        ),
         "PEN501",
     ),
     "a base class's session": (
-        "class B:\n    def __init__(self):\n        self.s = requests.Session()\n"
-        "class A(B):\n    async def f(self, u):\n        self.s.get(u)\n",
+        (
+            "class B:\n    def __init__(self):\n        self.s = requests.Session()\n"
+            "class A(B):\n    async def f(self, u):\n        self.s.get(u)\n"
+        ),
         "PEN501",
     ),
     "a session that a helper makes": (
@@ -71,8 +77,10 @@ COROUTINES = {
     ),
     "inside an awaited call": ("async def f(u, g):\n    await g(requests.get(u))\n", "PEN501"),
     "threads that a helper waits for": (
-        "from concurrent.futures import ThreadPoolExecutor\ndef g(us):\n    with ThreadPoolExecutor() as pool:\n"
-        "        return list(pool.map(requests.get, us))\nasync def f(us):\n    return g(us)\n",
+        (
+            "from concurrent.futures import ThreadPoolExecutor\ndef g(us):\n    with ThreadPoolExecutor() as pool:\n"
+            "        return list(pool.map(requests.get, us))\nasync def f(us):\n    return g(us)\n"
+        ),
         "PEN501",
     ),
     "boto": ("async def f():\n    boto3.client('s3').put_object(Key='x')\n", "PEN501"),
@@ -81,7 +89,9 @@ COROUTINES = {
     "a shell": ("async def f():\n    os.system('true')\n", "PEN503"),
 }
 SHIPPED = {
-    "a function of the module": "def g(u):\n    return requests.get(u)\nasync def f(u):\n    await asyncio.to_thread(g, u)\n",
+    "a function of the module": (
+        "def g(u):\n    return requests.get(u)\nasync def f(u):\n    await asyncio.to_thread(g, u)\n"
+    ),
     "a session's method": "s = requests.Session()\nasync def f(u):\n    await asyncio.to_thread(s.get, u)\n",
     "a partial": "async def f(l, u):\n    await l.run_in_executor(None, functools.partial(requests.get, u))\n",
     "a partial with a name": (
@@ -104,7 +114,9 @@ SHIPPED = {
     ),
 }
 LEFT_ALONE = {
-    "an asynchronous session": "async def f(u, s):\n    await s.get(u)\n    async with s.post(u) as r:\n        r.read()\n",
+    "an asynchronous session": (
+        "async def f(u, s):\n    await s.get(u)\n    async with s.post(u) as r:\n        r.read()\n"
+    ),
     "coroutines of an asynchronous client": (
         "async def f(us):\n    c = httpx.AsyncClient()\n    await asyncio.gather(*[c.get(u) for u in us])\n"
     ),

@@ -14,21 +14,8 @@ from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 __all__ = ["LIBRARIES", "Breakers"]
 
 LIBRARIES = frozenset(
-    [
-        "pybreaker",
-        "aiobreaker",
-        "purgatory",
-        "circuitbreaker",
-        "hyx",
-        "aiocircuitbreaker",
-        "lasier",
-        "fluxgate",
-        "aioresilience",
-        "pyresilience",
-        "resilient_circuit",
-        "cirbreak",
-        "interlock",
-    ]
+    "pybreaker aiobreaker purgatory circuitbreaker hyx aiocircuitbreaker lasier fluxgate aioresilience pyresilience"
+    " resilient_circuit cirbreak interlock".split()
 )
 _FACTORIES = frozenset({"circuit", "consecutive_breaker"})
 _KINDS = (ast.Assign, ast.AnnAssign, ast.If, ast.IfExp, ast.Dict, ast.Attribute, ast.keyword)
@@ -87,9 +74,7 @@ class Breakers:
         name = last_name(node.func)
         if name in ("get", "get_or_create") and isinstance(node.func, ast.Attribute):
             return names_breaker(last_name(node.func.value))
-        return names_breaker(name) and name.lower().lstrip("_").startswith(
-            ("get_", "make_", "create_", "breaker", "circuit")
-        )
+        return names_breaker(name) and name.lower().lstrip("_").startswith(("get_", "make_", "create_", "breaker", "circuit"))
 
     # -- what is guarded ------------------------------------------------------------------------------------------
 

@@ -14,26 +14,15 @@ from penstock_migrations._code.vocabulary import words
 __all__ = ["Forcing"]
 
 _HUGE = 1_000
-_FAILURES = frozenset(["fail", "failure", "error", "exception", "threshold"])
-_LIMITS = frozenset(["max", "threshold", "limit", "count", "rate"])
-_WAITS = frozenset(["timeout", "cooldown", "recovery", "wait", "ttl", "reset", "open"])
+_FAILURES = frozenset("fail failure error exception threshold".split())
+_LIMITS = frozenset("max threshold limit count rate".split())
+_WAITS = frozenset("timeout cooldown recovery wait ttl reset open".split())
 _EXCLUSIONS = frozenset(
-    [
-        "exclude",
-        "excludes",
-        "excluded",
-        "excluded_exceptions",
-        "exclude_exceptions",
-        "ignore",
-        "ignored",
-        "ignore_exceptions",
-        "ignored_exceptions",
-        "excluded_errors",
-        "ignore_errors",
-    ]
+    "exclude excludes excluded excluded_exceptions exclude_exceptions ignore ignored ignore_exceptions"
+    " ignored_exceptions excluded_errors ignore_errors".split()
 )
-_STATES = frozenset(["state", "_state", "current_state", "_current_state", "status", "_status"])
-_COUNTS = frozenset(["fail", "failure", "error"])
+_STATES = frozenset("state _state current_state _current_state status _status".split())
+_COUNTS = frozenset("fail failure error".split())
 _ALL = ("Exception", "BaseException")
 
 
@@ -66,8 +55,7 @@ class Forcing:
 
     def _is_making(self, call: ast.Call) -> bool:
         return self.breakers.makes_breaker(call) or (
-            names_breaker(last_name(call.func))
-            and any(one.arg and self._is_threshold(one.arg) for one in call.keywords)
+            names_breaker(last_name(call.func)) and any(one.arg and self._is_threshold(one.arg) for one in call.keywords)
         )
 
     def _says(self, name: str, value: ast.expr) -> str | None:
@@ -104,7 +92,7 @@ class Forcing:
             return True
         closes = target.attr in _STATES and _says_closed(node.value)
         counts = not _COUNTS.isdisjoint(words(target.attr)) and _is_zero(node.value)
-        if (not closes and not counts) or self.places.is_administration(node):
+        if not closes and not counts or self.places.is_administration(node):
             return False
         if self._is_state_machine(target):
             return False

@@ -17,10 +17,8 @@ from penstock_migrations.rule import Severity
 __all__ = ["Switch", "Switches"]
 
 _STATE_SWITCHES = {"enabled": True, "is_enabled": True, "active": True, "disabled": False, "bypass": False}
-_SWITCHING = frozenset(["disable", "bypass", "skip"])
-_DECLARATIONS = frozenset(
-    ["Field", "field", "option", "add_argument", "getenv", "get", "Option", "Argument", "mapped_column", "Column"]
-)
+_SWITCHING = frozenset("disable bypass skip".split())
+_DECLARATIONS = frozenset("Field field option add_argument getenv get Option Argument mapped_column Column".split())
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,9 +190,7 @@ class Switches:
 
     def _flag(self, node: ast.expr) -> Iterator[tuple[ast.expr, bool]]:
         if isinstance(node, ast.Call):
-            for arg in (
-                node.args[:1] if last_name(node.func) in ("getenv", "get", "strtobool", "bool", "_env_bool") else ()
-            ):
+            for arg in node.args[:1] if last_name(node.func) in ("getenv", "get", "strtobool", "bool", "_env_bool") else ():
                 yield from self._flag(arg)
             if isinstance(node.func, ast.Attribute) and node.func.attr in ("lower", "strip"):
                 yield from self._flag(node.func.value)

@@ -20,127 +20,31 @@ __all__ = [
     "switch_polarity",
 ]
 
-_OTHER_BREAKERS = frozenset(
-    ["tie", "ice", "line", "page", "word", "text", "loop", "path", "code", "deal", "record", "sentence", "jail", "wind"]
-)
-_OFF_WORDS = frozenset(
-    ["bypass", "bypassed", "bypasses", "skip", "skipped", "disable", "disabled", "ignore", "no", "without"]
-)
-_ON_WORDS = frozenset(["use", "enable", "enabled", "with", "active", "on"])
+_OTHER_BREAKERS = frozenset("tie ice line page word text loop path code deal record sentence jail wind".split())
+_OFF_WORDS = frozenset("bypass bypassed bypasses skip skipped disable disabled ignore no without".split())
+_ON_WORDS = frozenset("use enable enabled with active on".split())
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 # Methods that run what they are given under a breaker, ask it for leave, and close it by hand.
-GUARDS = frozenset(
-    ["call", "call_async", "acall", "execute", "execute_async", "protect", "guard", "run", "invoke", "wrap", "decorate"]
-)
+GUARDS = frozenset("call call_async acall execute execute_async protect guard run invoke wrap decorate".split())
 CHECKS = frozenset(
-    [
-        "allow",
-        "allow_request",
-        "allows",
-        "can_execute",
-        "can_proceed",
-        "can_call",
-        "before_call",
-        "acquire",
-        "try_acquire",
-        "is_open",
-        "is_closed",
-        "is_call_permitted",
-        "is_available",
-        "check",
-        "record_success",
-        "record_failure",
-        "on_success",
-        "on_failure",
-        "should_allow",
-    ]
+    "allow allow_request allows can_execute can_proceed can_call before_call acquire try_acquire is_open is_closed"
+    " is_call_permitted is_available check record_success record_failure on_success on_failure should_allow".split()
 )
 CLOSES = frozenset(
-    [
-        "close",
-        "reset",
-        "force_close",
-        "force_closed",
-        "close_circuit",
-        "reset_circuit",
-        "transition_to_closed",
-        "to_closed",
-        "transition_to_closed_state",
-    ]
+    "close reset force_close force_closed close_circuit reset_circuit transition_to_closed to_closed"
+    " transition_to_closed_state".split()
 )
 METHODS = GUARDS | CHECKS | frozenset({"__call__", "__enter__", "__aenter__", "open", "trip", "state", "current_state"})
-PROBES = frozenset(
-    [
-        "health",
-        "healthcheck",
-        "healthz",
-        "probe",
-        "ping",
-        "heartbeat",
-        "readiness",
-        "liveness",
-        "ready",
-        "alive",
-        "diagnostic",
-    ]
-)
-REPORTS = frozenset(
-    [
-        "stat",
-        "stats",
-        "status",
-        "info",
-        "summary",
-        "report",
-        "snapshot",
-        "schema",
-        "describe",
-        "metric",
-        "metrics",
-        "state",
-    ]
-)
+PROBES = frozenset("health healthcheck healthz probe ping heartbeat readiness liveness ready alive diagnostic".split())
+REPORTS = frozenset("stat stats status info summary report snapshot schema describe metric metrics state".split())
 ADMINISTRATION = frozenset(
-    [
-        "reset",
-        "admin",
-        "operator",
-        "manual",
-        "manually",
-        "override",
-        "maintenance",
-        "shutdown",
-        "close",
-        "cleanup",
-        "teardown",
-        "stop",
-        "aclose",
-        "restore",
-        "recover",
-        "rebalance",
-        "reinitialize",
-        "reload",
-        "clear",
-    ]
+    "reset admin operator manual manually override maintenance shutdown close cleanup teardown stop aclose restore"
+    " recover rebalance reinitialize reload clear".split()
 )
 PERFORMANCE = frozenset(
-    [
-        "perf",
-        "performance",
-        "load",
-        "stress",
-        "bench",
-        "benchmark",
-        "soak",
-        "throughput",
-        "latency",
-        "locust",
-        "loadtest",
-        "stresstest",
-        "spike",
-    ]
+    "perf performance load stress bench benchmark soak throughput latency locust loadtest stresstest spike".split()
 )
 
 

@@ -21,23 +21,8 @@ _WRAPPERS = frozenset(
     {"closing", "aclosing", "contextlib.closing", "wait_for", "shield", "cast", "run", "run_until_complete"}
 )
 _DERIVED = frozenset(
-    [
-        "cursor",
-        "connect",
-        "begin",
-        "raw_connection",
-        "get_database",
-        "get_default_database",
-        "get_collection",
-        "session",
-        "acquire",
-        "client",
-        "db",
-        "execution_options",
-        "with_options",
-        "__enter__",
-        "__aenter__",
-    ]
+    "cursor connect begin raw_connection get_database get_default_database get_collection session acquire client db"
+    " execution_options with_options __enter__ __aenter__".split()
 )
 _SESSIONS = frozenset(
     {"sessionmaker", "async_sessionmaker", "scoped_session", "async_scoped_session", "cls", "partial"}
@@ -184,7 +169,7 @@ class Fates:
     def _is_lasting(self, owner: ast.expr) -> bool:
         match owner:
             case ast.Attribute(value=inner):
-                return (isinstance(inner, ast.Name) and inner.id in ("self", "cls")) or self._is_lasting(inner)
+                return isinstance(inner, ast.Name) and inner.id in ("self", "cls") or self._is_lasting(inner)
             case ast.Name(id=name):
                 scope, found = self.module.bindings(name, owner)
                 return bool(found) and isinstance(scope, ast.Module)

@@ -48,31 +48,14 @@ _CONNECTIONS = frozenset(
     | {"mysql.connector.connection.MySQLConnection", "mysql.connector.MySQLConnection"}
 )
 _ENGINES = frozenset(
-    [
-        "sqlalchemy.create_engine",
-        "sqlalchemy.engine.create_engine",
-        "sqlalchemy.engine_from_config",
-        "sqlmodel.create_engine",
-        "sqlalchemy.engine.create.create_engine",
-        "sqlalchemy.engine.engine_from_config",
-        "sqlalchemy.ext.asyncio.create_async_engine",
-        "sqlalchemy.ext.asyncio.engine.create_async_engine",
-        "sqlalchemy.ext.asyncio.async_engine_from_config",
-        "sqlmodel.ext.asyncio.create_async_engine",
-    ]
+    "sqlalchemy.create_engine sqlalchemy.engine.create_engine sqlalchemy.engine_from_config sqlmodel.create_engine"
+    " sqlalchemy.engine.create.create_engine sqlalchemy.engine.engine_from_config"
+    " sqlalchemy.ext.asyncio.create_async_engine sqlalchemy.ext.asyncio.engine.create_async_engine"
+    " sqlalchemy.ext.asyncio.async_engine_from_config sqlmodel.ext.asyncio.create_async_engine".split()
 )
 _FILES = frozenset(
-    [
-        "sqlite3.connect",
-        "sqlite3.dbapi2.connect",
-        "sqlite3.Connection",
-        "aiosqlite.connect",
-        "duckdb.connect",
-        "apsw.Connection",
-        "pysqlite3.connect",
-        "sqlcipher3.connect",
-        "libsql_experimental.connect",
-    ]
+    "sqlite3.connect sqlite3.dbapi2.connect sqlite3.Connection aiosqlite.connect duckdb.connect apsw.Connection"
+    " pysqlite3.connect sqlcipher3.connect libsql_experimental.connect".split()
 )
 _REDIS = tuple(
     f"{module}.{name}"

@@ -18,24 +18,8 @@ from penstock_migrations._connections.purposes import Purposes
 __all__ = ["Opening", "Openings"]
 
 _RUNNERS = ("to_thread", "run_in_executor", "run_sync", "submit", "run_in_threadpool", "sync_to_async", "partial")
-_FACTORY = frozenset(
-    [
-        "create",
-        "make",
-        "build",
-        "new",
-        "construct",
-        "from",
-        "connect",
-        "open",
-        "factory",
-        "init",
-        "initialize",
-        "engine",
-        "driver",
-    ]
-)
-_HANDED_OUT = frozenset(["connection", "conn", "db", "database", "cursor", "session", "transaction"])
+_FACTORY = frozenset("create make build new construct from connect open factory init initialize engine driver".split())
+_HANDED_OUT = frozenset("connection conn db database cursor session transaction".split())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

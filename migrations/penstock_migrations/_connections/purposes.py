@@ -12,72 +12,16 @@ from penstock_migrations._code.vocabulary import words
 __all__ = ["Purposes"]
 
 _SETUP = frozenset(
-    [
-        "init",
-        "initialise",
-        "initialize",
-        "setup",
-        "connect",
-        "reconnect",
-        "open",
-        "start",
-        "startup",
-        "lifespan",
-        "bootstrap",
-        "configure",
-        "prepare",
-        "warmup",
-        "migrate",
-        "migration",
-        "upgrade",
-        "downgrade",
-        "install",
-        "provision",
-        "seed",
-        "boot",
-        "teardown",
-    ]
+    "init initialise initialize setup connect reconnect open start startup lifespan bootstrap configure prepare warmup"
+    " migrate migration upgrade downgrade install provision seed boot teardown".split()
 )
-_SCHEMA = frozenset(["schema", "ddl", "migration", "migrate", "bootstrap"])
-_CREATE = frozenset(["create", "ensure", "init", "initialize", "drop", "setup"])
-_CREATED = frozenset(["table", "database", "index", "schema", "extension", "collection", "db", "keyspace"])
-_PROBE = frozenset(
-    [
-        "ping",
-        "health",
-        "healthcheck",
-        "healthy",
-        "probe",
-        "check",
-        "test",
-        "verify",
-        "validate",
-        "reachable",
-        "available",
-    ]
-)
+_SCHEMA = frozenset("schema ddl migration migrate bootstrap".split())
+_CREATE = frozenset("create ensure init initialize drop setup".split())
+_CREATED = frozenset("table database index schema extension collection db keyspace".split())
+_PROBE = frozenset("ping health healthcheck healthy probe check test verify validate reachable available".split())
 _OBJECT = frozenset(
-    [
-        "__init__",
-        "__new__",
-        "__post_init__",
-        "__enter__",
-        "__aenter__",
-        "__init_subclass__",
-        "__attrs_post_init__",
-        "__set_name__",
-        "__setstate__",
-        "model_post_init",
-        "init_app",
-        "set_up",
-        "setUp",
-        "asyncSetUp",
-        "setUpClass",
-        "tearDown",
-        "tearDownClass",
-        "on_modified",
-        "__del__",
-    ]
+    "__init__ __new__ __post_init__ __enter__ __aenter__ __init_subclass__ __attrs_post_init__ __set_name__ __setstate__"
+    " model_post_init init_app set_up setUp asyncSetUp setUpClass tearDown tearDownClass on_modified __del__".split()
 )
 _CACHES = frozenset({"cache", "cached", "lazy", "singleton", "memoize", "memoized", "memoise", "once", "resource"})
 _COMMANDS = frozenset({"command", "callback", "group", "cli", "fixture", "hookimpl", "argument", "option"})

@@ -69,9 +69,7 @@ class Delays:
         parts: list[ast.expr] = []
         match node:
             case ast.Name():
-                parts = [
-                    one.value for one in self._bindings(node) if one.kind == "value" and one.value and not one.path
-                ]
+                parts = [one.value for one in self._bindings(node) if one.kind == "value" and one.value and not one.path]
             case ast.IfExp(body=body, orelse=orelse):
                 parts = [body, orelse]
             case ast.BoolOp(op=ast.Or(), values=values):
@@ -132,9 +130,7 @@ class Delays:
             case ast.Call():
                 return False
             case ast.BinOp(left=left, right=right):
-                return all(
-                    self._is_known(leaf, depth - 1) for arg in (left, right) for leaf in self._leaves(arg, depth)
-                )
+                return all(self._is_known(leaf, depth - 1) for arg in (left, right) for leaf in self._leaves(arg, depth))
             case ast.Await(value=value):
                 return self._is_known(value, depth)
             case _:

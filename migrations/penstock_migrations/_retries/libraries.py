@@ -29,9 +29,7 @@ _JITTERED = frozenset({"wait_exponential_jitter", "wait_full_jitter", "wait_rand
 _BACKOFF = frozenset({"backoff.on_exception", "backoff.on_predicate"})
 _RETRYING = frozenset({"retrying.retry", "retrying.Retrying"})
 _RETRY = frozenset({"retry.retry", "retry.retry_call", "retry.api.retry", "retry.api.retry_call", "reretry.retry"})
-_STAMINA = frozenset(
-    {"stamina.retry", "stamina.retry_context", "stamina.RetryingCaller", "stamina.AsyncRetryingCaller"}
-)
+_STAMINA = frozenset({"stamina.retry", "stamina.retry_context", "stamina.RetryingCaller", "stamina.AsyncRetryingCaller"})
 _AIOHTTP = ("ExponentialRetry", "FibonacciRetry", "ListRetry")
 _URLLIB3 = re.compile(r"(.*\.)?urllib3(\.util(\.retry)?)?\.Retry|requests\.adapters\.Retry")
 _POLLING = re.compile(r"retry_(if|unless)_(not_)?result|retry_if_not")
@@ -163,12 +161,7 @@ def plain_calls(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
     """Yield the other libraries' retries without jitter: the call, what it lacks, and what to give it."""
     for call in urllib3_retries(module):
         factor = keyword_of(call, "backoff_factor")
-        if (
-            factor is not None
-            and is_true(factor) is not False
-            and not _has(call, "backoff_jitter")
-            and not _is_open(call)
-        ):
+        if factor is not None and is_true(factor) is not False and not _has(call, "backoff_jitter") and not _is_open(call):
             yield call, "urllib3's Retry(backoff_factor=...) has no jitter", "backoff_jitter= (urllib3 2)"
     for call in _calls(module, _BACKOFF):
         jitter = keyword_of(call, "jitter")

@@ -138,9 +138,7 @@ class Loops:
         if isinstance(loop, ast.AsyncFor):
             return True
         names = list(_names(ast.walk(loop.target)))
-        if any(map(RETRY.search, names)) or any(
-            word in name for name in names for word in ("delay", "wait", "backoff")
-        ):
+        if any(map(RETRY.search, names)) or any(word in name for name in names for word in ("delay", "wait", "backoff")):
             return False
         iterated = loop.iter
         called = last_name(iterated) if isinstance(iterated, ast.Call) else ""
@@ -335,9 +333,7 @@ def _always_ends(block: Iterable[ast.stmt]) -> bool:
     for line in block:
         if _ends([line]):
             return True
-        if isinstance(line, ast.With | ast.AsyncWith | ast.Try) and _always_ends(
-            (*line.body, *getattr(line, "orelse", ()))
-        ):
+        if isinstance(line, ast.With | ast.AsyncWith | ast.Try) and _always_ends((*line.body, *getattr(line, "orelse", ()))):
             return True
     return False
 
@@ -368,9 +364,7 @@ def _is_local(block: ast.Try, handlers: Iterable[ast.ExceptHandler]) -> bool:
 
 def _is_remote(call: ast.Call) -> bool:
     owner = ast.unparse(call.func).lower()
-    return any(
-        word in owner for word in ("request", "client", "session", "http", "url", "api", "redis", "conn", "socket")
-    )
+    return any(word in owner for word in ("request", "client", "session", "http", "url", "api", "redis", "conn", "socket"))
 
 
 def _uses_as_data(node: ast.AST, names: Iterable[str]) -> bool:
@@ -398,6 +392,6 @@ def _is_unlimited(loop: Loop) -> bool:
             return False
         if isinstance(part, ast.If) and any(last_name(call) in _CLOCKS for call in _calls(part.test)):
             return False
-        if isinstance(part, ast.Raise) and part.exc is not None:
+        if isinstance(part, ast.Raise) and not isinstance(part.exc, type(None)):
             return False
     return True

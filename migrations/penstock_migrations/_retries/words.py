@@ -27,23 +27,9 @@ LOCAL_ERRORS = frozenset(
 )
 LOCAL_CALLS = frozenset(
     {"chmod", "copy", "copyfile", "copytree", "flock", "link", "makedirs", "mkdir", "move", "open", "read_bytes"}
-    | {
-        "read_text",
-        "remove",
-        "rename",
-        "replace",
-        "rmdir",
-        "rmtree",
-        "stat",
-        "symlink",
-        "touch",
-        "unlink",
-        "write_bytes",
-    }
+    | {"read_text", "remove", "rename", "replace", "rmdir", "rmtree", "stat", "symlink", "touch", "unlink", "write_bytes"}
     | {"write_text", "lockf", "locking", "scandir", "listdir", "killpg", "Popen", "NamedTemporaryFile"}
 )
-STATUS = re.compile(
-    r"status(_code)?$|^code$|retryable|should_retry|is_retr|rate_?limit|too_many_requests|throttl", re.IGNORECASE
-)
+STATUS = re.compile(r"status(_code)?$|^code$|retryable|should_retry|is_retr|rate_?limit|too_many_requests|throttl", re.IGNORECASE)
 LIMITED = re.compile(r"RateLimit|TooManyRequests|TOO_MANY_REQUESTS|rate_limited|RATE_LIMIT", re.IGNORECASE)
 HEADER = re.compile(r"retry[_-]?after|rate[_-]?limit[_-]?reset|reset[_-]?(at|time|in|after)", re.IGNORECASE)

@@ -23,32 +23,8 @@ _THROUGH = (
 )  # fmt: skip
 _FILLING = frozenset({"append", "add", "appendleft", "insert", "setdefault", "put", "put_nowait", "extend", "update"})
 _LOOKING = frozenset(
-    [
-        "print",
-        "len",
-        "id",
-        "str",
-        "repr",
-        "isinstance",
-        "type",
-        "bool",
-        "hasattr",
-        "getattr",
-        "ref",
-        "debug",
-        "info",
-        "warning",
-        "error",
-        "exception",
-        "log",
-        "run_in_executor",
-        "partial",
-        "callable",
-        "submit",
-        "discard",
-        "remove",
-        "start_new_thread",
-    ]
+    "print len id str repr isinstance type bool hasattr getattr ref debug info warning error exception log"
+    " run_in_executor partial callable submit discard remove start_new_thread".split()
 )
 _FACTORIES = frozenset({"field", "Factory", "PrivateAttr", "Field", "attrib", "ib", "cached"})
 _SAME = frozenset({"list", "tuple", "set", "frozenset", "sorted", "iter", "reversed", "cast"})

@@ -7,76 +7,20 @@ from penstock_migrations._code.vocabulary import TEARDOWN, mentions
 __all__ = ["ENDING_METHODS", "PIPES", "READING", "RUNNING", "SENTINELS", "WARMING", "is_teardown"]
 
 _MORE_TEARDOWN = TEARDOWN | frozenset(
-    [
-        "abort",
-        "del",
-        "destroy",
-        "deactivate",
-        "detach",
-        "end",
-        "exit",
-        "finalize",
-        "finish",
-        "halt",
-        "interrupt",
-        "join",
-        "kill",
-        "leave",
-        "quit",
-        "teardown",
-        "unload",
-        "disable",
-        "stopped",
-        "uninstall",
-        "unregister",
-    ]
+    "abort del destroy deactivate detach end exit finalize finish halt interrupt join kill leave quit teardown unload"
+    " disable stopped uninstall unregister".split()
 )
 ENDING_METHODS = frozenset({"__exit__", "__aexit__", "__del__", "call_soon_threadsafe"})
-PIPES = frozenset(["stdout", "stderr", "stdin", "pipe", "process", "proc", "popen", "fd", "tty", "pty"])
+PIPES = frozenset("stdout stderr stdin pipe process proc popen fd tty pty".split())
 READING = frozenset({"read", "readline", "readlines", "read1", "iter_lines"})
 RUNNING = frozenset(
-    [
-        "run_forever",
-        "serve_forever",
-        "run_until_complete",
-        "serve",
-        "run",
-        "start",
-        "listen",
-        "start_consuming",
-        "accept",
-        "recv",
-        "recvfrom",
-        "select",
-        "poll",
-        "handle_request",
-        "process_request",
-        "main_loop",
-        "mainloop",
-        "loop_forever",
-        "get_message",
-        "consume",
-    ]
+    "run_forever serve_forever run_until_complete serve run start listen start_consuming accept recv recvfrom"
+    " select poll handle_request process_request main_loop mainloop loop_forever get_message consume".split()
 )
 SENTINELS = frozenset(
-    [
-        "sentinel",
-        "stop",
-        "done",
-        "end",
-        "exit",
-        "quit",
-        "shutdown",
-        "eof",
-        "poison",
-        "pill",
-        "close",
-        "finish",
-        "finished",
-        "terminate",
-    ]
+    "sentinel stop done end exit quit shutdown eof poison pill close finish finished terminate".split()
 )
-WARMING = frozenset(["warm", "warmup", "preload", "prefetch", "preheat", "prewarm", "import", "browser", "precompile"])
+WARMING = frozenset("warm warmup preload prefetch preheat prewarm import browser precompile".split())
 
 
 def is_teardown(name: str) -> bool:
