@@ -58,7 +58,7 @@ def test_help_lists_commands_of_every_distribution(penstock: Penstock):
     assert (process.returncode, errors) == (0, "")
     assert "leave     Leave with a status." in text
     assert "broken    (cannot be loaded: ModuleNotFoundError:" in text
-    assert "odd       (cannot be loaded: site_commands:not_a_command is no click command)" in text
+    assert "odd (cannot be loaded: site_commands:not_a_command is no click command)" in " ".join(text.split())
     assert "flags " in text
 
 

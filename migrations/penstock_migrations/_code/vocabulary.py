@@ -17,6 +17,7 @@ __all__ = [
     "WORKER",
     "mentions",
     "says",
+    "vocabulary",
     "words",
 ]
 
@@ -25,6 +26,11 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 def _vocabulary(text: str) -> frozenset[str]:
     return frozenset(text.split())
+
+
+def vocabulary(text: str) -> frozenset[str]:
+    """Return the words of a text, which names are compared with."""
+    return _vocabulary(text)
 
 
 # What an object is called that limits, and what else a function or a context is called that does.

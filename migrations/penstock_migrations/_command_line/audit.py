@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,6 +16,7 @@ import click
 from penstock_migrations._auditing.audit import Report, audit
 from penstock_migrations._auditing.rules import rules
 from penstock_migrations._auditing.settings import Settings, SettingsError
+from penstock_migrations._auditing.workers import WorkerError
 from penstock_migrations._command_line.emitting import FORMATS, emit, examined
 from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._command_line.watching import snapshot, watched
@@ -71,6 +74,12 @@ class _Selectors(click.ParamType[Any]):
     help="Report only what this file does not know; see penstock baseline.",
 )
 @click.option("--diff", "since", metavar="REVISION", help="Report only lines changed since a git revision.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many processes may examine files; by default all cores.",
+)
 @click.option("--watch", is_flag=True, help="Audit again whenever a file changes, until Ctrl-C.")
 @click.pass_context
 def audit_command(
@@ -81,6 +90,7 @@ def audit_command(
     output: Path | None,
     baseline: Path | None,
     since: str | None,
+    jobs: int | None,
     *,
     fracas: bool,
     watch: bool,
@@ -99,7 +109,7 @@ def audit_command(
 
     def once() -> int:
         settings = settings_for(paths, **options)
-        report, shown = examined(paths, settings, run=audited, baseline=baseline, since=since)
+        report, shown = examined(paths, settings, run=partial(audited, jobs=jobs), baseline=baseline, since=since)
         emit(report, shown, "fracas" if fracas else form, output)
         return 1 if report.findings else 0
 
@@ -141,14 +151,25 @@ def settings_for(paths: Sequence[Path], **options: Any) -> Settings:
     return dataclasses.replace(settings, **given)
 
 
-def audited(paths: Sequence[Path], settings: Settings) -> Report:
-    """Audit, and show on a terminal how far it is."""
-    if not sys.stderr.isatty():
-        return audit(paths, settings)
-    from penstock_migrations._command_line.audit_report import progress_bar
+def audited(paths: Sequence[Path], settings: Settings, *, jobs: int | None = None) -> Report:
+    """Audit, and show on a terminal how far it is.
 
-    with progress_bar("Auditing") as progress:
-        return audit(paths, settings, progress=progress)
+    Raises:
+        click.UsageError: A process was ended from outside; fewer may do.
+    """
+    try:
+        if not sys.stderr.isatty():
+            return audit(paths, settings, jobs=jobs or _cores())
+        from penstock_migrations._command_line.audit_report import progress_bar
+
+        with progress_bar("Auditing") as progress:
+            return audit(paths, settings, jobs=jobs or _cores(), progress=progress)
+    except WorkerError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _rule(code: str) -> Rule:

@@ -59,8 +59,12 @@ def examined(
         report = _with(report, [each for each in trend.new if settings.reports(each.code, each.severity)])
     if changed is not None:
         report = _with(report, [each for each in report.findings if _concerns(changed, each, sources)])
-    if trend is not None:
-        trend = dataclasses.replace(trend, new=report.findings)
+    if trend is not None and baseline is not None:
+        folder = baseline.absolute().parent
+        fixed = tuple(
+            dataclasses.replace(each, path=relative_to(Path.cwd(), folder / each.path)) for each in trend.fixed
+        )
+        trend = dataclasses.replace(trend, new=report.findings, fixed=fixed)
     return report, Context(paths=tuple(paths), sources=sources, baseline=baseline, trend=trend, since=since)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, start_of
-from penstock_migrations._code.vocabulary import mentions
+from penstock_migrations._code.vocabulary import mentions, vocabulary
 
 __all__ = ["Fate", "Fates"]
 
@@ -20,14 +20,19 @@ _STACKS = frozenset({"enter_context", "enter_async_context"})
 _WRAPPERS = frozenset(
     {"closing", "aclosing", "contextlib.closing", "wait_for", "shield", "cast", "run", "run_until_complete"}
 )
-_DERIVED = frozenset(
+_DERIVED = vocabulary(
     "cursor connect begin raw_connection get_database get_default_database get_collection session acquire client db"
-    " execution_options with_options __enter__ __aenter__".split()
+    " execution_options with_options __enter__ __aenter__"
 )
 _SESSIONS = frozenset(
     {"sessionmaker", "async_sessionmaker", "scoped_session", "async_scoped_session", "cls", "partial"}
 )
 _CLOSERS = ("close", "aclose", "dispose", "disconnect", "quit")
+# What says something about a connection, a cursor or an engine, and is none.
+_PLAIN = frozenset(
+    {"rowcount", "description", "lastrowid", "total_changes", "url", "dialect", "name", "row_factory", "autocommit"}
+    | {"arraysize", "isolation_level", "text_factory", "closed", "notices"}
+)
 _POOLED = frozenset({"pool", "cache", "cached", "idle"})
 
 
@@ -61,33 +66,35 @@ class Fates:
                 return Fate.KEPT if self._looks_up(function, parent) else Fate.RETURNED
             case ast.Yield():
                 return Fate.RETURNED
-            case ast.BoolOp(values=[first, *_]) if first is not node:
+            case ast.BoolOp() | ast.IfExp() if self._is_alternative(node, parent):
                 return Fate.KEPT
-            case ast.IfExp(body=body, orelse=orelse) if not self._is_opened(orelse if body is node else body):
-                return Fate.KEPT
-            case ast.Await() | ast.BoolOp() | ast.IfExp() | ast.Tuple() | ast.List() | ast.Starred():
+            case ast.Await() | ast.BoolOp() | ast.IfExp() | ast.Tuple() | ast.List() | ast.Starred() | ast.Dict():
                 return self._fate(parent, function, seen)
-            case ast.Dict() if node in parent.values:
-                return self._fate(parent, function, seen)
-            case ast.Assign(targets=targets):
-                return self._worst(self._bound(target, function, seen) for target in targets)
-            case ast.AnnAssign(target=target) | ast.NamedExpr(target=target):
-                return self._bound(target, function, seen)
-            case ast.withitem(optional_vars=ast.expr() as target):
-                return self._bound(target, function, seen)
-            case ast.withitem():
-                return Fate.USED
+            case ast.keyword() | ast.Call() | ast.Attribute() | ast.Subscript():
+                return self._passed(node, parent, function, seen)
+            case _:
+                return self._worst(self._bound(target, function, seen) for target in _targets(node, parent))
+
+    def _passed(self, node: ast.expr, parent: ast.AST, function: Function, seen: set[str]) -> Fate:
+        """Follow a value into the call, or the access, that it is part of."""
+        match parent:
             case ast.keyword():
                 call = self.module.parents[parent]
                 return self._handed(call, function, seen) if isinstance(call, ast.Call) else Fate.USED
-            case ast.Call() if node is not parent.func:
-                return self._handed(parent, function, seen)
-            case ast.Attribute(attr=name) | ast.Subscript(value=ast.Call(func=ast.Attribute(attr=name))):
-                return self._derived(parent, name, function, seen)
-            case ast.Subscript():
+            case ast.Call():
+                return Fate.USED if node is parent.func else self._handed(parent, function, seen)
+            case ast.Attribute(attr=name):
+                return Fate.USED if name in _PLAIN else self._derived(parent, name, function, seen)
+            case ast.Subscript(ctx=ast.Load()):
                 return self._fate(parent, function, seen)
             case _:
                 return Fate.USED
+
+    def _is_alternative(self, node: ast.expr, choice: ast.BoolOp | ast.IfExp) -> bool:
+        """Say whether a value is opened only where there is none yet: `given or connect()`."""
+        if isinstance(choice, ast.BoolOp):
+            return choice.values[0] is not node
+        return not self._is_opened(choice.orelse if choice.body is node else choice.body)
 
     def _derived(self, node: ast.expr, name: str, function: Function, seen: set[str]) -> Fate:
         """Follow a cursor, a database, a session: what lives only as long as the connection does."""
@@ -128,7 +135,7 @@ class Fates:
         """Follow a local name through its function."""
         if name in seen:
             return Fate.USED
-        if self._is_outer(name, function) or self._is_given(name, target, function):
+        if self._is_outer(name, function) or self._is_given(name, target):
             return Fate.KEPT
         uses = [node for node in own_nodes(function) if _reads(node, name) and start_of(target) < start_of(node)]
         fates = {self._fate(use, function, seen | {name}) for use in uses if isinstance(use, ast.Name)}
@@ -144,14 +151,14 @@ class Fates:
     def _is_outer(self, name: str, function: Function) -> bool:
         return any(isinstance(node, ast.Global | ast.Nonlocal) and name in node.names for node in own_nodes(function))
 
-    def _is_given(self, name: str, target: ast.Name, function: Function) -> bool:
+    def _is_given(self, name: str, target: ast.Name) -> bool:
         """Say whether a name may hold what the caller gave, or what is kept already."""
         _, found = self.module.bindings(name, target)
         others = [one for one in found if one.node is not self.module.parents[target]]
         return any(one.kind == "parameter" or (one.value is not None and self._is_kept(one.value)) for one in others)
 
     def _is_kept(self, node: ast.expr) -> bool:
-        """Say whether an expression reads what an object or the module keeps: `self._open[key]`, `_CLIENTS.get(key)`."""
+        """Say whether an expression reads what an object, the module or the caller keeps: `_CLIENTS.get(key)`."""
         match node:
             case ast.Subscript(value=owner) | ast.Call(func=ast.Attribute(value=owner, attr="get" | "pop" | "popleft")):
                 return self._is_lasting(owner)
@@ -169,10 +176,10 @@ class Fates:
     def _is_lasting(self, owner: ast.expr) -> bool:
         match owner:
             case ast.Attribute(value=inner):
-                return isinstance(inner, ast.Name) and inner.id in ("self", "cls") or self._is_lasting(inner)
+                return self._is_lasting(inner)
             case ast.Name(id=name):
                 scope, found = self.module.bindings(name, owner)
-                return bool(found) and isinstance(scope, ast.Module)
+                return bool(found) and (isinstance(scope, ast.Module) or found[0].kind == "parameter")
             case _:
                 return False
 
@@ -225,6 +232,19 @@ class Fates:
         """Say whether a function also returns what is kept already, so that it opens what is missing only."""
         others = [node for node in own_nodes(function) if isinstance(node, ast.Return) and node is not statement]
         return any(one.value is not None and self._is_kept(one.value) for one in others)
+
+
+def _targets(node: ast.expr, parent: ast.AST) -> list[ast.expr]:
+    """Return what a statement binds a value to."""
+    match parent:
+        case ast.Assign(targets=targets) if parent.value is node:
+            return targets
+        case ast.AnnAssign(target=target) | ast.NamedExpr(target=target) if parent.value is node:
+            return [target]
+        case ast.withitem(optional_vars=ast.expr() as target) if parent.context_expr is node:
+            return [target]
+        case _:
+            return []
 
 
 def _is_class(name: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import Reaching
+from penstock_migrations._code.vocabulary import vocabulary
 
 __all__ = ["Kind", "Opener", "is_file_engine", "openers", "text_of"]
 
@@ -47,15 +48,15 @@ _CONNECTIONS = frozenset(
     | {"pymysql.Connection", "pg8000.native.Connection", "asyncpg.connection.connect", "pyodbc.Connection"}
     | {"mysql.connector.connection.MySQLConnection", "mysql.connector.MySQLConnection"}
 )
-_ENGINES = frozenset(
+_ENGINES = vocabulary(
     "sqlalchemy.create_engine sqlalchemy.engine.create_engine sqlalchemy.engine_from_config sqlmodel.create_engine"
     " sqlalchemy.engine.create.create_engine sqlalchemy.engine.engine_from_config"
     " sqlalchemy.ext.asyncio.create_async_engine sqlalchemy.ext.asyncio.engine.create_async_engine"
-    " sqlalchemy.ext.asyncio.async_engine_from_config sqlmodel.ext.asyncio.create_async_engine".split()
+    " sqlalchemy.ext.asyncio.async_engine_from_config sqlmodel.ext.asyncio.create_async_engine"
 )
-_FILES = frozenset(
+_FILES = vocabulary(
     "sqlite3.connect sqlite3.dbapi2.connect sqlite3.Connection aiosqlite.connect duckdb.connect apsw.Connection"
-    " pysqlite3.connect sqlcipher3.connect libsql_experimental.connect".split()
+    " pysqlite3.connect sqlcipher3.connect libsql_experimental.connect"
 )
 _REDIS = tuple(
     f"{module}.{name}"

@@ -10,16 +10,16 @@ from functools import cached_property
 from penstock_migrations._code.following import Following
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
-from penstock_migrations._code.vocabulary import words
+from penstock_migrations._code.vocabulary import vocabulary, words
 from penstock_migrations._connections.fates import Fate, Fates, mentions_pool
-from penstock_migrations._connections.openers import Opener, openers
+from penstock_migrations._connections.openers import Kind, Opener, openers
 from penstock_migrations._connections.purposes import Purposes
 
 __all__ = ["Opening", "Openings"]
 
 _RUNNERS = ("to_thread", "run_in_executor", "run_sync", "submit", "run_in_threadpool", "sync_to_async", "partial")
-_FACTORY = frozenset("create make build new construct from connect open factory init initialize engine driver".split())
-_HANDED_OUT = frozenset("connection conn db database cursor session transaction".split())
+_FACTORY = vocabulary("create make build new construct from connect open factory init initialize engine driver")
+_HANDED_OUT = vocabulary("connection conn db database cursor session transaction")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,9 +71,13 @@ class Openings:
     def _handed_out(self, opener: Opener, function: Function) -> Opening | None:
         """Judge what is handed out to other modules: by its name, it is one for each use, or made once."""
         found = words(function.name)
-        if not found or not _FACTORY.isdisjoint(found[:1]) or _HANDED_OUT.isdisjoint(found):
+        if not _FACTORY.isdisjoint(found[:1]) or _HANDED_OUT.isdisjoint(found):
             return None
-        return Opening(opener, function, (), advice=not self._is_entered(function))
+        if self.purposes.is_lasting(function):
+            return None
+        return Opening(
+            opener, function, (), advice=opener.kind is not Kind.CONNECTION or not self._is_entered(function)
+        )
 
     def _is_entered(self, function: Function) -> bool:
         return any(isinstance(node, ast.Yield) for node in own_nodes(function)) or words(function.name)[:1] == ["get"]
@@ -83,7 +87,8 @@ class Openings:
         function = self.module.function(opened)
         if function is None:
             return []
-        return self._following.ask("users", opened, lambda: self._users_of(opened, function), otherwise=[])
+        nobody: list[Function] | None = []
+        return self._following.ask("users", opened, lambda: self._users_of(opened, function), nobody)
 
     def _users_of(self, opened: ast.expr, function: Function) -> list[Function] | None:
         fate = self.fates.of(opened)

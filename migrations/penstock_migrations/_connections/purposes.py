@@ -1,4 +1,4 @@
-"""`Purposes`: what a function is for, as far as it may open a connection of its own: set-up, schema, listening, once."""
+"""`Purposes`: what a function is for, as far as it may open a connection of its own: set-up, schema, listening."""
 
 from __future__ import annotations
 
@@ -7,25 +7,28 @@ import re
 
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, own_nodes, start_of
-from penstock_migrations._code.vocabulary import words
+from penstock_migrations._code.vocabulary import vocabulary, words
 
 __all__ = ["Purposes"]
 
-_SETUP = frozenset(
+_SETUP = vocabulary(
     "init initialise initialize setup connect reconnect open start startup lifespan bootstrap configure prepare warmup"
-    " migrate migration upgrade downgrade install provision seed boot teardown".split()
+    " migrate migration upgrade downgrade install provision seed boot teardown"
 )
-_SCHEMA = frozenset("schema ddl migration migrate bootstrap".split())
-_CREATE = frozenset("create ensure init initialize drop setup".split())
-_CREATED = frozenset("table database index schema extension collection db keyspace".split())
-_PROBE = frozenset("ping health healthcheck healthy probe check test verify validate reachable available".split())
-_OBJECT = frozenset(
-    "__init__ __new__ __post_init__ __enter__ __aenter__ __init_subclass__ __attrs_post_init__ __set_name__ __setstate__"
-    " model_post_init init_app set_up setUp asyncSetUp setUpClass tearDown tearDownClass on_modified __del__".split()
+_SCHEMA = vocabulary("schema ddl migration migrate bootstrap")
+_CREATE = vocabulary("create ensure init initialize drop setup")
+_CREATED = vocabulary("table database index schema extension collection db keyspace")
+_PROBE = vocabulary("ping health healthcheck healthy probe check test verify validate reachable available")
+_OBJECT = vocabulary(
+    "__init__ __new__ __post_init__ __enter__ __aenter__ __init_subclass__ __attrs_post_init__ __setstate__"
+    " __set_name__ model_post_init init_app set_up setUp asyncSetUp setUpClass tearDown tearDownClass on_modified __del__"
 )
 _CACHES = frozenset({"cache", "cached", "lazy", "singleton", "memoize", "memoized", "memoise", "once", "resource"})
 _COMMANDS = frozenset({"command", "callback", "group", "cli", "fixture", "hookimpl", "argument", "option"})
-_TESTS = frozenset({"fixture", "mark"})
+# What works for long on one connection.
+_LASTING = vocabulary(
+    "worker listen listener notify forever daemon consumer subscriber subscribe watch watcher replication"
+)
 _SQL = re.compile(r"\s*(?:--[^\n]*\n\s*)*(SELECT|INSERT|UPDATE|DELETE|WITH|MERGE|REPLACE|UPSERT|CALL)\b", re.IGNORECASE)
 _DDL = re.compile(r"\s*(?:--[^\n]*\n\s*)*(CREATE|ALTER|DROP|COMMENT|GRANT|TRUNCATE)\s", re.IGNORECASE)
 _BOOTSTRAP = re.compile(
@@ -62,6 +65,7 @@ class Purposes:
             or first in _SETUP
             or name.startswith(("test_", "main_"))
             or not _SCHEMA.isdisjoint(words(name))
+            or "pool" in words(name)
             or self._creates(name)
             or self._is_command(function)
             or self._is_pool(function)
@@ -73,8 +77,14 @@ class Purposes:
 
     def is_special(self, function: Function, opened: ast.expr) -> bool:
         """Say whether what is opened is for what no pool can serve: the schema, listening, a loop without end."""
+        if self.is_lasting(function):
+            return True
         nodes = list(own_nodes(function))
         return self._is_schema(nodes) or self._listens(nodes) or self._is_held(nodes, opened)
+
+    def is_lasting(self, function: Function) -> bool:
+        """Say whether a function works for long on one connection, by its name: a worker, a listener."""
+        return not _LASTING.isdisjoint(words(function.name))
 
     def _creates(self, name: str) -> bool:
         found = words(name)

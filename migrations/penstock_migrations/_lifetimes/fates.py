@@ -139,7 +139,8 @@ class Fates:
             return _CLOSED if not called or self._is_sure(attribute) else Fate(End.LATE)
         if attribute.attr in ("__enter__", "__aenter__"):
             return _ELSEWHERE
-        return _ELSEWHERE if isinstance(parent, ast.Return | ast.Lambda | ast.Assign | ast.keyword) else _USED
+        handed = isinstance(parent, ast.Return | ast.Lambda | ast.Assign | ast.keyword) and attribute.attr != "name"
+        return _ELSEWHERE if handed else _USED
 
     def _is_sure(self, close: ast.Attribute) -> bool:
         """Say whether a close happens whatever fails: in a `finally`, in place, or in a function made for it."""

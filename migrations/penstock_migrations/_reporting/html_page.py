@@ -12,7 +12,7 @@ from penstock_migrations._auditing.audit import Report
 from penstock_migrations._counted import counted
 from penstock_migrations._reporting.context import Context
 from penstock_migrations._reporting.sources import printable
-from penstock_migrations._reporting.words import ISSUES, PHASES, advice, package_of, remedy, totals, unused
+from penstock_migrations._reporting.words import ISSUES, PHASES, advice, packages, remedy, totals, unused
 from penstock_migrations.rule import Finding, Severity
 
 __all__ = ["render"]
@@ -79,12 +79,11 @@ def _figure(kind: str, name: str, number: int) -> str:
 
 
 def _figures(findings: Sequence[Finding]) -> str:
-    paths = sorted({finding.path for finding in findings})
-    packages = {path: package_of(path, paths) for path in paths}
+    package = packages(finding.path for finding in findings)
     tables = [
         _counts("Issue", findings, lambda one: one.issue, lambda issue: f"{issue} {ISSUES[issue]}"),
         _counts("Phase", findings, lambda one: one.phase, lambda phase: f"{phase} {PHASES[phase]}"),
-        _counts("Package", findings, lambda one: packages[one.path], str),
+        _counts("Package", findings, lambda one: package[one.path], str),
     ]
     return "\n".join(tables)
 

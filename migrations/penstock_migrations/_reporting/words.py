@@ -11,7 +11,7 @@ from penstock_migrations._counted import counted
 from penstock_migrations._reporting.context import Context
 from penstock_migrations.rule import Finding, Fix, Severity
 
-__all__ = ["ISSUES", "PHASES", "advice", "by_severity", "compared", "package_of", "remedy", "totals", "unused"]
+__all__ = ["ISSUES", "PHASES", "advice", "by_severity", "compared", "packages", "remedy", "totals", "unused"]
 
 ISSUES = {
     1: "Unbounded fan-out",
@@ -81,9 +81,14 @@ def by_severity(findings: Iterable[Finding]) -> str:
     return ", ".join(f"{counts[one]} {one}" for one in Severity if counts[one])
 
 
-def package_of(path: str, all_paths: Iterable[str]) -> str:
-    """Return the top-level folder of a path, beneath the folder that all paths share."""
-    folders = [one.rpartition("/")[0] for one in all_paths]
-    shared = os.path.commonpath(folders) if all(folders) else ""
-    rest = path[len(shared) :].lstrip("/")
-    return f"{shared}/{rest.split('/')[0]}".lstrip("/") if "/" in rest else shared or "."
+def packages(paths: Iterable[str]) -> dict[str, str]:
+    """Return the top-level folder of each path, beneath the folder that all of them share."""
+    paths = set(paths)
+    folders = [path.rpartition("/")[0] for path in paths]
+    shared = os.path.commonpath(folders) if folders and all(folders) else ""
+    return {path: _package(path, shared) for path in paths}
+
+
+def _package(path: str, shared: str) -> str:
+    first, inner, _ = path[len(shared) :].lstrip("/").partition("/")
+    return f"{shared}/{first}".lstrip("/") if inner else shared or "."

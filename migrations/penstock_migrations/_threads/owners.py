@@ -133,7 +133,8 @@ class Owners:
 
         found = self.endings
         if (
-            (work.tested and found.uses(_SIGNALS, work.tested, outside))
+            work.waits_for_main
+            or (work.tested and found.uses(_SIGNALS, work.tested, outside))
             or found.tears_down(work.runners, outside)
             or found.sentinel(work.queues, outside)
             or any(map(self._is_given, work.events))
@@ -156,7 +157,7 @@ class Owners:
 
     def _is_awaited(self, work: ThreadWork) -> bool:
         """Say whether something waits for the event or the result with which the work ends."""
-        if work.loops or work.rearms:
+        if work.loops or work.rearms or work.reads_pipe:
             return False
 
         def outside(node: ast.AST) -> bool:

@@ -23,8 +23,32 @@ _THROUGH = (
 )  # fmt: skip
 _FILLING = frozenset({"append", "add", "appendleft", "insert", "setdefault", "put", "put_nowait", "extend", "update"})
 _LOOKING = frozenset(
-    "print len id str repr isinstance type bool hasattr getattr ref debug info warning error exception log"
-    " run_in_executor partial callable submit discard remove start_new_thread".split()
+    {
+        "print",
+        "len",
+        "id",
+        "str",
+        "repr",
+        "isinstance",
+        "type",
+        "bool",
+        "hasattr",
+        "getattr",
+        "ref",
+        "debug",
+        "info",
+        "warning",
+        "error",
+        "exception",
+        "log",
+        "run_in_executor",
+        "partial",
+        "callable",
+        "submit",
+        "discard",
+        "remove",
+        "start_new_thread",
+    }
 )
 _FACTORIES = frozenset({"field", "Factory", "PrivateAttr", "Field", "attrib", "ib", "cached"})
 _SAME = frozenset({"list", "tuple", "set", "frozenset", "sorted", "iter", "reversed", "cast"})
@@ -145,30 +169,21 @@ class Places:
     def _before(self, node: ast.expr) -> Iterator[ast.expr]:
         match node:
             case ast.Name(id=name):
-                _, bindings = self.module.bindings(name, node)
-                for binding in bindings:
-                    if binding.value is not None:
-                        yield binding.value
-                    elif isinstance(binding.node, ast.arg):
-                        yield from self._arguments(binding.node)
+                yield from self._bound(name, node)
             case ast.Attribute(attr=name):
                 yield from (one.value for one in self.module.attribute_bindings(name, node) if one.value is not None)
             case ast.Call():
                 yield from self._called(node)
-            case ast.Subscript(value=value) | ast.Starred(value=value) | ast.Await(value=value):
-                yield value
-            case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items) | ast.BoolOp(values=items):
-                yield from items
-            case ast.Dict(values=items):
-                yield from items
-            case ast.IfExp(body=body, orelse=orelse):
-                yield from (body, orelse)
-            case ast.NamedExpr(value=value) | ast.DictComp(value=value):
-                yield value
-            case ast.ListComp(elt=item) | ast.SetComp(elt=item) | ast.GeneratorExp(elt=item):
-                yield item
             case _:
-                pass
+                yield from _parts(node)
+
+    def _bound(self, name: str, node: ast.expr) -> Iterator[ast.expr]:
+        _, bindings = self.module.bindings(name, node)
+        for binding in bindings:
+            if binding.value is not None:
+                yield binding.value
+            elif isinstance(binding.node, ast.arg):
+                yield from self._arguments(binding.node)
 
     def _called(self, call: ast.Call) -> Iterator[ast.expr]:
         if isinstance(call.func, ast.Attribute):
@@ -228,26 +243,18 @@ class Places:
                 yield from self._targets([parent.target], result)
             node, parent = parent, self.module.parents.get(parent)
         match parent:
-            case ast.Assign(targets=targets, value=value) if value is node:
-                yield from self._targets(targets, result)
-            case ast.AnnAssign(target=target, value=value) | ast.AugAssign(target=target, value=value) if value is node:
-                yield from self._targets([target], result)
             case ast.Return() | ast.Yield() | ast.YieldFrom():
                 result.escapes = True
             case ast.withitem():
                 result.entered = True
-            case ast.For(iter=iterable, target=target) if iterable is node:
-                yield from self._targets([target], result)
-            case ast.comprehension(iter=iterable, target=target) if iterable is node:
-                yield from self._targets([target], result)
             case ast.Lambda():
                 yield from self._made_by(parent, result)
             case ast.Call(func=func) if func is not node:
                 yield from self._taken(parent, node, result)
-            case ast.Subscript(value=value) if value is node and isinstance(parent.ctx, ast.Load):
+            case ast.Subscript(value=value, ctx=ast.Load()) if value is node:
                 yield from self._step(parent, result)
             case _:
-                pass
+                yield from self._targets(_bound_to(parent, node), result)
 
     def _made_by(self, maker: ast.Lambda, result: Kept) -> Iterator[Place]:
         """Follow what a lambda returns: to the attribute whose default it is, else to whoever calls it."""
@@ -295,3 +302,35 @@ class Places:
             result.escapes = True
         elif name not in _LOOKING and not self.names.functions(call):
             result.escapes = True
+
+
+def _bound_to(statement: ast.AST | None, node: ast.AST) -> list[ast.expr]:
+    """Return what a statement or a loop binds an expression, or its elements, to."""
+    match statement:
+        case ast.Assign(targets=targets, value=value) if value is node:
+            return targets
+        case ast.AnnAssign(target=target, value=value) | ast.AugAssign(target=target, value=value) if value is node:
+            return [target]
+        case ast.For(iter=value, target=target) | ast.comprehension(iter=value, target=target) if value is node:
+            return [target]
+        case _:
+            return []
+
+
+def _parts(node: ast.expr) -> list[ast.expr]:
+    """Return the expressions of which one is what another stands for, or holds it."""
+    match node:
+        case ast.Subscript(value=value) | ast.Starred(value=value) | ast.Await(value=value):
+            return [value]
+        case ast.NamedExpr(value=value) | ast.DictComp(value=value):
+            return [value]
+        case ast.ListComp(elt=item) | ast.SetComp(elt=item) | ast.GeneratorExp(elt=item):
+            return [item]
+        case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
+            return items
+        case ast.Dict(values=items) | ast.BoolOp(values=items):
+            return items
+        case ast.IfExp(body=body, orelse=orelse):
+            return [body, orelse]
+        case _:
+            return []

@@ -6,21 +6,24 @@ from penstock_migrations._code.vocabulary import TEARDOWN, mentions
 
 __all__ = ["ENDING_METHODS", "PIPES", "READING", "RUNNING", "SENTINELS", "WARMING", "is_teardown"]
 
-_MORE_TEARDOWN = TEARDOWN | frozenset(
+
+def _vocabulary(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_MORE_TEARDOWN = TEARDOWN | _vocabulary(
     "abort del destroy deactivate detach end exit finalize finish halt interrupt join kill leave quit teardown unload"
-    " disable stopped uninstall unregister".split()
+    " disable stopped uninstall unregister"
 )
 ENDING_METHODS = frozenset({"__exit__", "__aexit__", "__del__", "call_soon_threadsafe"})
-PIPES = frozenset("stdout stderr stdin pipe process proc popen fd tty pty".split())
+PIPES = _vocabulary("stdout stderr stdin pipe process proc popen fd tty pty")
 READING = frozenset({"read", "readline", "readlines", "read1", "iter_lines"})
-RUNNING = frozenset(
+RUNNING = _vocabulary(
     "run_forever serve_forever run_until_complete serve run start listen start_consuming accept recv recvfrom"
-    " select poll handle_request process_request main_loop mainloop loop_forever get_message consume".split()
+    " select poll handle_request process_request main_loop mainloop loop_forever get_message consume"
 )
-SENTINELS = frozenset(
-    "sentinel stop done end exit quit shutdown eof poison pill close finish finished terminate".split()
-)
-WARMING = frozenset("warm warmup preload prefetch preheat prewarm import browser precompile".split())
+SENTINELS = _vocabulary("sentinel stop done end exit quit shutdown eof poison pill close finish finished terminate")
+WARMING = _vocabulary("warm warmup preload prefetch preheat prewarm import browser precompile")
 
 
 def is_teardown(name: str) -> bool:

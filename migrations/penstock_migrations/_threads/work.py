@@ -175,6 +175,11 @@ class ThreadWork:
         return any(_reads(node) for node in self.nodes)
 
     @cached_property
+    def waits_for_main(self) -> bool:
+        """Whether it waits for the main thread, and so ends with it."""
+        return any(isinstance(node, ast.Call) and last_name(node.func) == "main_thread" for node in self.nodes)
+
+    @cached_property
     def warms_up(self) -> bool:
         """Whether it does once what makes later calls faster, or opens a browser: nothing is lost if it dies."""
         if mentions(self.name, WARMING) and not self.loops:

@@ -2,20 +2,20 @@
 
 ## What it does
 
-Looks at `MongoClient` of pymongo, the clients of motor, `Redis`, `StrictRedis` and `from_url` of redis, redis.asyncio and
-valkey, and the drivers of neo4j and cassandra, and follows the client through its function, and through the helpers of
-the module that return or yield it.
+Looks at `MongoClient` of pymongo, the clients of motor, `Redis`, `StrictRedis` and `from_url` of redis, redis.asyncio
+and valkey, and the drivers of neo4j and cassandra, and follows the client through its function, and through the helpers
+of the module that return or yield it.
 
 It leaves alone what is kept: on the object, in a global or a cache, by a decorator that caches, by a closure, by a
 pool; what runs once (set-up, `main`, commands, migrations, tests); what is for the schema, for LISTEN or for a loop
-without end; and what a caller may hand over instead. A helper that returns a client is judged by its callers in the module,
-and reported once, at the helper. So is a client of a pool that is handed over (`connection_pool=`).
+without end; and what a caller may hand over instead. A helper that returns a client is judged by its callers in the
+module, and reported once, at the helper. So is a client of a pool that is handed over (`connection_pool=`).
 
 ## Why is this bad
 
-A client is a pool. One for each operation pools nothing: each call connects and authenticates anew, a `MongoClient` also
-starts threads that watch the servers, and a client that nobody closes keeps its sockets until it is collected. Under load
-the server runs out of clients, and the host out of ports.
+A client is a pool. One for each operation pools nothing: each call connects and authenticates anew, a `MongoClient`
+also starts threads that watch the servers, and a client that nobody closes keeps its sockets until it is collected.
+Under load the server runs out of clients, and the host out of ports.
 
 ## Example
 
@@ -41,8 +41,8 @@ threads; an asynchronous one belongs to the loop it was first used in.
 
 ## Fix safety
 
-Nothing is rewritten: where the one client lives, and who closes it, is the program's to say. Probes (`ping`) and helpers
-whose callers are in other modules and whose names promise no connection for each call are advice.
+Nothing is rewritten: where the one client lives, and who closes it, is the program's to say. Probes (`ping`) and
+helpers whose callers are in other modules and whose names promise no connection for each call are advice.
 """
 
 from __future__ import annotations
@@ -58,16 +58,17 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 __all__ = ["RULE", "detect"]
 
 _REASON = "where the one client is kept, and who closes it, is yours to say"
+_REMEDY = "make one client, once, and keep it: it pools its connections"
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open a new client, with a pool of its own, for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.CLIENT:
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW if opening.advice else Severity.HIGH,
-                message=f"{describe(opening, 'a new client, with a pool of its own,')}; make one client, once, and keep it: it pools its connections",
+                message=f"{describe(opening, 'a new client, with a pool of its own,')}; {_REMEDY}",
                 fix_reason=_REASON,
             )
 

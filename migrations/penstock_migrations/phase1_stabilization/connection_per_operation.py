@@ -8,8 +8,8 @@ that return or yield it.
 
 It leaves alone what is kept: on the object, in a global or a cache, by a decorator that caches, by a closure, by a
 pool; what runs once (set-up, `main`, commands, migrations, tests); what is for the schema, for LISTEN or for a loop
-without end; and what a caller may hand over instead. A helper that returns a connection is judged by its callers in the module,
-and reported once, at the helper.
+without end; and what a caller may hand over instead. A helper that returns a connection is judged by its callers in the
+module, and reported once, at the helper.
 
 ## Why is this bad
 
@@ -39,8 +39,8 @@ async def load_user(user_id):
         await connection.close()
 ```
 
-`penstock_pooling.connect` lends a connection of a shared pool, and `close()` gives it back; with the mode off, it is the
-driver's own `connect`. A `DatabasePoolManager` holds pools by name, and a driver's own pool (`asyncpg.create_pool`,
+`penstock_pooling.connect` lends a connection of a shared pool, and `close()` gives it back; with the mode off, it is
+the driver's own `connect`. A `DatabasePoolManager` holds pools by name, and a driver's own pool (`asyncpg.create_pool`,
 `psycopg_pool`) made once at start-up does as well.
 
 ## Fix safety
@@ -63,16 +63,17 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 __all__ = ["RULE", "detect"]
 
 _REASON = "a pool shares sessions: check that no operation leaves SET, temporary tables or autocommit behind"
+_REMEDY = "take it from a pool: penstock_pooling.connect(...), or a pool of DatabasePoolManager"
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open a new connection for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.CONNECTION:
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW if opening.advice else Severity.HIGH,
-                message=f"{describe(opening, 'a new connection')}; take it from a pool: penstock_pooling.connect(...), or a pool of DatabasePoolManager",
+                message=f"{describe(opening, 'a new connection')}; {_REMEDY}",
                 fix_reason=_REASON,
             )
 

@@ -2,19 +2,19 @@
 
 ## What it does
 
-Looks at `create_engine` and `create_async_engine` of SQLAlchemy and SQLModel, and follows the engine, and the sessions made
-of it, through its function, and through the helpers of the module that return or yield it.
+Looks at `create_engine` and `create_async_engine` of SQLAlchemy and SQLModel, and follows the engine, and the sessions
+made of it, through its function, and through the helpers of the module that return or yield it.
 
 It leaves alone what is kept: on the object, in a global or a cache, by a decorator that caches, by a closure, by a
 pool; what runs once (set-up, `main`, commands, migrations, tests); what is for the schema, for LISTEN or for a loop
-without end; and what a caller may hand over instead. A helper that returns an engine is judged by its callers in the module,
-and reported once, at the helper.
+without end; and what a caller may hand over instead. A helper that returns an engine is judged by its callers in the
+module, and reported once, at the helper.
 
 ## Why is this bad
 
 An engine is a pool of connections. One for each operation pools nothing: each call connects anew, compiles each
-statement anew, and an engine that nobody disposes of keeps its connections open until it is collected. `pool_size` limits
-each of them, and nothing limits their number.
+statement anew, and an engine that nobody disposes of keeps its connections open until it is collected. `pool_size`
+limits each of them, and nothing limits their number.
 
 ## Example
 
@@ -42,9 +42,9 @@ One engine for each database and process, made at start-up or on first use, kept
 
 ## Fix safety
 
-Nothing is rewritten: where the one engine lives, and who disposes of it, is the program's to say. An asynchronous engine
-belongs to the loop it was first used in: keep one for each loop. Engines of SQLite, probes (`test_connection`) and
-helpers whose callers are in other modules and whose names promise no connection for each call are advice.
+Nothing is rewritten: where the one engine lives, and who disposes of it, is the program's to say. An asynchronous
+engine belongs to the loop it was first used in: keep one for each loop. Engines of SQLite, probes (`test_connection`)
+and helpers whose callers are in other modules and whose names promise no connection for each call are advice.
 """
 
 from __future__ import annotations
@@ -60,16 +60,17 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 __all__ = ["RULE", "detect"]
 
 _REASON = "where the one engine is kept, and who disposes of it, is yours to say"
+_REMEDY = "make one engine for each database, once, and keep it"
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open a new engine, with a pool of its own, for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.ENGINE:
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW if opening.advice or is_file_engine(module, opening.opener) else Severity.HIGH,
-                message=f"{describe(opening, 'a new engine, with a pool of its own,')}; make one engine for each database, once, and keep it",
+                message=f"{describe(opening, 'a new engine, with a pool of its own,')}; {_REMEDY}",
                 fix_reason=_REASON,
             )
 

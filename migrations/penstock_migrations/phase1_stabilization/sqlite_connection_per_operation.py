@@ -7,14 +7,14 @@ through the helpers of the module that return or yield it. All its findings are 
 
 It leaves alone what is kept: on the object, in a global or a cache, by a decorator that caches, by a closure, by a
 pool; what runs once (set-up, `main`, commands, migrations, tests); what is for the schema, for LISTEN or for a loop
-without end; and what a caller may hand over instead. A helper that returns a connection is judged by its callers in the module,
-and reported once, at the helper. So is a database in memory.
+without end; and what a caller may hand over instead. A helper that returns a connection is judged by its callers in the
+module, and reported once, at the helper. So is a database in memory.
 
 ## Why is this bad
 
-To open a file is cheap beside a server's handshake, but not free: each connection reads the schema, starts with an empty
-page cache and an empty statement cache, and the settings (`journal_mode`, `busy_timeout`) are to be made anew. Connections
-that write side by side meet in "database is locked".
+To open a file is cheap beside a server's handshake, but not free: each connection reads the schema, starts with an
+empty page cache and an empty statement cache, and the settings (`journal_mode`, `busy_timeout`) are to be made anew.
+Connections that write side by side meet in "database is locked".
 
 ## Example
 
@@ -56,16 +56,17 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 __all__ = ["RULE", "detect"]
 
 _REASON = "a kept connection belongs to one thread, and somebody has to close it"
+_REMEDY = "keep one connection for each object or thread"
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open the database file for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.FILE:
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW,
-                message=f"{describe(opening, 'the database file')}; keep one connection for each object or thread",
+                message=f"{describe(opening, 'the database file')}; {_REMEDY}",
                 fix_reason=_REASON,
             )
 
