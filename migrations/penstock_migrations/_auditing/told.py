@@ -151,6 +151,7 @@ class _Teller:
             {one.file: one.root for one in self._files.values()},
             {one.file: one.shown for one in self._files.values()},
             self._facts_at_hand,
+            lambda file: '"facts":' in self._found.get(file, ""),
         )
         by_code = {rule.code: rule for rule in rules}
         for file, found in self._found.items():

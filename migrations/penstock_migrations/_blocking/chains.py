@@ -77,7 +77,7 @@ class Chains:
         return [one for one in self._found("shipped") if one.chain.kind in ("http", "sdk")]
 
     def _found(self, how: str) -> Iterator[Found]:
-        for caller in self.project.functions():
+        for caller in self.project.functions(triggered=True):
             if not caller.facts.is_async and how == "called":
                 continue
             best: dict[tuple[int, int], Found] = {}
@@ -122,7 +122,7 @@ class Chains:
     def _methods(self) -> dict[str, list[Known]]:
         """The synchronous methods of the project, by their bare names."""
         found = defaultdict(list)
-        for known in self.project.functions():
+        for known in self.project.functions(triggered=True):
             owner, _, name = known.name.rpartition(".")
             if owner.rpartition(".")[2][:1].isupper() and not known.facts.is_async:
                 found[name].append(known)

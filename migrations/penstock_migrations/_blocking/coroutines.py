@@ -9,6 +9,7 @@ from penstock_migrations._blocking.blocking import BlockingCall, blockings
 from penstock_migrations._blocking.known import FUNCTIONS, METHODS
 from penstock_migrations._blocking.shipping import shipped
 from penstock_migrations._code.module import Module
+from penstock_migrations._code.reaching import last_name
 from penstock_migrations.rule import Options
 
 __all__ = ["in_coroutines"]
@@ -17,6 +18,7 @@ _HANDED_ON = frozenset(
     {name.rpartition(".")[2] for name, kind in FUNCTIONS.items() if kind == "http"}
     | {name for kind, names in METHODS.values() for name in names if kind == "http"}
 )
+_KEEPING = frozenset({"cast", "create_autospec", "partial", "patch", "signature", "wraps"})  # they call nothing
 
 
 def in_coroutines(module: Module, options: Options, kinds: tuple[str, ...]) -> Iterator[BlockingCall]:
@@ -36,7 +38,11 @@ def _handed_on(module: Module, options: Options, call: ast.Call) -> Iterator[Blo
     first = call.args[0] if call.args else None
     if not isinstance(first, ast.Attribute) or first.attr not in _HANDED_ON:
         return
-    if isinstance(module.parents.get(call), ast.Await) or shipped(module, call) is not None:
+    if (
+        last_name(call.func) in _KEEPING
+        or isinstance(module.parents.get(call), ast.Await)
+        or shipped(module, call) is not None
+    ):
         return
     named = blockings(module, options).named(first)
     if named is not None and named[0] == "http":

@@ -113,5 +113,9 @@ HTTP_LIBRARIES = frozenset(name.partition(".")[0] for name in (*FUNCTIONS, *METH
 
 
 def is_among(name: str, listed: Iterable[str]) -> bool:
-    """Say whether a qualified name is one of some functions, or part of one of some classes and modules."""
-    return any(name == one or name.startswith(f"{one}.") for one in listed)
+    """Say whether a qualified name is one of some functions, or part of one of some classes and modules.
+
+    To make an object of a class blocks nothing.
+    """
+    is_class = name.rpartition(".")[2][:1].isupper()
+    return any((name == one and not is_class) or name.startswith(f"{one}.") for one in listed)

@@ -83,7 +83,18 @@ RULE = Rule(
     module=__name__,
     documentation=__doc__ or "",
     code=_CODE,
-    triggers=(b"thread", b"Thread", b"executor", b"sync_to_async", b"asyncify", b"submit"),
+    # in the first, work is shipped; in the others, a plug-in may do HTTP
+    triggers=(
+        b"thread",
+        b"Thread",
+        b"executor",
+        b"_to_async",
+        b"asyncify",
+        b"submit",
+        b"import requests",
+        b"httpx",
+        b"urlopen",
+    ),
     detect=detect,
     survey=survey,
     bad=(
