@@ -36,25 +36,33 @@ def told(folder: Path, source: str) -> list[str]:
 
 FOUND = {
     "a client for other functions of the module": (
-        "async def get(s, u):\n    return await s.get(u)\n"
-        "async def f(u):\n    s = aiohttp.ClientSession()\n    return await get(s, u)",
+        (
+            "async def get(s, u):\n    return await s.get(u)\n"
+            "async def f(u):\n    s = aiohttp.ClientSession()\n    return await get(s, u)"
+        ),
         ["PEN601"],
     ),
     "a second name": ("def f(u):\n    a = requests.Session()\n    b = a\n    return b.get(u)", ["PEN601"]),
     "an annotated name": ("def f(u):\n    s: object = requests.Session()\n    return s.get(u)", ["PEN601"]),
     "a condition the wrong way round": (
-        "class A:\n    def __init__(self, s=None):\n        self.s = s if s is None else requests.Session()\n"
-        "    def close(self):\n        self.s.close()",
+        (
+            "class A:\n    def __init__(self, s=None):\n        self.s = s if s is None else requests.Session()\n"
+            "    def close(self):\n        self.s.close()"
+        ),
         ["PEN601"],
     ),
     "another class closes an attribute of the same name": (
-        "class A:\n    def __init__(self):\n        self.client = httpx.Client()\n"
-        "class B:\n    def close(self):\n        self.client.close()",
+        (
+            "class A:\n    def __init__(self):\n        self.client = httpx.Client()\n"
+            "class B:\n    def close(self):\n        self.client.close()"
+        ),
         ["PEN601"],
     ),
     "a close method that does not close it": (
-        "class A:\n    def __init__(self):\n        self.c = httpx.Client()\n"
-        "    def close(self):\n        self.c.get('/bye')\n        self.c = None",
+        (
+            "class A:\n    def __init__(self):\n        self.c = httpx.Client()\n"
+            "    def close(self):\n        self.c.get('/bye')\n        self.c = None"
+        ),
         ["PEN601"],
     ),
     "an attribute of another object": (
@@ -68,8 +76,10 @@ FOUND = {
     ),
     "a close that a failure skips": ("def f(p):\n    x = open(p)\n    g(x.read())\n    x.close()", ["PEN604 low"]),
     "a close after a failure only": (
-        "def f(u):\n    s = requests.Session()\n    try:\n        return s.get(u)\n"
-        "    except OSError:\n        s.close()\n        raise",
+        (
+            "def f(u):\n    s = requests.Session()\n    try:\n        return s.get(u)\n"
+            "    except OSError:\n        s.close()\n        raise"
+        ),
         ["PEN601 low"],
     ),
     "a transaction": ("def f(p):\n    with sqlite3.connect(p) as c:\n        c.execute('x')", ["PEN601 low"]),
@@ -80,7 +90,10 @@ FOUND = {
         ["PEN601 low"],
     ),
     "an upload's list": (
-        "def f(ps):\n    files = []\n    for p in ps:\n        files.append(('f', open(p)))\n    requests.post('u', files=files)",
+        (
+            "def f(ps):\n    files = []\n    for p in ps:\n        files.append(('f', open(p)))\n"
+            "    requests.post('u', files=files)"
+        ),
         ["PEN604"],
     ),
     "a reader": ("def f(p):\n    rows = csv.reader(open(p))\n    return [r for r in rows]", ["PEN604"]),
@@ -143,7 +156,9 @@ LEFT = {
         "    def close(self):\n        c = getattr(self, 'c', None)\n        c.close()"
     ),
     "a global name": "C = None\ndef get():\n    global C\n    C = httpx.Client()\n    return C",
-    "a choice in a with": "def f(p, x):\n    with (open(p) if p else contextlib.nullcontext(x)) as g:\n        g.read()",
+    "a choice in a with": (
+        "def f(p, x):\n    with (open(p) if p else contextlib.nullcontext(x)) as g:\n        g.read()"
+    ),
     "a shared transport": "T = httpx.HTTPTransport()\ndef f(u):\n    return httpx.Client(transport=T).get(u)",
     "a connector of another owner": (
         "def f(c):\n    s = aiohttp.ClientSession(connector=c, connector_owner=False)\n    return s.get('u')"
