@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from penstock_migrations._auditing.rules import rules
+from penstock_migrations._auditing.workers import WorkerError
 from penstock_migrations._command_line import audit as audit_module
 from penstock_migrations.commands import audit, explain
 
@@ -112,6 +113,20 @@ def test_says_what_is_wrong_with_the_settings_file(folder):
 
     assert result.exit_code == 2
     assert all(word in result.stderr for word in ("penstock.toml", "severity", "huge", "high, medium, low"))
+
+
+def test_says_that_a_process_of_the_audit_was_ended(folder, monkeypatch):
+    """Not as findings: with status 2, and what may help."""
+
+    def ended(*_arguments, **options):
+        assert options["jobs"] == 3
+        raise WorkerError
+
+    monkeypatch.setattr(audit_module, "audit", ended)
+    result = run(".", "--jobs", "3")
+
+    assert result.exit_code == 2
+    assert "--jobs 1" in result.stderr
 
 
 def test_says_that_it_was_interrupted(folder, monkeypatch):

@@ -154,6 +154,18 @@ def test_an_ignored_rule_is_no_evidence(call, tmp_path):
     assert "the settings leave out PEN101" in result.stdout
 
 
+@pytest.mark.parametrize("severity", ["low", "off"])
+def test_a_rule_made_advice_is_no_evidence(call, tmp_path, severity):
+    """Nor may settings make the gate overlook what they have only softened."""
+    file = tmp_path / "project/pyproject.toml"
+    file.write_text(file.read_text() + f'\n[tool.penstock.audit.severities]\nPEN101 = "{severity}"\n')
+
+    result = call(gate, ".")
+
+    assert result.exit_code == 3
+    assert "the settings leave out PEN101" in result.stdout
+
+
 def test_a_broken_ledger_stops_the_gate(call, tmp_path):
     """Status 1, and the line that is wrong."""
     call(gate, ".")

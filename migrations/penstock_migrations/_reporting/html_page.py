@@ -126,7 +126,7 @@ def _findings(findings: Sequence[Finding], is_new: Callable[[Finding], bool], co
 def _row(finding: Finding, state: str, context: Context, *, with_state: bool) -> str:
     line = context.sources.line(finding)
     source = f"<pre><code>{_t(line.strip())}</code></pre>" if line is not None else ""
-    place = f"{_t(finding.path)}<wbr>:{finding.line}:{finding.column}"
+    place = f"{_t(finding.path).replace('/', '/<wbr>')}<wbr>:{finding.line}:{finding.column}"
     function = f"<small>{_t(finding.function)}</small>" if finding.function else ""
     rank = list(Severity).index(finding.severity)
     cells = [
