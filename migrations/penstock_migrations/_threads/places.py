@@ -9,6 +9,7 @@ from functools import cached_property
 
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, own_nodes, returns
+from penstock_migrations._threads.shapes import bound_to, parts_of
 from penstock_migrations._threads.words import ENTERING
 
 __all__ = ["Kept", "Place", "Places", "meet"]
@@ -176,7 +177,7 @@ class Places:
             case ast.Call():
                 yield from self._called(node)
             case _:
-                yield from _parts(node)
+                yield from parts_of(node)
 
     def _bound(self, name: str, node: ast.expr) -> Iterator[ast.expr]:
         _, bindings = self.module.bindings(name, node)
@@ -255,7 +256,7 @@ class Places:
             case ast.Subscript(value=value, ctx=ast.Load()) if value is node:
                 yield from self._step(parent, result)
             case _:
-                yield from self._targets(_bound_to(parent, node), result)
+                yield from self._targets(bound_to(parent, node), result)
 
     def _made_by(self, maker: ast.Lambda, result: Kept) -> Iterator[Place]:
         """Follow what a lambda returns: to the attribute whose default it is, else to whoever calls it."""
@@ -303,35 +304,3 @@ class Places:
             result.escapes = True
         elif name not in _LOOKING and not self.names.functions(call):
             result.escapes = True
-
-
-def _bound_to(statement: ast.AST | None, node: ast.AST) -> list[ast.expr]:
-    """Return what a statement or a loop binds an expression, or its elements, to."""
-    match statement:
-        case ast.Assign(targets=targets, value=value) if value is node:
-            return targets
-        case ast.AnnAssign(target=target, value=value) | ast.AugAssign(target=target, value=value) if value is node:
-            return [target]
-        case ast.For(iter=value, target=target) | ast.comprehension(iter=value, target=target) if value is node:
-            return [target]
-        case _:
-            return []
-
-
-def _parts(node: ast.expr) -> list[ast.expr]:
-    """Return the expressions of which one is what another stands for, or holds it."""
-    match node:
-        case ast.Subscript(value=value) | ast.Starred(value=value) | ast.Await(value=value):
-            return [value]
-        case ast.NamedExpr(value=value) | ast.DictComp(value=value):
-            return [value]
-        case ast.ListComp(elt=item) | ast.SetComp(elt=item) | ast.GeneratorExp(elt=item):
-            return [item]
-        case ast.Tuple(elts=items) | ast.List(elts=items) | ast.Set(elts=items):
-            return items
-        case ast.Dict(values=items) | ast.BoolOp(values=items):
-            return items
-        case ast.IfExp(body=body, orelse=orelse):
-            return [body, orelse]
-        case _:
-            return []
