@@ -20,7 +20,8 @@ _PURE = frozenset(
     {"abs", "ceil", "float", "get", "getattr", "int", "max", "min", "pow", "round", "str", "sum", "timedelta"}
     | {"total_seconds", "time", "strip", "exp", "Decimal", "Duration"}
 )
-_DEEP = 6
+_DEEP = 5
+_MANY = 6  # a name bound more often is no delay
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class Delays:
         parts = [part for part in parts if part is not node]
         if not parts or depth == 0:
             return [node]
-        return [leaf for part in parts for leaf in self._alternatives(part, depth - 1)]
+        return [leaf for part in parts[:_MANY] for leaf in self._alternatives(part, depth - 1)]
 
     def _reached(self, node: ast.AST, seen: set[ast.AST], depth: int) -> Iterator[ast.AST]:
         """Yield the nodes that decide a delay; of calls that are not known, only the call itself."""
