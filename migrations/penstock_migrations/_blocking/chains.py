@@ -20,6 +20,7 @@ _DEEP = 6
 _PLUGINS = 3  # classes that do HTTP in a method of one name
 _MANY_PLUGINS = 100
 _MOST = 0.6  # of those that have it
+_CLIENT_METHODS = frozenset(name for _, names in METHODS.values() for name in names)
 _ORDER = ("http", "sdk", "sleep", "process")
 
 
@@ -102,7 +103,9 @@ class Chains:
         """Return the way from what a call runs to what blocks, if there is one."""
         if call.reference.startswith(ANY):
             return self._of_any(call.reference.removeprefix(ANY), deep)
-        known = self.project.find(file, call.reference) or self.project.find(file, f"{call.reference}.__init__")
+        known = self.project.find(file, call.reference)
+        if known is None and call.reference.rpartition(".")[2][:1].isupper():
+            known = self.project.find(file, f"{call.reference}.__init__")
         if known is not None:
             return self.of(known, deep)
         return self._of_made_client(file, call)
@@ -160,7 +163,7 @@ class Chains:
     def _of_made_client(self, file: Path, call: CallFacts) -> Chain | None:
         """Recognise `session.get` where a function of another file made the session."""
         maker, _, method = call.reference.rpartition(".")
-        known = self.project.find(file, maker) if maker.strip(":.") else None
+        known = self.project.find(file, maker) if method in _CLIENT_METHODS and maker.strip(":.") else None
         if known is None or known.facts.makes is None or method not in METHODS[known.facts.makes][1]:
             return None
         return Chain("http", f"{known.facts.makes}.{method}", ())
