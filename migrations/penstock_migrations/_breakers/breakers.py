@@ -74,7 +74,9 @@ class Breakers:
         name = last_name(node.func)
         if name in ("get", "get_or_create") and isinstance(node.func, ast.Attribute):
             return names_breaker(last_name(node.func.value))
-        return names_breaker(name) and name.lower().lstrip("_").startswith(("get_", "make_", "create_", "breaker", "circuit"))
+        return names_breaker(name) and name.lower().lstrip("_").startswith(
+            ("get_", "make_", "create_", "breaker", "circuit")
+        )
 
     # -- what is guarded ------------------------------------------------------------------------------------------
 

@@ -53,7 +53,9 @@ class Bypasses:
                 key = self._key(inner)
                 if key is not None and not self._is_rebound(call, key[0]):
                     found.setdefault(key, set()).add(call)
-        for with_ in {parent for parent in self.module.parents.values() if isinstance(parent, ast.With | ast.AsyncWith)}:
+        for with_ in {
+            parent for parent in self.module.parents.values() if isinstance(parent, ast.With | ast.AsyncWith)
+        }:
             if len(with_.body) > _SHORT_BODY or not any(self._is_plain_breaker(item) for item in with_.items):
                 continue
             for inner in _called_in(with_.body):

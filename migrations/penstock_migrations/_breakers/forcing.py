@@ -55,7 +55,8 @@ class Forcing:
 
     def _is_making(self, call: ast.Call) -> bool:
         return self.breakers.makes_breaker(call) or (
-            names_breaker(last_name(call.func)) and any(one.arg and self._is_threshold(one.arg) for one in call.keywords)
+            names_breaker(last_name(call.func))
+            and any(one.arg and self._is_threshold(one.arg) for one in call.keywords)
         )
 
     def _says(self, name: str, value: ast.expr) -> str | None:
@@ -119,7 +120,7 @@ class Forcing:
                 yield call, f"{ast.unparse(func)}() closes the breaker by hand"
         for call in self.module.calls:
             name = last_name(call.func)
-            if names_breaker(name) and words(name)[0] in ("reset", "close") and self._is_routine(call, call.func):
+            if names_breaker(name) and words(name)[0] in ("reset", "close") and self._is_refused(call):
                 yield call, f"{name}() closes the breaker by hand"
 
     def _is_closable(self, owner: ast.expr) -> bool:
@@ -136,6 +137,10 @@ class Forcing:
         if self.places.is_administration(call):
             return False
         return self._is_before_use(call, owner)
+
+    def _is_refused(self, call: ast.Call) -> bool:
+        """Say whether a helper closes a breaker in a load test, or because it was open."""
+        return self.places.is_performance(call) or self._is_in_handler(call)
 
     def _is_before_use(self, node: ast.AST, owner: ast.expr) -> bool:
         """Say whether something runs under the breaker after it is closed, in the same function or round."""

@@ -94,7 +94,9 @@ class Patches:
         return last_name(func) in ("setattr", "delattr")
 
     def _lets_through(self, rest: list[ast.expr]) -> bool:
-        return bool(rest) and (self._stands_in(rest[0]) or (isinstance(rest[0], ast.Name) and self._is_function(rest[0])))
+        return bool(rest) and (
+            self._stands_in(rest[0]) or (isinstance(rest[0], ast.Name) and self._is_function(rest[0]))
+        )
 
     def _is_breakers(self, owner: ast.expr, attribute: str) -> bool:
         if isinstance(owner, ast.Name) and owner.id == "self":
@@ -107,7 +109,9 @@ class Patches:
         """Say whether a dotted text names a breaker or one of its methods: `app.http.CircuitBreaker.call`."""
         parts = path.split(".")
         if names_breaker(parts[-1]):
-            return not {"get", "log", "logger", "metric", "metrics", "error"} & set(words(parts[-1])) or "get" in parts[-1]
+            return (
+                not {"get", "log", "logger", "metric", "metrics", "error"} & set(words(parts[-1])) or "get" in parts[-1]
+            )
         if len(parts) > 1 and parts[-1] in METHODS:
             return names_breaker(parts[-2])
         return len(parts) > 1 and parts[-1] in _LIBRARY and names_breaker(parts[-2])

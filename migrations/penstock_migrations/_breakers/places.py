@@ -16,7 +16,8 @@ __all__ = ["Places", "is_audited"]
 _TEST_MODULES = ("pytest", "unittest", "locust", "pytest_benchmark", "hypothesis")
 _LOAD_MODULES = ("locust", "pytest_benchmark", "molotov")
 _LOAD_TEXT = re.compile(
-    r"\b(load|stress|performance|perf|soak|throughput|latency|spike)[ -]*(test|bench|run|scenario|suite)|benchmark", re.I
+    r"\b(load|stress|performance|perf|soak|throughput|latency|spike)[ -]*(test|bench|run|scenario|suite)|benchmark",
+    re.I,
 )
 _WITHOUT = frozenset("without no bypass bypassed bypassing disabled disable skip off raw direct unguarded".split())
 _LOGS = frozenset("warning warn error critical info exception log audit emit inc increment incr publish notify".split())

@@ -166,7 +166,7 @@ class Switches:
         past = _past(node, runs_when_on, self._follows(node))
         severity = self._branch_severity(flag, function)
         if past is None:  # the switch only decides whether a breaker is asked
-            if not self._asks_within(node) or severity is Severity.LOW:
+            if not self._asks_within(node) or severity is Severity.LOW or not self._is_callers(flag, function):
                 return None
             past = []
         if severity is None or is_audited(past) or (past and not self._calls_past(past, function)):
@@ -190,7 +190,9 @@ class Switches:
 
     def _flag(self, node: ast.expr) -> Iterator[tuple[ast.expr, bool]]:
         if isinstance(node, ast.Call):
-            for arg in node.args[:1] if last_name(node.func) in ("getenv", "get", "strtobool", "bool", "_env_bool") else ():
+            for arg in (
+                node.args[:1] if last_name(node.func) in ("getenv", "get", "strtobool", "bool", "_env_bool") else ()
+            ):
                 yield from self._flag(arg)
             if isinstance(node.func, ast.Attribute) and node.func.attr in ("lower", "strip"):
                 yield from self._flag(node.func.value)
@@ -239,6 +241,10 @@ class Switches:
             if isinstance(block, list) and node in block:
                 return block[block.index(node) + 1 :]
         return []
+
+    def _is_callers(self, flag: ast.expr, function: Function) -> bool:
+        """Say whether a switch is a parameter: what callers set, other than what is configured."""
+        return isinstance(flag, ast.Name) and self._default(flag, function) is not None
 
     def _asks_within(self, node: ast.If | ast.IfExp) -> bool:
         return any(self.breakers.asks(inner) for inner in ast.walk(node))

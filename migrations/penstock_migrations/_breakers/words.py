@@ -64,6 +64,8 @@ def switch_polarity(name: str) -> bool | None:
     if not names_breaker(name, short=True):
         return None
     found = frozenset(words(name))
+    if {"ignore", "on"} <= found:
+        return None  # circuit_ignore_on: which errors count
     if not found.isdisjoint(_OFF_WORDS):
         return False
     return None if found.isdisjoint(_ON_WORDS) else True
