@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 
 from penstock_migrations._auditing.functions import module_facts
@@ -74,7 +75,7 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
         text, tree = parse(source)
         wanted = [rule for rule in rules() if rule.code in codes]
         ignored = suppressions(text)
-        if not _triggers(wanted).search(source.data):
+        if not _triggers(tuple(codes)).search(source.data):
             return Examined(ignored=ignored)
         module = Module(tree, _lines(text))
         sites = [_site(module, rule, defect) for rule in wanted for defect in rule.detect(module, options)]
@@ -88,9 +89,10 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
         return Examined(unreadable=str(error))
 
 
-def _triggers(wanted: Sequence[Rule]) -> re.Pattern[bytes]:
+@cache
+def _triggers(codes: tuple[str, ...]) -> re.Pattern[bytes]:
     """Return what a file holds at least once, or none of some rules has anything to find in it."""
-    triggers = sorted({trigger for rule in wanted for trigger in rule.triggers})
+    triggers = sorted({trigger for rule in rules() if rule.code in codes for trigger in rule.triggers})
     return re.compile(b"|".join(map(re.escape, triggers)))
 
 

@@ -14,8 +14,21 @@ from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 __all__ = ["LIBRARIES", "Breakers"]
 
 LIBRARIES = frozenset(
-    "pybreaker aiobreaker purgatory circuitbreaker hyx aiocircuitbreaker lasier fluxgate aioresilience pyresilience"
-    " resilient_circuit cirbreak interlock".split()
+    [
+        "pybreaker",
+        "aiobreaker",
+        "purgatory",
+        "circuitbreaker",
+        "hyx",
+        "aiocircuitbreaker",
+        "lasier",
+        "fluxgate",
+        "aioresilience",
+        "pyresilience",
+        "resilient_circuit",
+        "cirbreak",
+        "interlock",
+    ]
 )
 _FACTORIES = frozenset({"circuit", "consecutive_breaker"})
 _KINDS = (ast.Assign, ast.AnnAssign, ast.If, ast.IfExp, ast.Dict, ast.Attribute, ast.keyword)
@@ -68,7 +81,7 @@ class Breakers:
         return names_breaker(name) and name[:1].isupper() and not name.isupper()
 
     def _hands_out(self, node: ast.AST) -> bool:
-        """Say whether a call returns a breaker: `get_breaker("mail")`, `registry.breaker_for(name)`, `breakers.get()`."""
+        """Say whether a call returns a breaker: `get_breaker("mail")`, `registry.breaker_for(name)`."""
         if not isinstance(node, ast.Call):
             return False
         name = last_name(node.func)

@@ -42,7 +42,7 @@ class Bypasses:
         words = {text.rpartition(".")[2] for text, _ in guarded}
         for call in self.module.calls_of(*sorted(words)):
             key = self._key(call.func)
-            if key is not None and key in guarded and self._is_past(call, guarded[key]) and self._is_blamed(call):
+            if key is not None and key in guarded and self._is_past(call) and self._is_blamed(call):
                 yield call, key[0]
 
     def _guarded(self) -> dict[tuple[str, ast.AST | None], set[ast.AST]]:
@@ -102,7 +102,7 @@ class Bypasses:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         return any(ast.unparse(target) == name for target in targets)
 
-    def _is_past(self, call: ast.Call, guards: set[ast.AST]) -> bool:
+    def _is_past(self, call: ast.Call) -> bool:
         """Say whether a call is neither under a breaker, nor what is handed to one, nor where none was set up."""
         if self.breakers.is_under_breaker(call) or self._is_own(call) or self._is_definition(call):
             return False
@@ -118,7 +118,7 @@ class Bypasses:
         return isinstance(parent, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
 
     def _is_told_by_breaker(self, call: ast.Call) -> bool:
-        """Say whether a branch or an earlier one asks for a breaker or its switch: that is for another rule, or fine."""
+        """Say whether a branch asks for a breaker or its switch: that is for another rule, or fine."""
         function = self.module.function(call)
         for around in self.module.ancestors(call):
             if around is function:

@@ -14,15 +14,26 @@ from penstock_migrations._code.vocabulary import words
 __all__ = ["Forcing"]
 
 _HUGE = 1_000
-_FAILURES = frozenset("fail failure error exception threshold".split())
-_LIMITS = frozenset("max threshold limit count rate".split())
-_WAITS = frozenset("timeout cooldown recovery wait ttl reset open".split())
+_FAILURES = frozenset(["fail", "failure", "error", "exception", "threshold"])
+_LIMITS = frozenset(["max", "threshold", "limit", "count", "rate"])
+_WAITS = frozenset(["timeout", "cooldown", "recovery", "wait", "ttl", "reset", "open"])
 _EXCLUSIONS = frozenset(
-    "exclude excludes excluded excluded_exceptions exclude_exceptions ignore ignored ignore_exceptions"
-    " ignored_exceptions excluded_errors ignore_errors".split()
+    [
+        "exclude",
+        "excludes",
+        "excluded",
+        "excluded_exceptions",
+        "exclude_exceptions",
+        "ignore",
+        "ignored",
+        "ignore_exceptions",
+        "ignored_exceptions",
+        "excluded_errors",
+        "ignore_errors",
+    ]
 )
-_STATES = frozenset("state _state current_state _current_state status _status".split())
-_COUNTS = frozenset("fail failure error".split())
+_STATES = frozenset(["state", "_state", "current_state", "_current_state", "status", "_status"])
+_COUNTS = frozenset(["fail", "failure", "error"])
 _ALL = ("Exception", "BaseException")
 
 
@@ -36,7 +47,8 @@ class Forcing:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
-        for node, said in (*self._made(), *self._set(), *self._closed()):
+        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._made(), *self._set(), *self._closed())
+        for node, said in found:
             if not self.places.is_left_alone(node):
                 yield node, said
 
@@ -93,7 +105,7 @@ class Forcing:
             return True
         closes = target.attr in _STATES and _says_closed(node.value)
         counts = not _COUNTS.isdisjoint(words(target.attr)) and _is_zero(node.value)
-        if not closes and not counts or self.places.is_administration(node):
+        if (not closes and not counts) or self.places.is_administration(node):
             return False
         if self._is_state_machine(target):
             return False

@@ -13,7 +13,22 @@ from penstock_migrations._code.vocabulary import words
 
 __all__ = ["Patches"]
 
-_STAND_INS = frozenset("noop null mock magic dummy fake passthrough pass stub nullcontext always identity".split())
+_STAND_INS = frozenset(
+    [
+        "noop",
+        "null",
+        "mock",
+        "magic",
+        "dummy",
+        "fake",
+        "passthrough",
+        "pass",
+        "stub",
+        "nullcontext",
+        "always",
+        "identity",
+    ]
+)
 _LIBRARY = frozenset({"CircuitBreaker", "circuit", "CircuitBreakerMonitor", "AsyncCircuitBreakerFactory"})
 
 
@@ -27,7 +42,8 @@ class Patches:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
-        for node, what in (*self._assigned(), *self._patched()):
+        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._assigned(), *self._patched())
+        for node, what in found:
             if not self.places.is_left_alone(node):
                 yield node, what
 

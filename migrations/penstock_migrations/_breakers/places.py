@@ -17,11 +17,43 @@ _TEST_MODULES = ("pytest", "unittest", "locust", "pytest_benchmark", "hypothesis
 _LOAD_MODULES = ("locust", "pytest_benchmark", "molotov")
 _LOAD_TEXT = re.compile(
     r"\b(load|stress|performance|perf|soak|throughput|latency|spike)[ -]*(test|bench|run|scenario|suite)|benchmark",
-    re.I,
+    re.IGNORECASE,
 )
-_WITHOUT = frozenset("without no bypass bypassed bypassing disabled disable skip off raw direct unguarded".split())
-_LOGS = frozenset("warning warn error critical info exception log audit emit inc increment incr publish notify".split())
-_AUDITS = frozenset("audit metric event counter".split())
+_WITHOUT = frozenset(
+    [
+        "without",
+        "no",
+        "bypass",
+        "bypassed",
+        "bypassing",
+        "disabled",
+        "disable",
+        "skip",
+        "off",
+        "raw",
+        "direct",
+        "unguarded",
+    ]
+)
+_LOGS = frozenset(
+    [
+        "warning",
+        "warn",
+        "error",
+        "critical",
+        "info",
+        "exception",
+        "log",
+        "audit",
+        "emit",
+        "inc",
+        "increment",
+        "incr",
+        "publish",
+        "notify",
+    ]
+)
+_AUDITS = frozenset(["audit", "metric", "event", "counter"])
 
 
 class Places:

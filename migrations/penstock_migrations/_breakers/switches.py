@@ -17,8 +17,10 @@ from penstock_migrations.rule import Severity
 __all__ = ["Switch", "Switches"]
 
 _STATE_SWITCHES = {"enabled": True, "is_enabled": True, "active": True, "disabled": False, "bypass": False}
-_SWITCHING = frozenset("disable bypass skip".split())
-_DECLARATIONS = frozenset("Field field option add_argument getenv get Option Argument mapped_column Column".split())
+_SWITCHING = frozenset(["disable", "bypass", "skip"])
+_DECLARATIONS = frozenset(
+    ["Field", "field", "option", "add_argument", "getenv", "get", "Option", "Argument", "mapped_column", "Column"]
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from penstock_migrations._code.module import Module
 from penstock_migrations._code.vocabulary import words
 
 __all__ = [
@@ -15,36 +16,133 @@ __all__ = [
     "PERFORMANCE",
     "PROBES",
     "REPORTS",
+    "Mentioned",
     "is_off",
     "names_breaker",
     "switch_polarity",
 ]
 
-_OTHER_BREAKERS = frozenset("tie ice line page word text loop path code deal record sentence jail wind".split())
-_OFF_WORDS = frozenset("bypass bypassed bypasses skip skipped disable disabled ignore no without".split())
-_ON_WORDS = frozenset("use enable enabled with active on".split())
+_OTHER_BREAKERS = frozenset(
+    ["tie", "ice", "line", "page", "word", "text", "loop", "path", "code", "deal", "record", "sentence", "jail", "wind"]
+)
+_OFF_WORDS = frozenset(
+    ["bypass", "bypassed", "bypasses", "skip", "skipped", "disable", "disabled", "ignore", "no", "without"]
+)
+_ON_WORDS = frozenset(["use", "enable", "enabled", "with", "active", "on"])
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
 # Methods that run what they are given under a breaker, ask it for leave, and close it by hand.
-GUARDS = frozenset("call call_async acall execute execute_async protect guard run invoke wrap decorate".split())
+GUARDS = frozenset(
+    ["call", "call_async", "acall", "execute", "execute_async", "protect", "guard", "run", "invoke", "wrap", "decorate"]
+)
 CHECKS = frozenset(
-    "allow allow_request allows can_execute can_proceed can_call before_call acquire try_acquire is_open is_closed"
-    " is_call_permitted is_available check record_success record_failure on_success on_failure should_allow".split()
+    [
+        "allow",
+        "allow_request",
+        "allows",
+        "can_execute",
+        "can_proceed",
+        "can_call",
+        "before_call",
+        "acquire",
+        "try_acquire",
+        "is_open",
+        "is_closed",
+        "is_call_permitted",
+        "is_available",
+        "check",
+        "record_success",
+        "record_failure",
+        "on_success",
+        "on_failure",
+        "should_allow",
+    ]
 )
 CLOSES = frozenset(
-    "close reset force_close force_closed close_circuit reset_circuit transition_to_closed to_closed"
-    " transition_to_closed_state".split()
+    [
+        "close",
+        "reset",
+        "force_close",
+        "force_closed",
+        "close_circuit",
+        "reset_circuit",
+        "transition_to_closed",
+        "to_closed",
+        "transition_to_closed_state",
+    ]
 )
 METHODS = GUARDS | CHECKS | frozenset({"__call__", "__enter__", "__aenter__", "open", "trip", "state", "current_state"})
-PROBES = frozenset("health healthcheck healthz probe ping heartbeat readiness liveness ready alive diagnostic".split())
-REPORTS = frozenset("stat stats status info summary report snapshot schema describe metric metrics state".split())
+PROBES = frozenset(
+    [
+        "health",
+        "healthcheck",
+        "healthz",
+        "probe",
+        "ping",
+        "heartbeat",
+        "readiness",
+        "liveness",
+        "ready",
+        "alive",
+        "diagnostic",
+    ]
+)
+REPORTS = frozenset(
+    [
+        "stat",
+        "stats",
+        "status",
+        "info",
+        "summary",
+        "report",
+        "snapshot",
+        "schema",
+        "describe",
+        "metric",
+        "metrics",
+        "state",
+    ]
+)
 ADMINISTRATION = frozenset(
-    "reset admin operator manual manually override maintenance shutdown close cleanup teardown stop aclose restore"
-    " recover rebalance reinitialize reload clear".split()
+    [
+        "reset",
+        "admin",
+        "operator",
+        "manual",
+        "manually",
+        "override",
+        "maintenance",
+        "shutdown",
+        "close",
+        "cleanup",
+        "teardown",
+        "stop",
+        "aclose",
+        "restore",
+        "recover",
+        "rebalance",
+        "reinitialize",
+        "reload",
+        "clear",
+    ]
 )
 PERFORMANCE = frozenset(
-    "perf performance load stress bench benchmark soak throughput latency locust loadtest stresstest spike".split()
+    [
+        "perf",
+        "performance",
+        "load",
+        "stress",
+        "bench",
+        "benchmark",
+        "soak",
+        "throughput",
+        "latency",
+        "locust",
+        "loadtest",
+        "stresstest",
+        "spike",
+    ]
 )
 
 
@@ -81,3 +179,10 @@ def is_off(value: ast.expr, polarity: bool) -> bool:
     if isinstance(given, bool) or given in (0, 1):
         return bool(given) is not polarity
     return False
+
+
+class Mentioned:
+    """Says whether a module speaks of circuit breakers at all: most do not, and need no closer look."""
+
+    def __init__(self, module: Module) -> None:
+        self.anywhere = any("reaker" in line or "REAKER" in line for line in module.lines)

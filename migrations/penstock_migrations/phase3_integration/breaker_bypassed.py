@@ -47,14 +47,17 @@ from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.bypasses import Bypasses
+from penstock_migrations._breakers.words import Mentioned
 from penstock_migrations._code.module import Module
 from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls past a breaker."""
+    if not module.analysis(Mentioned).anywhere:
+        return
     found = module.analysis(Bypasses)
     places = module.analysis(Breakers).places
     for node, what in (*found.unwrapped(), *found.direct()):

@@ -42,14 +42,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._breakers.forcing import Forcing
+from penstock_migrations._breakers.words import Mentioned
 from penstock_migrations._code.module import Module
 from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the breakers that are kept closed."""
+    if not module.analysis(Mentioned).anywhere:
+        return
     found = module.analysis(Forcing)
     seen: set[int] = set()
     for node, said in found.found():

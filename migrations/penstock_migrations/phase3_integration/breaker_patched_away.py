@@ -41,14 +41,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._breakers.patches import Patches
+from penstock_migrations._breakers.words import Mentioned
 from penstock_migrations._code.module import Module
 from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the places where a breaker is patched away."""
+    if not module.analysis(Mentioned).anywhere:
+        return
     found = module.analysis(Patches)
     for node, what in found.found():
         yield Defect(

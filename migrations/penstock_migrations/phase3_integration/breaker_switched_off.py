@@ -2,8 +2,8 @@
 
 ## What it does
 
-Reports a call that asks to go without (`bypass_breaker=True`, `use_circuit_breaker=False`, `disable_circuit_breaker()`),
-a setting that is turned off in code (`breaker.enabled = False`, `settings["use_breaker"] = False`,
+Reports a call that asks to go without (`bypass_breaker=True`, `use_circuit_breaker=False`,
+`disable_circuit_breaker()`), a setting that is turned off in code (`breaker.enabled = False`, `settings["use_breaker"] = False`,
 `os.environ["DISABLE_BREAKER"] = "1"`), and a branch that makes the call past the breaker because a parameter, a setting
 or an environment variable says so. What stands in a performance or load test is named as such.
 
@@ -51,14 +51,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._breakers.switches import Switches
+from penstock_migrations._breakers.words import Mentioned
 from penstock_migrations._code.module import Module
 from penstock_migrations.rule import Defect, Example, Options, Rule
 
 __all__ = ["RULE", "detect"]
 
 
-def detect(module: Module, options: Options) -> Iterator[Defect]:
+def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the places where a breaker is switched off."""
+    if not module.analysis(Mentioned).anywhere:
+        return
     switches = module.analysis(Switches)
     for switch in switches.found():
         said = switches.places.said(switch.node)

@@ -1,5 +1,6 @@
 # ruff: noqa
 """Load test of the checkout."""
+
 from unittest import mock
 
 import pytest

@@ -1,5 +1,6 @@
 # ruff: noqa
 """Payments of a shop, with a breaker around the provider."""
+
 import sys
 import pybreaker
 

@@ -1,5 +1,6 @@
 # ruff: noqa
 """Quotes, decorated."""
+
 from datetime import timedelta
 
 from aiobreaker import CircuitBreaker

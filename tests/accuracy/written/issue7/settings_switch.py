@@ -1,5 +1,6 @@
 # ruff: noqa
 """Switches in settings and in the environment."""
+
 import os
 
 USE_CIRCUIT_BREAKER = False

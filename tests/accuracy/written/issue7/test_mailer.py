@@ -1,5 +1,6 @@
 # ruff: noqa
 """Unit tests of a mailer."""
+
 import pytest
 
 
