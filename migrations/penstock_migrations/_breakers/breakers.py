@@ -116,11 +116,7 @@ class Breakers:
     @cached_property
     def guarding_calls(self) -> list[tuple[ast.Call, ast.expr]]:
         """The calls that run or wrap a function under a breaker, each with that function."""
-        found = []
-        for call in self.module.calls:
-            if call.args and self._guards(call):
-                found.append((call, call.args[0]))
-        return found
+        return [(call, call.args[0]) for call in self.module.calls if call.args and self._guards(call)]
 
     def is_under_breaker(self, node: ast.AST) -> bool:
         """Say whether a node runs under a breaker: in its context, in what it is given, in a guarded function."""

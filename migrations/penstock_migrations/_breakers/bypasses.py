@@ -30,9 +30,10 @@ class Bypasses:
             if isinstance(node.ctx, ast.Load) and self._is_guarded_name(node.value) and self._is_blamed(node):
                 yield node, ast.unparse(node)
         for call in self.module.calls_of("unwrap"):
-            if self.module.qualified(call.func) == "inspect.unwrap" and call.args and self._is_blamed(call):
-                if self._is_guarded_name(call.args[0]) and isinstance(self.module.parents[call], ast.Call):
-                    yield call.func, ast.unparse(call)  # type: ignore[misc]
+            is_unwrap = self.module.qualified(call.func) == "inspect.unwrap" and bool(call.args)
+            is_called = isinstance(self.module.parents[call], ast.Call)
+            if is_unwrap and is_called and self._is_guarded_name(call.args[0]) and self._is_blamed(call):
+                yield call.func, ast.unparse(call)  # type: ignore[misc]
 
     def direct(self) -> Iterator[tuple[ast.Call, str]]:
         """Yield the calls of what a breaker guards in another place."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.words import CHECKS, CLOSES, GUARDS, names_breaker
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, loops_around, start_of
 from penstock_migrations._code.vocabulary import words
 
@@ -96,9 +96,9 @@ class Forcing:
             if not isinstance(node, ast.Assign):
                 continue
             for target in node.targets:
-                if isinstance(target, ast.Attribute) and self.breakers.is_breaker(target.value):
-                    if self._keeps_closed(target, node):
-                        yield node, f"{ast.unparse(node)} keeps the breaker from opening"
+                is_state = isinstance(target, ast.Attribute) and self.breakers.is_breaker(target.value)
+                if is_state and self._keeps_closed(target, node):
+                    yield node, f"{ast.unparse(node)} keeps the breaker from opening"
 
     def _keeps_closed(self, target: ast.Attribute, node: ast.Assign) -> bool:
         if self._is_threshold(target.attr) and _is_huge(node.value):
@@ -114,12 +114,15 @@ class Forcing:
     def _is_state_machine(self, target: ast.Attribute) -> bool:
         """Say whether the module keeps that breaker's states itself, opens it as well as it closes it."""
         owner = ast.unparse(target.value)
-        for node in self.breakers.nodes(ast.Assign):
-            for other in node.targets if isinstance(node, ast.Assign) else ():
-                if isinstance(other, ast.Attribute) and other.attr == target.attr and ast.unparse(other.value) == owner:
-                    if isinstance(node, ast.Assign) and "open" in ast.unparse(node.value).lower():
-                        return True
-        return False
+        return any(
+            isinstance(node, ast.Assign)
+            and "open" in ast.unparse(node.value).lower()
+            and any(
+                isinstance(one, ast.Attribute) and one.attr == target.attr and ast.unparse(one.value) == owner
+                for one in node.targets
+            )
+            for node in self.breakers.nodes(ast.Assign)
+        )
 
     # -- closed by hand -------------------------------------------------------------------------------------------
 
@@ -161,17 +164,19 @@ class Forcing:
             return False
         in_loop = bool(loops_around(self.module, node))
         for call in self.module.calls:
-            if self.module.function(call) is function and call is not node and self._runs(call, owner):
-                if start_of(call) > start_of(node) or (in_loop and loops_around(self.module, call)):
-                    return True
+            if self.module.function(call) is not function or call is node or not self._runs(call, owner):
+                continue
+            if start_of(call) > start_of(node) or (in_loop and loops_around(self.module, call)):
+                return True
         return self._is_before_context(node, function)
 
-    def _is_before_context(self, node: ast.AST, function: ast.AST) -> bool:
-        for item in self.module.parents:
-            if isinstance(item, ast.withitem) and start_of(item) > start_of(node):
-                if self.module.function(item) is function and self.breakers.enters_breaker(item.context_expr):
-                    return True
-        return False
+    def _is_before_context(self, node: ast.AST, function: Function) -> bool:
+        """Say whether the function enters the breaker after the node."""
+        blocks = self.module.blocks_in(function)
+        items = [item for block in blocks if isinstance(block, ast.With | ast.AsyncWith) for item in block.items]
+        return any(
+            start_of(item) > start_of(node) and self.breakers.enters_breaker(item.context_expr) for item in items
+        )
 
     def _runs(self, call: ast.Call, owner: ast.expr) -> bool:
         """Say whether a call runs something under the breaker."""

@@ -141,9 +141,10 @@ class Switches:
         """Yield the calls that say so: `disable_circuit_breaker()`, `breaker.disable()`."""
         for call in self.module.calls:
             name = last_name(call.func)
-            if not _SWITCHING.isdisjoint(words(name)[:1]) and self._switches(call, name):
-                if not any(not _SWITCHING.isdisjoint(words(one.name)) for one in self.places.around(call)):
-                    yield Switch(call, f"{name}()", self._weight(call))
+            if _SWITCHING.isdisjoint(words(name)[:1]) or not self._switches(call, name):
+                continue
+            if all(_SWITCHING.isdisjoint(words(one.name)) for one in self.places.around(call)):
+                yield Switch(call, f"{name}()", self._weight(call))
 
     def _switches(self, call: ast.Call, name: str) -> bool:
         if names_breaker(name):

@@ -3,9 +3,9 @@
 ## What it does
 
 Reports a call that asks to go without (`bypass_breaker=True`, `use_circuit_breaker=False`,
-`disable_circuit_breaker()`), a setting that is turned off in code (`breaker.enabled = False`, `settings["use_breaker"] = False`,
-`os.environ["DISABLE_BREAKER"] = "1"`), and a branch that makes the call past the breaker because a parameter, a setting
-or an environment variable says so. What stands in a performance or load test is named as such.
+`disable_circuit_breaker()`), a setting that is turned off in code (`breaker.enabled = False`, `settings["use_breaker"]
+= False`, `os.environ["DISABLE_BREAKER"] = "1"`), and a branch that makes the call past the breaker because a
+parameter, a setting or an environment variable says so. What stands in a performance or load test is named as such.
 
 It leaves alone other tests, health probes, code that reports a state, an object that only decides whether it makes a
 breaker at all, and a branch that logs, warns or counts that it goes past: that is an audited kill switch. A breaker
