@@ -45,7 +45,7 @@ def _rule(rule: Rule) -> str:
     _, _, text = rule.documentation.partition("\n")
     sections = [f"{NOTE}# {rule.code} {rule.name}", f"{_summary(rule)}.", text.strip()]
     sections += ["## Examples: found", *(_found(rule, example) for example in rule.bad)]
-    sections += ["## Examples: left alone", *(_left_alone(example) for example in rule.good)]
+    sections += ["## Examples: left alone", *(_left_alone(rule, example) for example in rule.good)]
     return "\n\n".join(sections) + "\n"
 
 
@@ -69,13 +69,13 @@ def _codemod(rule: Rule, source: str) -> tuple[Finding, str | None]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "example.py")
         file.write_text(source, encoding="utf-8")
-        planned = plan([file], Settings(), review=True)
+        planned = plan([file], Settings(select=(str(rule.issue),)), review=True)
     finding = next(finding for finding in planned.report.findings if finding.code == rule.code)
     return finding, next((edit.after.decode() for edit in planned.edits if edit.file.name == file.name), None)
 
 
-def _left_alone(example: Example) -> str:
-    return f"{_heading(example)}\n\n{_fence('python', example.source, 'finds nothing')}"
+def _left_alone(rule: Rule, example: Example) -> str:
+    return f"{_heading(example)}\n\n{_fence('python', example.source, f'finds nothing of issue {rule.issue}')}"
 
 
 def _heading(example: Example) -> str:

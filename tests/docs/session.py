@@ -140,10 +140,12 @@ class Session:
         assert_same(block, after, program.read_text(encoding="utf-8").splitlines())
 
     def _audit(self, block: Block) -> None:
-        """The audit finds in a block what its title says, or nothing."""
+        """The audit finds in a block what its title says: a code, `nothing`, or `nothing of issue 4`."""
         program = self._write("block/example.py", block.source)
-        found = {finding.code for finding in audit([program], Settings()).findings}
-        assert found == {block.title.removeprefix(FINDS)} - {"nothing"}, f"{block}: finds {found or 'nothing'}"
+        said, _, issue = block.title.removeprefix(FINDS).partition(" of issue ")
+        issue = said[3] if said.startswith("PEN") else issue
+        found = {one.code for one in audit([program], Settings(select=(issue,) if issue else ())).findings}
+        assert found == {said} - {"nothing"}, f"{block}: finds {found or 'nothing'}"
 
     def _check(self, block: Block, command: str, expected: list[str]) -> None:
         expected = [line for line in expected if line.strip()]

@@ -16,7 +16,7 @@ def findings(folder: Path, body: str, head: str = "import asyncio", **options: s
     inner = textwrap.indent(textwrap.dedent(body), " " * 8)
     source = f"{head}\n\nclass A:\n    async def run(self, xs, n, **more):\n{inner}\n"
     (folder / "shape.py").write_text(source, encoding="utf-8")
-    return audit([folder], Settings(**options)).findings
+    return audit([folder], Settings(select=("1",), **options)).findings
 
 
 REWRITTEN = {
@@ -316,7 +316,7 @@ def test_moves_the_start_of_tasks_to_gather(tmp_path):
 def test_writes_the_limit_that_the_settings_name(tmp_path):
     """The name of the limit comes from the settings."""
     findings(tmp_path, "await asyncio.gather(*[f(x) for x in xs])")
-    (found,) = audit([tmp_path], Settings(limit="provider")).findings
+    (found,) = audit([tmp_path], Settings(select=("1",), limit="provider")).findings
 
     assert found.rewrites[0].keywords == (("limit", '"provider"'),)
 
@@ -348,7 +348,7 @@ def test_leaves_to_review(tmp_path, name):
     """What depends on more than the function shows is rewritten only after review, and says what to look at."""
     source, severity = REVIEWED[name]
     (tmp_path / "one.py").write_text(f"import asyncio\n\n{source}")
-    (found,) = audit([tmp_path], Settings()).findings
+    (found,) = audit([tmp_path], Settings(select=("1",))).findings
 
     assert (found.severity, found.fix) == (severity, Fix.REVIEW)
     assert found.rewrites
@@ -361,7 +361,7 @@ def test_leaves_tasks_of_callers_alone(tmp_path):
         "import asyncio\n\nasync def all_of(tasks: list[asyncio.Task]):\n    return await asyncio.gather(*tasks)\n"
     )
 
-    assert not audit([tmp_path], Settings()).findings
+    assert not audit([tmp_path], Settings(select=("1",))).findings
 
 
 def test_never_rewrites_temporal_workflows(tmp_path):

@@ -96,8 +96,9 @@ class Forcing:
             if not isinstance(node, ast.Assign):
                 continue
             for target in node.targets:
-                is_state = isinstance(target, ast.Attribute) and self.breakers.is_breaker(target.value)
-                if is_state and self._keeps_closed(target, node):
+                if not isinstance(target, ast.Attribute) or not self.breakers.is_breaker(target.value):
+                    continue
+                if self._keeps_closed(target, node):
                     yield node, f"{ast.unparse(node)} keeps the breaker from opening"
 
     def _keeps_closed(self, target: ast.Attribute, node: ast.Assign) -> bool:
