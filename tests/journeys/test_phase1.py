@@ -19,7 +19,7 @@ FIELDS = {
 
 
 def findings(run, project):
-    return json.loads(run(project, "audit", ".", "--format", "json").output)["findings"]
+    return json.loads(run(project, "audit", ".", "--select", "1", "--format", "json").output)["findings"]
 
 
 def sources(project: Path) -> dict[str, bytes]:
@@ -29,7 +29,7 @@ def sources(project: Path) -> dict[str, bytes]:
 
 def test_the_audit_tells_where_each_fan_out_is(project, run):
     """Every finding has all fields, and its line is that of the offending call."""
-    audited = run(project, "audit", ".", "--format", "json")
+    audited = run(project, "audit", ".", "--select", "1", "--format", "json")
     report = json.loads(audited.output)
 
     assert audited.status == 1
@@ -63,7 +63,7 @@ def test_what_is_bounded_already_is_left_alone(project, run):
 def test_without_write_nothing_is_written(project, run):
     """The codemod shows what it would do; the files stay as they are."""
     before = sources(project)
-    shown = run(project, "codemod", ".")
+    shown = run(project, "codemod", ".", "--select", "1")
 
     assert shown.status == 1
     assert "+        results = await penstock_limits.gather(*readings" in shown.output
@@ -73,9 +73,9 @@ def test_without_write_nothing_is_written(project, run):
 def test_the_codemod_mends_what_is_safe_and_a_second_run_changes_nothing(project, run):
     """What is left is what was not safe; running it again finds nothing more to do."""
     unsafe = [each["fingerprint"] for each in findings(run, project) if each["fix"] != "safe"]
-    written = run(project, "codemod", ".", "--write")
+    written = run(project, "codemod", ".", "--select", "1", "--write")
     after = sources(project)
-    again = run(project, "codemod", ".", "--write")
+    again = run(project, "codemod", ".", "--select", "1", "--write")
 
     assert (written.status, again.status) == (1, 1)
     assert [each["fingerprint"] for each in findings(run, project)] == unsafe
@@ -84,7 +84,7 @@ def test_the_codemod_mends_what_is_safe_and_a_second_run_changes_nothing(project
 
 def test_the_codemod_sets_the_mode_source_and_declares_what_it_imports(project, run):
     """The entry point asks the flags, and the project depends on both packages."""
-    run(project, "codemod", ".", "--write")
+    run(project, "codemod", ".", "--select", "1", "--write")
     main = (project / "agents" / "main.py").read_text("utf-8")
     declaration = (project / "pyproject.toml").read_text("utf-8")
 
@@ -95,7 +95,7 @@ def test_the_codemod_sets_the_mode_source_and_declares_what_it_imports(project, 
 
 def test_the_gate_stays_shut_without_evidence(project, run):
     """A migrated project that nobody has verified is not promoted."""
-    run(project, "codemod", ".", "--write")
+    run(project, "codemod", ".", "--select", "1", "--write")
     mend(project)
 
     assert run(project, "gate", ".").status == 3
