@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tempfile
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -44,9 +45,19 @@ def _index() -> str:
 def _rule(rule: Rule) -> str:
     _, _, text = rule.documentation.partition("\n")
     sections = [f"{NOTE}# {rule.code} {rule.name}", f"{_summary(rule)}.", text.strip()]
+    sections[-1] = re.sub(r"```python\n(.*?)```", _fragment, sections[-1], flags=re.DOTALL)
     sections += ["## Examples: found", *(_found(rule, example) for example in rule.bad)]
     sections += ["## Examples: left alone", *(_left_alone(rule, example) for example in rule.good)]
     return "\n\n".join(sections) + "\n"
+
+
+def _fragment(block: re.Match[str]) -> str:
+    """Say of a block that it is a fragment, if it needs names that the reader's program has."""
+    try:
+        exec(compile(block[1], "fragment", "exec"), {})  # noqa: S102 - our own words
+    except (NameError, SyntaxError):
+        return f'```python title="not run: a fragment"\n{block[1]}```'
+    return block[0]
 
 
 def _summary(rule: Rule) -> str:
