@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 from pathlib import Path
 
@@ -37,6 +38,7 @@ IGNORED = (
 EXIT_STATUS = re.compile(r"^\(exit status (\d+)\)$")
 LANGUAGES = {"bash", "console", "diff", "json", "python", "text", "toml", "yaml"}
 FINDS = "finds "
+FRAGMENT = "a fragment"
 FOREIGN = ("PENSTOCK_", "PYTEST_", "NOX_", "UV_PROJECT", "VIRTUAL_ENV")
 TIMEOUT = 1800  # seconds; against a hang, not a measure
 
@@ -75,6 +77,9 @@ class Session:
     def _do_python(self, block: Block) -> None:
         if block.title.startswith(FINDS):
             self._audit(block)
+            return
+        if block.title == FRAGMENT:  # of a coroutine that the reader has
+            compile("async def fragment():\n" + textwrap.indent(block.source, "    "), str(block), "exec")
             return
         program = self._write(block.title or "block/program.py", block.source)
         if block.title:  # a command further down runs it
