@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -25,8 +25,8 @@ class BoundedMap(AsyncIterator[R], Generic[R]):
     def __init__(self, run: MapRun) -> None:
         self._run = run
 
-    async def __anext__(self) -> R:
-        return await self._run.next()  # type: ignore[no-any-return] # keeps the map alive during the step
+    def __anext__(self) -> Coroutine[Any, Any, R]:
+        return self._run.next(self)
 
     async def __aenter__(self) -> Self:
         self._run.open()

@@ -102,20 +102,23 @@ class MapRun:
             self._reader.add_done_callback(self._input_ended)
         return self._admission
 
-    async def next(self) -> Any:
+    async def next(self, owner: object) -> Any:  # noqa: ARG002 - kept alive during the step: its end ends the run
         if self._stepping:
             raise RuntimeError("this bounded_map is being iterated already; it serves one consumer at a time")
         if self._closed:
             raise StopAsyncIteration
         self._stepping = True
         try:
-            admission = self.open()
-            admission.fill()
-            cell = await self._next_finished()
+            admission = self._admission or self.open()
+            if not self._in_flight:  # else whatever ends fills up
+                admission.fill()
+            cells = self._cells
+            cell = cells.popleft() if cells and cells[0].done() else await self._next_finished()
             if cell is None:
                 raise self._error or StopAsyncIteration
             self._in_flight -= 1
-            self._release_reader()
+            if self._taken is not None:
+                self._release_reader()
             admission.fill()
             return self._result(cell)
         except GeneratorExit:  # the consumer itself is being closed, and cannot await
@@ -324,8 +327,8 @@ class MapRun:
         await sleeper
 
     def _wake(self) -> None:
-        sleepers, self._sleepers = self._sleepers, []
-        for sleeper in sleepers:
+        while self._sleepers:
+            sleeper = self._sleepers.pop()
             if not sleeper.done():
                 sleeper.set_result(None)
 
