@@ -29,13 +29,14 @@ for attempt in range(5):
 ## Use instead
 
 ```python
-@penstock_limits.retry(attempts=5)
-async def fetch(client, url):
-    return await client.get(url)
+for attempt in range(5):
+    try:
+        return await client.get(url)
+    except httpx.TransportError:
+        await asyncio.sleep(random.uniform(0, min(60, 2**attempt)))
 ```
 
-`penstock_limits.retry` waits with full jitter, keeps a budget of retries, and heeds Retry-After. By hand:
-`await asyncio.sleep(random.uniform(0, min(60, 2**attempt)))`.
+That is full jitter. A library such as tenacity (`wait_random_exponential`) does the same and counts the attempts.
 
 ## Fix safety
 
@@ -62,8 +63,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
         yield Defect(
             node=retry.sleep,
             severity=Severity.MEDIUM,
-            message=f"retry sleeps {ast.unparse(retry.amount)} without jitter{also}; use penstock_limits.retry, or"
-            " random.uniform(0, delay)",
+            message=f"retry sleeps {ast.unparse(retry.amount)} without jitter{also}; sleep random.uniform(0, delay)",
             fix_reason="what is tried again, and which errors are worth it, is spread over the loop",
         )
 

@@ -22,12 +22,12 @@ if response.status_code == 429:
 ## Use instead
 
 ```python
-@penstock_limits.retry(attempts=5)
-async def fetch(client, url):
-    ...
+if response.status_code == 429:
+    asked = float(response.headers.get("retry-after", 2**attempt))
+    await asyncio.sleep(asked + random.uniform(0, 1))
 ```
 
-`penstock_limits.retry` waits as long as the answer asks for, and adds jitter.
+The header may also be a date (RFC 9110, section 10.2.3), and what it asks for wants an upper bound.
 
 ## Fix safety
 
@@ -55,7 +55,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
             yield Defect(
                 node=retry.sleep,
                 severity=Severity.LOW,
-                message="retry after 429 does not look at Retry-After; use penstock_limits.retry, which heeds it",
+                message="retry after 429 does not look at Retry-After; wait as long as the answer asks for",
                 fix_reason=_REASON,
             )
     for call in urllib3_retries(module):

@@ -31,7 +31,7 @@ def fetch(url):
     ...
 ```
 
-or `penstock_limits.retry`, which waits with full jitter, keeps a budget of retries and heeds Retry-After.
+That is full jitter: any time between nothing and the growing maximum.
 
 ## Fix safety
 
@@ -58,15 +58,15 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     for call in plain_waits(module):
         name = last_name(call.func)
         instead = _RANDOM.get(name, "wait_random_exponential")
-        yield _defect(call, f"tenacity.{name} has no jitter; use tenacity.{instead}, or penstock_limits.retry")
+        yield _defect(call, f"tenacity.{name} has no jitter; use tenacity.{instead}")
     for call in unwaited_retries(module):
         yield _defect(
             call,
             f"tenacity.{last_name(call.func)} without wait tries again at once; use"
-            " wait=tenacity.wait_random_exponential(...), or penstock_limits.retry",
+            " wait=tenacity.wait_random_exponential(...)",
         )
     for call, what, instead in plain_calls(module):
-        yield _defect(call, f"{what}; use {instead}, or penstock_limits.retry")
+        yield _defect(call, f"{what}; use {instead}")
 
 
 def _defect(node: ast.expr, message: str) -> Defect:

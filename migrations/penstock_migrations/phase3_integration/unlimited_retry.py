@@ -29,7 +29,7 @@ def fetch(url):
     ...
 ```
 
-or `penstock_limits.retry`, whose attempts end, and whose budget bounds the share of retries in all calls.
+In a loop by hand: `for attempt in range(5)`, and the last failure is raised.
 
 ## Fix safety
 
@@ -52,12 +52,12 @@ __all__ = ["RULE", "detect"]
 def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the retries without an end."""
     for node, name, missing in unlimited_retries(module):
-        yield _defect(node, Severity.MEDIUM, f"{name} never gives up; give it {missing}, or use penstock_limits.retry")
+        yield _defect(node, Severity.MEDIUM, f"{name} never gives up; give it {missing}")
     for retry in module.analysis(Loops).without_end:
         severity = Severity.LOW if retry.delay.random else Severity.MEDIUM
         jitter = "" if retry.delay.random else ", and sleeps without jitter"
         yield _defect(
-            retry.sleep, severity, f"retry never gives up{jitter}; count the attempts, or use penstock_limits.retry"
+            retry.sleep, severity, f"retry never gives up{jitter}; count the attempts, and raise the last failure"
         )
 
 
