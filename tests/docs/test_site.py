@@ -1,7 +1,6 @@
 """The built site reads without a network."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,9 +10,9 @@ import penstock_flags
 import penstock_limits
 import pytest
 
+from tests.browser import dom, needs_browser
 from tests.docs.pages import ROOT
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LOADED = re.compile(r"<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=[\"'](https?:)?//[^\"']+", re.IGNORECASE)
 STYLE = re.compile(r"url\([\"']?(https?:)?//", re.IGNORECASE)
 
@@ -53,18 +52,13 @@ def test_the_site_can_be_searched_from_the_disk(site: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="needs chromium, to open the site from the disk")
+@needs_browser
 def test_a_browser_finds_what_is_searched_on_the_disk(site: Path, tmp_path: Path) -> None:
     """The search answers without a server and without a network."""
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    command = [str(BROWSER), *quiet, "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path}"]
-    address = f"file://{site}/index.html?q=lending"
-    shown = subprocess.run(
-        [*command, "--virtual-time-budget=9000", "--dump-dom", address], capture_output=True, text=True
-    )
+    shown = dom(f"file://{site}/index.html?q=lending", tmp_path)
 
-    assert re.search(r"[1-9]\d* matching documents", shown.stdout), shown.stderr
-    assert "design/nesting.html" in shown.stdout
+    assert re.search(r"[1-9]\d* matching documents", shown)
+    assert "design/nesting.html" in shown
 
 
 @pytest.mark.parametrize(("page", "package"), [("limits", penstock_limits), ("flags", penstock_flags)])
