@@ -49,6 +49,14 @@ def test_a_defect_that_was_left_is_none(project):
     assert problems(project, [defect(), defect("other")], [defect("other")]) == ()
 
 
+def test_what_the_codemod_did_not_look_for_is_not_new(project):
+    """A file's other defects were there before, though a codemod of one issue did not list them."""
+    file = project / "agents/research.py"
+    snapshot = Snapshot.of([], [], [file], {"agents/research.py": file}, project, ("2", "PEN301"))
+
+    assert verify(project, Settings(), snapshot).problems == ()
+
+
 def test_a_rewritten_file_that_is_gone_is_broken(project):
     """Also when the report is of another checkout."""
     snapshot = Snapshot((), (), ("agents/research.py",), str(project / "elsewhere"))
@@ -180,7 +188,7 @@ def test_a_command_that_is_not_there_is_named(project):
 def test_reports_come_back_as_they_were_written(project):
     """What one command leaves, the next reads."""
     seen = Verification("t", 1, ("a",), ("p",), tests=(run(project, "print(1)"),), fails_anyway=True)
-    snapshot = Snapshot((("a", "PEN101", "f"),), (), ("a",), "/b")
+    snapshot = Snapshot((("a", "PEN101", "f"),), (), ("a",), "/b", ("1",))
 
     assert Verification.from_json(seen.to_json()) == seen
     assert Snapshot.from_json(snapshot.to_json()) == snapshot

@@ -12,6 +12,7 @@ from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._counted import counted
 
 if TYPE_CHECKING:
+    from penstock_migrations._auditing.settings import Settings
     from penstock_migrations._rewriting.codemod import Plan
 
 __all__ = ["codemod", "reports_option"]
@@ -51,10 +52,11 @@ def codemod(
 
     screen, notes = console(), console(stderr=True)
     with interruptible("nothing was written"), notes.status("Auditing, and planning the rewrite ..."):
-        planned = plan(paths, settings_for(paths, select=select), review=review)
+        settings = settings_for(paths, select=select)
+        planned = plan(paths, settings, review=review)
     if write:
         with interruptible("each file is as it was or wholly rewritten; run again for the rest"):
-            _write(planned, project_root(paths[0]), reports)
+            _write(planned, settings, project_root(paths[0]), reports)
         print_lines(screen, (f"rewrote {each.path} ({each.purpose})" for each in planned.edits))
     else:
         print_diff(screen, planned.edits)
@@ -65,7 +67,7 @@ def codemod(
     context.exit(0 if done and not planned.remaining else 1)
 
 
-def _write(planned: Plan, root: Path, reports: Path) -> None:
+def _write(planned: Plan, settings: Settings, root: Path, reports: Path) -> None:
     """Write each file for itself: one that cannot be written is left, and said, and the others go on."""
     from penstock_migrations._proving.verify import Snapshot
     from penstock_migrations._rewriting.codemod import Left
@@ -84,9 +86,8 @@ def _write(planned: Plan, root: Path, reports: Path) -> None:
     planned.edits = written
     if written:
         reports.mkdir(parents=True, exist_ok=True)
-        snapshot = Snapshot.of(
-            planned.report.findings, planned.mended, (each.file for each in written), planned.files, root
-        )
+        changed = (each.file for each in written)
+        snapshot = Snapshot.of(planned.report.findings, planned.mended, changed, planned.files, root, settings.select)
         write_atomically(reports / "codemod.json", snapshot.to_json().encode())
 
 

@@ -83,7 +83,9 @@ def run_phase1(
         write_all(planned.edits)
         step("Verifying what was rewritten")
         changed = [each.file for each in planned.edits]
-        snapshot = Snapshot.of(planned.report.findings, planned.mended, changed, planned.files, copy.root)
+        snapshot = Snapshot.of(
+            planned.report.findings, planned.mended, changed, planned.files, copy.root, settings.select
+        )
         run = runner(test_command, copy.root, timeout) if test_command else None
         verification = verify(target, settings, snapshot, run=run and _announced(run, step))
         if test_command and not all(each.passed for each in verification.tests):

@@ -45,12 +45,14 @@ class Snapshot:
         mended: Traces of those that it mended.
         changed: The files that it changed.
         base: The folder that all paths are relative to; empty for the working directory.
+        select: What the codemod looked for, and so what can be new: codes and issues; empty for everything.
     """
 
     before: tuple[Trace, ...] = ()
     mended: tuple[Trace, ...] = ()
     changed: tuple[str, ...] = ()
     base: str = ""
+    select: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -60,6 +62,7 @@ class Snapshot:
         changed: Iterable[Path],
         files: Mapping[str, Path],
         base: Path,
+        select: tuple[str, ...] = (),
     ) -> Self:
         """Take a snapshot of a codemod.
 
@@ -69,6 +72,7 @@ class Snapshot:
             changed: The files that were changed.
             files: All files, by the name that findings give them.
             base: The project's root.
+            select: What the codemod looked for; empty for everything.
         """
         names = _names(files, base)
         rewritten = (os.path.relpath(file, base) for file in changed if file.suffix == ".py")
@@ -77,6 +81,7 @@ class Snapshot:
             tuple(trace(each, names) for each in mended),
             tuple(rewritten),
             str(base),
+            select,
         )
 
     def to_json(self) -> str:
@@ -93,7 +98,8 @@ class Snapshot:
         try:
             document = json.loads(text)
             traces = {key: tuple(_as_trace(each) for each in document[key]) for key in ("before", "mended")}
-            return cls(traces["before"], traces["mended"], tuple(document["changed"]), document["base"])
+            changed, select = tuple(document["changed"]), tuple(document.get("select", ()))
+            return cls(traces["before"], traces["mended"], changed, document["base"], select)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"no snapshot: {error!r}") from None
 
@@ -172,10 +178,11 @@ def verify(
 
     Args:
         path: The file or folder that the codemod was given.
-        settings: What to look for.
-        snapshot: What the codemod found and did.
+        settings: Of the project.
+        snapshot: What the codemod looked for, found and did.
         run: Runs the tests in a mode, given the changed files; None to leave them out.
     """
+    settings = dataclasses.replace(settings, select=snapshot.select)
     base = Path(snapshot.base).resolve()
     names = _names(listed(path, settings), base)
     changed = {name: base / name for name in snapshot.changed if (base / name).exists()}
