@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from penstock_migrations._blocking.known import FACTORIES
 from penstock_migrations._code.following import Following
 from penstock_migrations._code.module import Binding, Function, Module
-from penstock_migrations._code.reaching import returns
 
 __all__ = ["Makers"]
 
@@ -127,7 +126,7 @@ class Makers:
     def _returned(self, function: Function) -> Iterator[str]:
         if function.returns is not None:
             yield from self.named(function.returns)
-        yield from (name for value in returns(function) for name in self.of(value))
+        yield from (name for value in self.module.returned_by(function) for name in self.of(value))
 
     def named(self, annotation: ast.expr) -> Iterator[str]:
         """Yield the classes that an annotation names."""

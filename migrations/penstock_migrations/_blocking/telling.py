@@ -11,7 +11,7 @@ from penstock_migrations._blocking.known import METHODS
 from penstock_migrations._blocking.shipping import SHIPPING_WORDS, shipped, waited_for
 from penstock_migrations._code.facts import Blocking, CallFacts
 from penstock_migrations._code.module import Function, Module
-from penstock_migrations._code.reaching import last_name, returns
+from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.references import References
 from penstock_migrations._code.vocabulary import words
 from penstock_migrations.rule import Options
@@ -43,7 +43,7 @@ class Telling:
         if not self.blockings.has_clients or isinstance(function, ast.AsyncFunctionDef):
             return None
         found = set(self.blockings.makers.named(function.returns)) if function.returns is not None else set()
-        for value in returns(function):
+        for value in self.module.returned_by(function):
             found |= self.blockings.makers.of(value)
         return min(found & _CLIENTS, default=None)
 
@@ -99,7 +99,7 @@ class Telling:
     def _returned_classes(self, call: ast.Call) -> Iterator[str]:
         """Yield references of the classes whose objects a function of this module returns."""
         for function in self.references.names.functions(call):
-            for value in returns(function):
+            for value in self.module.returned_by(function):
                 bound = [value]
                 if isinstance(value, ast.Name):
                     bound = [one.value for one in self.module.bindings(value.id, value)[1] if one.value is not None]

@@ -267,4 +267,4 @@ def _holds_all(value: ast.expr) -> bool:
 
 def _says_closed(value: ast.expr) -> bool:
     text = value.value if isinstance(value, ast.Constant) else last_name(value)
-    return isinstance(text, str) and words(text)[-1:] == ["closed"]
+    return isinstance(text, str) and words(text)[-1:] == ("closed",)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["MODULE", "Blocking", "CallFacts", "FunctionFacts", "ModuleFacts"]
 
 MODULE = ""  # the name under which the code outside of functions is kept
 
 
-@dataclass(frozen=True, slots=True)
-class Blocking:
+class Blocking(NamedTuple):
     """One place where a function blocks its thread.
 
     Attributes:
@@ -25,8 +24,7 @@ class Blocking:
     line: int
 
 
-@dataclass(frozen=True, slots=True)
-class CallFacts:
+class CallFacts(NamedTuple):
     """One call that a function makes of something that may be the project's own.
 
     Attributes:
@@ -45,8 +43,7 @@ class CallFacts:
     column: int
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionFacts:
+class FunctionFacts(NamedTuple):
     """What one function tells its callers' audit.
 
     Attributes:
@@ -82,35 +79,21 @@ class ModuleFacts:
 
     def as_data(self) -> list[Any]:
         """Return it as JSON data, as short as can be."""
-        functions = {
-            name: [
-                one.limits,
-                one.endless,
-                one.is_async,
-                [[each.kind, each.what, each.line] for each in one.blocks],
-                [[each.reference, each.how, each.line, each.end_line, each.column] for each in one.calls],
-                one.makes,
-            ]
-            for name, one in self.functions.items()
-        }
-        return [functions, self.bases, self.imports]
+        return [self.functions, self.bases, self.imports]
 
     @classmethod
     def of_data(cls, data: list[Any]) -> ModuleFacts:
         """Return what `as_data` made into JSON data."""
         functions, bases, imports = data
         return cls(
-            {
-                name: FunctionFacts(
-                    limits,
-                    endless,
-                    is_async,
-                    tuple(Blocking(*each) for each in blocks),
-                    tuple(CallFacts(*each) for each in calls),
-                    makes,
-                )
-                for name, (limits, endless, is_async, blocks, calls, makes) in functions.items()
-            },
+            {name: _function(one) for name, one in functions.items()},
             {name: tuple(found) for name, found in bases.items()},
             imports,
         )
+
+
+def _function(data: list[Any]) -> FunctionFacts:
+    limits, endless, is_async, blocks, calls, makes = data
+    return FunctionFacts(
+        limits, endless, is_async, tuple(map(Blocking._make, blocks)), tuple(map(CallFacts._make, calls)), makes
+    )

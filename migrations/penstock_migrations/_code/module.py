@@ -30,33 +30,68 @@ _GROWERS = {
 }
 _GROWTH = ("item", "items")
 _LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias})
-# Where the nodes are beneath the most frequent kinds, in the order of the text; the others are looked through.
+# Where the nodes are beneath the frequent kinds, in the order of the text; the others are looked through.
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
+    ast.AnnAssign: ("target", "annotation", "value"),
+    ast.Assert: ("test", "msg"),
     ast.Assign: ("targets", "value"),
+    ast.AsyncFor: ("target", "iter", "body", "orelse"),
+    ast.AsyncFunctionDef: ("args", "body", "decorator_list", "returns"),
+    ast.AsyncWith: ("items", "body"),
     ast.Attribute: ("value",),
+    ast.AugAssign: ("target", "value"),
     ast.Await: ("value",),
     ast.BinOp: ("left", "right"),
     ast.BoolOp: ("values",),
+    ast.Break: (),
     ast.Call: ("func", "args", "keywords"),
+    ast.ClassDef: ("bases", "keywords", "body", "decorator_list"),
     ast.Compare: ("left", "comparators"),
     ast.Constant: (),
+    ast.Continue: (),
+    ast.Delete: ("targets",),
+    ast.Dict: ("keys", "values"),
+    ast.DictComp: ("key", "value", "generators"),
+    ast.ExceptHandler: ("type", "body"),
     ast.Expr: ("value",),
+    ast.For: ("target", "iter", "body", "orelse"),
     ast.FormattedValue: ("value", "format_spec"),
+    ast.FunctionDef: ("args", "body", "decorator_list", "returns"),
+    ast.GeneratorExp: ("elt", "generators"),
     ast.If: ("test", "body", "orelse"),
+    ast.IfExp: ("test", "body", "orelse"),
+    ast.Import: ("names",),
+    ast.ImportFrom: ("names",),
     ast.JoinedStr: ("values",),
+    ast.Lambda: ("args", "body"),
     ast.List: ("elts",),
+    ast.ListComp: ("elt", "generators"),
+    ast.Module: ("body",),
     ast.Name: (),
+    ast.NamedExpr: ("target", "value"),
     ast.Pass: (),
+    ast.Raise: ("exc", "cause"),
     ast.Return: ("value",),
+    ast.Set: ("elts",),
+    ast.SetComp: ("elt", "generators"),
+    ast.Slice: ("lower", "upper", "step"),
     ast.Starred: ("value",),
     ast.Subscript: ("value", "slice"),
     ast.Try: ("body", "handlers", "orelse", "finalbody"),
     ast.Tuple: ("elts",),
     ast.UnaryOp: ("operand",),
+    ast.While: ("test", "body", "orelse"),
+    ast.With: ("items", "body"),
+    ast.Yield: ("value",),
+    ast.YieldFrom: ("value",),
     ast.alias: (),
     ast.arg: ("annotation",),
+    ast.arguments: ("posonlyargs", "args", "vararg", "kwonlyargs", "kw_defaults", "kwarg", "defaults"),
+    ast.comprehension: ("target", "iter", "ifs"),
     ast.keyword: ("value",),
+    ast.withitem: ("context_expr", "optional_vars"),
 }
+_GAPS = frozenset({ast.Dict, ast.arguments})  # None stands among their nodes: for `**` and where a default is missing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +124,8 @@ def children(node: ast.AST) -> list[ast.AST]:
             found += child
         elif child is not None:
             found.append(child)
+    if node.__class__ in _GAPS and None in found:
+        return [child for child in found if child is not None]
     return found
 
 
@@ -102,6 +139,7 @@ class Module:
         parents: The node around each node.
         calls: Every call, in the order of the text.
         blocks: Every `with`, `async with` and `while`.
+        yields: Every `yield`.
         functions: The functions of each qualified name.
         classes: The class of each qualified name.
         imports: What imported names stand for.
@@ -113,6 +151,7 @@ class Module:
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
     blocks: list[ast.With | ast.AsyncWith | ast.While] = field(default_factory=list)
+    yields: list[ast.Yield] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
@@ -123,6 +162,8 @@ class Module:
     _aliases: set[str] = field(default_factory=set)
     _calls_in: dict[Function | None, list[ast.Call]] | None = None
     _blocks_in: dict[Function | None, list[ast.With | ast.AsyncWith | ast.While]] | None = None
+    _returns: list[ast.Return] = field(default_factory=list)
+    _returns_in: dict[Function | None, list[ast.Return]] | None = None
     _bound: set[str] = field(default_factory=set)
     _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
@@ -164,11 +205,14 @@ class Module:
 
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
-        if isinstance(node, ast.Name):
-            return self.imports.get(node.id) or self._aliased(node)
-        if isinstance(node, ast.Attribute) and (base := self.qualified(node.value)) is not None:
-            return f"{base}.{node.attr}"
-        return None
+        root, attributes = node, ""
+        while root.__class__ is ast.Attribute:
+            attributes = f".{root.attr}{attributes}"
+            root = root.value
+        if not isinstance(root, ast.Name):
+            return None
+        base = self.imports.get(root.id) or self._aliased(root)
+        return base and base + attributes
 
     def calls_in(self, function: Function | None) -> list[ast.Call]:
         """Return the calls of a function, not those of the functions within it; None stands for the module's own."""
@@ -181,6 +225,13 @@ class Module:
         if self._blocks_in is None:
             self._blocks_in = self._by_function(self.blocks)
         return self._blocks_in.get(function, [])
+
+    def returned_by(self, function: Function) -> list[ast.expr]:
+        """Return what a function returns, in the order of the text, without None."""
+        if self._returns_in is None:
+            self._returns_in = self._by_function(self._returns)
+        values = [node.value for node in self._returns_in.get(function, []) if node.value is not None]
+        return [value for value in values if not (isinstance(value, ast.Constant) and value.value is None)]
 
     def _by_function(self, nodes: list[N]) -> dict[Function | None, list[N]]:
         found: dict[Function | None, list[N]] = defaultdict(list)
@@ -323,6 +374,8 @@ class Module:
             ast.With: self.blocks.append,
             ast.AsyncWith: self.blocks.append,
             ast.While: self.blocks.append,
+            ast.Return: self._returns.append,
+            ast.Yield: self.yields.append,
         }
 
     def _call(self, call: ast.Call) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -52,8 +53,9 @@ class Project:
         self._shown = shown
         self._facts = facts
         self._triggered = triggered
-        self._modules: dict[tuple[Path, str], Path | None] = {}
-        self._import_folders: dict[tuple[Path, Path], list[Path]] = {}
+        self._modules: dict[str, Path | None] = {}
+        self._folders: dict[tuple[str, Path, int], list[str]] = {}
+        self._names: dict[str, frozenset[str]] = {}
         self._callers: dict[str, list[tuple[Path, str, str]]] | None = None
 
     # -- what rules ask -------------------------------------------------------------------------------------------
@@ -140,33 +142,44 @@ class Project:
 
     def _located(self, file: Path, reference: str) -> tuple[Path, str] | None:
         """Return the file that defines what a reference names, and its name there."""
-        level = len(reference) - len(reference.lstrip("."))
-        parts = reference.lstrip(".").split(".")
-        bases = list(file.parents)[level - 1 : level] if level else self._folders(file)
-        for length in range(len(parts) - 1, -1 if level else 0, -1):
+        name = reference.lstrip(".")
+        level = len(reference) - len(name)
+        parts = name.split(".")
+        bases = self._bases(file, level, parts[0])
+        for length in range(len(parts) - 1, -1 if level else 0, -1) if bases else ():
             for base in bases:
                 if (found := self._module(base, parts[:length], file)) is not None and found != file:
                     return found, ".".join(parts[length:])
         return None
 
-    def _module(self, base: Path, parts: list[str], asking: Path) -> Path | None:
-        key = (base, ".".join(parts))
-        if key not in self._modules:
-            stem = base.joinpath(*parts)
-            tried = [stem / "__init__.py"] if not parts else [stem.with_name(f"{stem.name}.py"), stem / "__init__.py"]
+    def _module(self, base: str, parts: list[str], asking: Path) -> Path | None:
+        stem = os.path.join(base, *parts)  # noqa: PTH118 - text is many times faster here
+        if stem not in self._modules:
+            tried = [Path(stem, "__init__.py")] if not parts else [Path(f"{stem}.py"), Path(stem, "__init__.py")]
             found = next((one for one in tried if one in self._shown or one.is_file()), None)
-            self._modules[key] = found
+            self._modules[stem] = found
             if found is not None and found not in self._roots:
                 self._roots[found] = self._roots[asking]
                 self.left_the_audited = True
-        return self._modules[key]
+        return self._modules[stem]
 
-    def _folders(self, file: Path) -> list[Path]:
-        """Return the folders from which a file's imports may start: its ancestors, up to its own package's parent."""
-        key = (file.parent, self._roots[file])
-        if key not in self._import_folders:
-            self._import_folders[key] = _import_folders(file, self._roots[file])
-        return self._import_folders[key]
+    def _bases(self, file: Path, level: int, first: str) -> list[str]:
+        """Return the folders from which a reference may start that hold its first part, or are a package themselves."""
+        key = (os.path.dirname(file), self._roots[file], level)  # noqa: PTH120
+        if key not in self._folders:
+            above = list(file.parents)[level - 1 : level] if level else _import_folders(file, self._roots[file])
+            self._folders[key] = ["" if base == Path() else str(base) for base in above]
+        return [base for base in self._folders[key] if level or first in self._names_in(base)]
+
+    def _names_in(self, folder: str) -> frozenset[str]:
+        """Return the modules and folders in a folder."""
+        if folder not in self._names:
+            try:
+                names = os.listdir(folder or ".")  # noqa: PTH208
+            except OSError:
+                names = []
+            self._names[folder] = frozenset(name.removesuffix(".py") for name in names)
+        return self._names[folder]
 
 
 def _import_folders(file: Path, root: Path) -> list[Path]:

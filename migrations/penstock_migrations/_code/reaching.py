@@ -7,10 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from penstock_migrations._code.module import Binding, Function, Module, children
 
-__all__ = ["Reaching", "last_name", "loops_around", "own_nodes", "returns", "start_of"]
+__all__ = ["Reaching", "last_name", "loops_around", "own_nodes", "start_of"]
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
-_BLOCKS = ("body", "handlers", "orelse", "finalbody", "cases")
 _OPAQUE = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
 _COMPOUND = (*LOOPS, ast.If, ast.With, ast.AsyncWith)
 
@@ -114,22 +113,6 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
         yield found
         if found.__class__ not in _OPAQUE:
             stack += children(found)
-
-
-def returns(function: Function) -> list[ast.expr]:
-    """Return what a function returns, without None."""
-    found = [node.value for node in _statements(function) if isinstance(node, ast.Return) and node.value is not None]
-    return [value for value in found if not (isinstance(value, ast.Constant) and value.value is None)]
-
-
-def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """Yield the statements within a node, in the order of the text, without those of functions and classes there."""
-    for name in _BLOCKS:
-        for statement in getattr(node, name, ()):
-            if isinstance(statement, ast.stmt):
-                yield statement
-            if statement.__class__ not in _OPAQUE:
-                yield from _statements(statement)
 
 
 def blocks(node: ast.AST) -> Iterator[list[ast.stmt]]:

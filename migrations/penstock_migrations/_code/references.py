@@ -62,7 +62,7 @@ class References:
         match node:
             case ast.Name(id=name):
                 _, found = self.module.bindings(name, node)
-                if len(found) > 1 and any(map(_tells_type, found)):
+                if len(found) > 1 and any(self._told(one) for one in found):
                     _, found = self.names.bindings(name, node)
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
                 found = self.module.attribute_bindings(name, node)
@@ -72,14 +72,14 @@ class References:
                 return []
         types: list[str] = []
         for binding in found[:_TYPES]:
-            if isinstance(annotation := getattr(binding.node, "annotation", None), ast.expr):
-                types += self.of_class(annotation)
-            elif isinstance(binding.value, ast.Call):
-                types += self.of_class(binding.value.func)
-            elif isinstance(binding.value, ast.Name) and binding.value is not node and binding.kind == "value":
-                types += self._types(binding.value) if isinstance(node, ast.Attribute) else []
+            told = self._told(binding)
+            if told is None and isinstance(node, ast.Attribute) and isinstance(binding.value, ast.Name):
+                told = self._types(binding.value) if binding.kind == "value" else None
+            types += told or ()
         return types
 
-
-def _tells_type(binding: Binding) -> bool:
-    return isinstance(binding.value, ast.Call | ast.Name) or getattr(binding.node, "annotation", None) is not None
+    def _told(self, binding: Binding) -> list[str] | None:
+        """Return references of the class that an annotation names, or a call makes; None without either."""
+        if isinstance(annotation := getattr(binding.node, "annotation", None), ast.expr):
+            return self.of_class(annotation)
+        return self.of_class(binding.value.func) if isinstance(binding.value, ast.Call) else None

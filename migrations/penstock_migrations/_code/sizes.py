@@ -9,7 +9,7 @@ from typing import Any
 
 from penstock_migrations._code.following import Following
 from penstock_migrations._code.module import Binding
-from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, returns
+from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._code.vocabulary import CHUNK, CONFIGURED, DATA, SETTINGS, WORKER, mentions, says
 
 __all__ = ["Size", "Sizes"]
@@ -141,7 +141,9 @@ class Sizes:
             return self.largest(call.args)
         if isinstance(call.func, ast.Attribute) and call.func.attr in _SAME_METHODS:
             return self.size(call.func.value)
-        returned = [value for function in self.names.functions(call) for value in returns(function)]
+        returned = [
+            value for function in self.names.functions(call) for value in self.names.module.returned_by(function)
+        ]
         return _hinted(last_name(call.func), self.largest(returned, Size.DATA))
 
     def subscript_size(self, node: ast.Subscript) -> Size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 __all__ = [
     "CHUNK",
@@ -63,9 +64,10 @@ _PREPOSITIONS = _vocabulary("by for from in of on per to with")
 _ATTRIBUTES = _vocabulary("name id key value list item map dict set triggered registered active enabled")
 
 
-def words(name: str) -> list[str]:
+@lru_cache(16384)
+def words(name: str) -> tuple[str, ...]:
     """Split an identifier into lower-case words in the singular: `maxWorkers`, `MAX_WORKERS` into max, worker."""
-    return [_singular(word.lower()) for word in _WORD.findall(name)]
+    return tuple(_singular(word.lower()) for word in _WORD.findall(name))
 
 
 def mentions(name: str, vocabulary: frozenset[str]) -> bool:
@@ -78,7 +80,7 @@ def says(name: str, vocabulary: frozenset[str]) -> bool:
     found = words(name)
     ends = [place for place, word in enumerate(found) if word in _PREPOSITIONS and place > 0]
     found = found[: ends[0]] if ends else found
-    found = [word for word in found if word not in _ATTRIBUTES] or found
+    found = tuple(word for word in found if word not in _ATTRIBUTES) or found
     return bool(found) and found[-1] in vocabulary and "and" not in found
 
 

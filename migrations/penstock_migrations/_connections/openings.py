@@ -93,7 +93,7 @@ class Openings:
         )
 
     def _is_entered(self, function: Function) -> bool:
-        return any(isinstance(node, ast.Yield) for node in own_nodes(function)) or words(function.name)[:1] == ["get"]
+        return any(isinstance(node, ast.Yield) for node in own_nodes(function)) or words(function.name)[:1] == ("get",)
 
     def _users(self, opened: ast.expr) -> list[Function] | None:
         """Return the operations that use what is opened; None where the callers are not in this module."""
@@ -190,7 +190,7 @@ class Openings:
 
 def _is_pool(name: str) -> bool:
     """Say whether a name is that of a pool; `pool_size` and the class `NullPool` are none."""
-    return words(name)[-1:] == ["pool"] and not name[:1].isupper()
+    return words(name)[-1:] == ("pool",) and not name[:1].isupper()
 
 
 def _word(node: ast.Attribute | ast.Name) -> str:

@@ -60,7 +60,7 @@ class Purposes:
     def is_setup(self, function: Function) -> bool:
         """Say whether a function runs once for each object or process: set-up, a command, a test, a migration."""
         name = function.name
-        first = (words(name) or [""])[0]
+        first = (words(name) or ("",))[0]
         return (
             name in _OBJECT
             or name in ("main", "_main", "amain", "async_main", "cli", "run_cli", "handle", "demo")
@@ -97,7 +97,7 @@ class Purposes:
 
     def _is_pool(self, function: Function) -> bool:
         around = self.module.class_around(function)
-        found = words(around.name) if around is not None else []
+        found = words(around.name) if around is not None else ()
         return (
             "pool" in found or (bool(found) and found[0] == "test") or "command" in found[-1:] or "migration" in found
         )

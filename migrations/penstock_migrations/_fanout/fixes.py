@@ -17,7 +17,7 @@ from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, Unwrap
 __all__ = ["TEMPORAL", "gather_fix", "is_temporal", "work_doubt"]
 
 TEMPORAL = "code of a Temporal workflow may use asyncio's own primitives only"
-_REACTIONS = (["on"], ["handle"])
+_REACTIONS = (("on",), ("handle",))
 
 
 def gather_fix(found: FanOuts, fan_out: FanOut, limit: str) -> tuple[Fix, str | None, tuple[Rewrite, ...]]:

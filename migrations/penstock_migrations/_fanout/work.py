@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from penstock_migrations._code.elements import Element, Elements
 from penstock_migrations._code.endless import may_never_end
 from penstock_migrations._code.limits import Limits
-from penstock_migrations._code.reaching import Reaching, last_name, returns
+from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.sizes import Size
 from penstock_migrations._code.vocabulary import TASK, TEARDOWN, mentions, says
 
@@ -133,8 +133,12 @@ class Works:
                 return body if isinstance(body, ast.Call) else None
         match self.names.functions(call):
             case [ast.FunctionDef() as function]:
-                started = [one for one in returns(function) if isinstance(one, ast.Call) and self._is_started(one)]
-                return started[0] if len(started) == len(returns(function)) == 1 else None
+                started = [
+                    one
+                    for one in self.module.returned_by(function)
+                    if isinstance(one, ast.Call) and self._is_started(one)
+                ]
+                return started[0] if len(started) == len(self.module.returned_by(function)) == 1 else None
             case _:
                 return None
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cached_property
 
 from penstock_migrations._code.module import Function, Module
-from penstock_migrations._code.reaching import last_name, own_nodes, returns
+from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.vocabulary import TEARDOWN, mentions
 from penstock_migrations._lifetimes.resources import CLOSERS
 
@@ -15,6 +15,8 @@ __all__ = ["ENDING", "Closings"]
 
 # What a function or method is called that ends things.
 ENDING = TEARDOWN | frozenset({"aexit", "closing", "del", "destroy", "exit", "finalize", "teardown", "unload"})
+
+_ENDERS = frozenset({ast.Attribute, ast.Call, ast.FunctionDef, ast.AsyncFunctionDef, ast.withitem})
 
 
 class Closings:
@@ -54,6 +56,8 @@ class Closings:
         """Which classes close an attribute of self by that name; None where it may be any object's."""
         found: dict[str, set[ast.ClassDef | None]] = {}
         for node in self.module.parents:
+            if node.__class__ not in _ENDERS:
+                continue
             for name, own in self._closed_by(node):
                 found.setdefault(name, set()).add(self.module.class_around(node) if own else None)
         return found
@@ -63,7 +67,7 @@ class Closings:
         """Which functions return an attribute, by attribute."""
         found: dict[str, set[str]] = {}
         for name, function in ((name, one) for name, some in self.module.functions.items() for one in some):
-            for value in returns(function):
+            for value in self.module.returned_by(function):
                 if isinstance(value, ast.Attribute):
                     found.setdefault(value.attr, set()).add(name.rpartition(".")[2])
         return found

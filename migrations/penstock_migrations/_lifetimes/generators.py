@@ -15,34 +15,30 @@ __all__ = ["abandoned"]
 
 def abandoned(module: Module) -> Iterator[tuple[ast.Call, str]]:
     """Yield the calls of async generators that a loop leaves before their end, and the generators' names."""
-    held = {function for some in module.functions.values() for function in some if _holds(module, function)}
+    held = {one for node in module.yields if (one := _holder(module, node)) is not None}
     names, fates = Reaching(module), Fates(module)
-    for call in module.calls_of(*{function.name for function in held}) if held else ():
+    for call in module.calls_of(*(one.name for one in held)) if held else ():
         if held.isdisjoint(names.functions(call)):
             continue
         if any(_is_left(module, loop) for loop in _loops(module, fates, call)):
             yield call, ast.unparse(call.func)
 
 
-def _holds(module: Module, function: ast.AST) -> bool:
-    """Say whether a function is an async generator that holds something while it waits for its consumer."""
+def _holder(module: Module, node: ast.Yield) -> ast.AsyncFunctionDef | None:
+    """Return the async generator that holds something while it waits at a `yield` for its consumer."""
+    function = module.function(node)
     if not isinstance(function, ast.AsyncFunctionDef) or function.decorator_list:
-        return False
-    found = [node for node in own_nodes(function) if isinstance(node, ast.Yield)]
-    return any(_is_held(module, node, function) for node in found)
-
-
-def _is_held(module: Module, node: ast.AST, function: ast.AST) -> bool:
-    child = node
+        return None
+    child: ast.AST = node
     for around in module.ancestors(node):
         if around is function:
-            return False
+            return None
         if isinstance(around, ast.With | ast.AsyncWith) and child in around.body:
-            return True
+            return function
         if isinstance(around, ast.Try) and around.finalbody and child not in around.finalbody:
-            return True
+            return function
         child = around
-    return False
+    return None
 
 
 def _loops(module: Module, fates: Fates, call: ast.Call) -> Iterator[ast.AsyncFor]:

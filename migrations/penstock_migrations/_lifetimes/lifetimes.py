@@ -118,7 +118,9 @@ def _marks(around: ast.ClassDef) -> list[ast.expr]:
 def _keeps_instance(around: ast.ClassDef) -> bool:
     """Say whether a class keeps its only object: `_instance = None`."""
     targets = [target for node in around.body for target in _targets(node)]
-    return any(isinstance(one, ast.Name) and words(one.id) in (["instance"], ["single", "instance"]) for one in targets)
+    return any(
+        isinstance(one, ast.Name) and words(one.id) in (("instance",), ("single", "instance")) for one in targets
+    )
 
 
 def _targets(node: ast.stmt) -> list[ast.expr]:

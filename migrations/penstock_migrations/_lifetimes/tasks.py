@@ -39,8 +39,8 @@ def _spawns(module: Module, call: ast.Call) -> str:
 
 def _is_loop(module: Module, node: ast.expr) -> bool:
     if isinstance(node, ast.Call):
-        return module.qualified(node.func) in _LOOPS or words(last_name(node))[-1:] == ["loop"]
-    return words(last_name(node))[-1:] == ["loop"]
+        return module.qualified(node.func) in _LOOPS or words(last_name(node))[-1:] == ("loop",)
+    return words(last_name(node))[-1:] == ("loop",)
 
 
 def _severity(module: Module, call: ast.Call) -> Severity | None:

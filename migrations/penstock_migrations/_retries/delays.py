@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from penstock_migrations._code.module import Binding, Module
-from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, returns
+from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._retries.words import COUNTER, HEADER
 
 __all__ = ["Delay", "Delays"]
@@ -90,7 +90,9 @@ class Delays:
             case ast.NamedExpr(value=value) | ast.Await(value=value):
                 parts = [value]
             case ast.Call():
-                parts = [value for function in self.names.functions(node) for value in returns(function)]
+                parts = [
+                    value for function in self.names.functions(node) for value in self.module.returned_by(function)
+                ]
             case _:
                 pass
         parts = [part for part in parts if part is not node]

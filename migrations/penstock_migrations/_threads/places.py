@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from penstock_migrations._code.module import Function, Module
-from penstock_migrations._code.reaching import Reaching, own_nodes, returns
+from penstock_migrations._code.reaching import Reaching, own_nodes
 from penstock_migrations._threads.shapes import bound_to, parts_of
 from penstock_migrations._threads.words import ENTERING
 
@@ -192,7 +192,7 @@ class Places:
             yield call.func.value
         yield from (one.value if isinstance(one, ast.Starred) else one for one in call.args)
         for function in self.names.functions(call):
-            yield from returns(function)
+            yield from self.module.returned_by(function)
 
     def _arguments(self, parameter: ast.arg) -> Iterator[ast.expr]:
         """Yield what the calls of this module hand to the function of a parameter."""
