@@ -204,6 +204,15 @@ def test_knows_the_classes_that_a_project_lists():
     assert not list(detect(module, Options()))
 
 
+def test_finds_listed_classes_in_a_file_without_any_other_word(tmp_path):
+    """A listed class counts as a reason to look into a file, whatever it is called."""
+    file = tmp_path / "run.py"
+    file.write_text("import acme\n\ndef run():\n    gate = acme.Gate()\n    gate.swing()\n", encoding="utf-8")
+
+    assert [one.code for one in audit([file], Settings(managed_classes=("acme.Gate",))).findings] == ["PEN601"]
+    assert not audit([file], Settings()).findings
+
+
 @pytest.mark.parametrize(
     ("source", "expected"),
     [

@@ -75,7 +75,7 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
         text, tree = parse(source)
         wanted = [rule for rule in rules() if rule.code in codes]
         ignored = suppressions(text)
-        if not _triggers(tuple(codes)).search(source.data):
+        if not _triggers(tuple(codes), (*options.managed_classes, *options.blocking_calls)).search(source.data):
             return Examined(ignored=ignored)
         module = Module(tree, _lines(text))
         sites = [_site(module, rule, defect) for rule in wanted for defect in rule.detect(module, options)]
@@ -90,10 +90,16 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
 
 
 @cache
-def _triggers(codes: tuple[str, ...]) -> re.Pattern[bytes]:
-    """Return what a file holds at least once, or none of some rules has anything to find in it."""
-    triggers = sorted({trigger for rule in rules() if rule.code in codes for trigger in rule.triggers})
-    return re.compile(b"|".join(map(re.escape, triggers)))
+def _triggers(codes: tuple[str, ...], listed: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Return what a file holds at least once, or none of some rules has anything to find in it.
+
+    Args:
+        codes: The rules' codes.
+        listed: The qualified names that the project tells its rules; a file that uses one holds its last word.
+    """
+    triggers = {trigger for rule in rules() if rule.code in codes for trigger in rule.triggers}
+    triggers |= {name.rpartition(".")[2].encode() for name in listed}
+    return re.compile(b"|".join(map(re.escape, sorted(triggers))))
 
 
 def examine_facts(source: Source, options: Options | None = None) -> ModuleFacts:
