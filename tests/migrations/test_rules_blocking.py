@@ -212,3 +212,66 @@ def test_takes_the_calls_that_a_project_lists_for_http(tmp_path, call):
 
     assert codes(tmp_path, source) == []
     assert codes(tmp_path, source, blocking_calls=listed) == ["PEN501", "PEN504"]
+
+
+def test_takes_what_blocks_once_for_advice(tmp_path):
+    """A helper without parameters, whose result is cached, blocks the first caller alone."""
+    source = "@functools.lru_cache\ndef g():\n    return requests.get('u')\nasync def f():\n    g()\n"
+    (one,) = found(tmp_path, source)
+
+    assert one.severity is Severity.LOW
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        ("for x in g(u): pass", ["PEN501"]),
+        ("list(g(u))", ["PEN501"]),
+        ("parts = g(u)\n    return [x for x in parts]", ["PEN501"]),
+        ("return Response(g(u))", []),
+        ("parts = g(u)\n    return Response(parts)", []),
+    ],
+)
+def test_a_generator_blocks_where_it_is_iterated(tmp_path, use, expected):
+    """Calling it runs nothing; whoever it is handed to may iterate it in a thread."""
+    source = f"def g(u):\n    yield requests.get(u)\nasync def f(u):\n    {use}\n"
+
+    assert codes(tmp_path, source) == expected
+
+
+@pytest.mark.parametrize(
+    ("use", "expected"),
+    [
+        ("functools.partial(g, u)()", ["PEN501"]),
+        ("h = functools.partial(g, u)\n    return h()", ["PEN501"]),
+        ("await asyncio.to_thread(functools.partial(g, u))", ["PEN504"]),
+        ("return functools.partial(g, u)", []),
+    ],
+)
+def test_a_partial_blocks_where_it_is_called(tmp_path, use, expected):
+    """Binding arguments runs nothing."""
+    source = f"def g(u):\n    return requests.get(u)\nasync def f(u):\n    {use}\n"
+
+    assert codes(tmp_path, source) == expected
+
+
+def test_follows_an_object_out_of_the_tuple_that_a_function_returns(tmp_path):
+    """`args, store = set_up()` is how scripts make what their endpoints use."""
+    source = (
+        "class Store:\n    def load(self, u):\n        return requests.get(u)\n"
+        "def set_up():\n    store = Store()\n    return 1, store\n"
+        "number, store = set_up()\nasync def f(u):\n    store.load(u)\n"
+    )
+
+    assert codes(tmp_path, source) == ["PEN501"]
+
+
+def test_finds_listed_calls_in_files_without_any_other_word(tmp_path):
+    """A listed function counts as a reason to look into a file: here into those of three plug-ins."""
+    for name in ("Maps", "News", "Stocks"):
+        source = f"import acme\n\nclass {name}:\n    def look_up(self, u):\n        return acme.fetch(u)\n"
+        (tmp_path / f"{name.lower()}.py").write_text(source, encoding="utf-8")
+    source = "async def f(tool, u):\n    await asyncio.to_thread(tool.look_up, u)\n"
+
+    assert codes(tmp_path, source, blocking_calls=("acme.fetch",)) == ["PEN504"]
+    assert codes(tmp_path, source) == []

@@ -45,6 +45,7 @@ def _function_facts(limits: Limits, telling: Telling, function: Function) -> Fun
         blocks=telling.blocks(function),
         calls=tuple(_calls(telling, function)),
         makes=telling.makes(function),
+        runs=telling.runs(function),
     )
 
 
@@ -84,4 +85,5 @@ def _combined(found: list[FunctionFacts]) -> FunctionFacts:
         blocks=tuple(dict.fromkeys(each for one in found for each in one.blocks)),
         calls=tuple(dict.fromkeys(each for one in found for each in one.calls)),
         makes=next((one.makes for one in found if one.makes is not None), None),
+        runs=found[0].runs,
     )

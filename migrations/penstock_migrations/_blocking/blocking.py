@@ -18,6 +18,7 @@ from penstock_migrations._blocking.known import (
     is_among,
 )
 from penstock_migrations._blocking.makers import Makers
+from penstock_migrations._blocking.running import is_for_development
 from penstock_migrations._blocking.shipping import is_shipped_by_decorator, waited_for
 from penstock_migrations._code.facts import Blocking
 from penstock_migrations._code.module import Function, Module
@@ -94,7 +95,8 @@ class Blockings:
         """Return what a function tells other files of; files are no matter beyond the function itself."""
         if not self.tells(function):
             return ()
-        return tuple(one.fact for one in self.calls(function) if one.kind != "file" and not one.is_short)
+        told = (one for one in self.calls(function) if one.kind != "file" and not one.is_short)
+        return tuple(one.fact for one in told if not is_for_development(self.module, one.node))
 
     # -- what a call is ---------------------------------------------------------------------------------------------
 
@@ -121,7 +123,7 @@ class Blockings:
         if kind == "sleep":
             seconds = _constant(call.args[0]) if call.args else None
             return None if seconds == 0 else BlockingCall(call, kind, name, seconds)
-        return BlockingCall(call, kind, name)
+        return None if _only_looks(call) else BlockingCall(call, kind, name)
 
     def _waited_for(self, call: ast.Call) -> tuple[str, str] | None:
         handed = waited_for(self.module, call) if last_name(call.func) in {"submit", "map"} else None
@@ -207,16 +209,18 @@ class Blockings:
     def is_run_at_once(self, node: ast.AST) -> bool:
         """Say whether a node runs when its function does: it is in no lambda, or in one that is called there."""
         around = self.lambda_around(node)
-        if around is None:
-            return True
-        parent = self.module.parents.get(around)
+        return around is None or self.is_called_there(around)
+
+    def is_called_there(self, made: ast.expr) -> bool:
+        """Say whether a lambda or a `partial` is called by the function that makes it."""
+        parent = self.module.parents.get(made)
         match parent:
-            case ast.Call(func=func) if func is around:
+            case ast.Call(func=func) if func is made:
                 return self.is_run_at_once(parent)
             case ast.Call(func=ast.Name(id=name)) if name in _CALLING:
                 return self.is_run_at_once(parent)
             case ast.Assign(targets=[ast.Name(id=name)]):
-                function = self.module.function(around)
+                function = self.module.function(made)
                 return any(self.module.function(call) is function for call in self.module.calls_of(name))
             case _:
                 return False
@@ -245,3 +249,8 @@ def _of_path(func: ast.Attribute) -> tuple[str, str] | None:
 def _constant(node: ast.expr) -> float | None:
     value = node.value if isinstance(node, ast.Constant) else None
     return float(value) if isinstance(value, int | float) else None
+
+
+def _only_looks(call: ast.Call) -> bool:
+    """Say whether `os.waitpid` is told not to wait."""
+    return any("WNOHANG" in ast.unparse(one) for one in call.args[1:])

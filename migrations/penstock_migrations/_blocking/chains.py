@@ -10,6 +10,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 from penstock_migrations._blocking.known import METHODS
+from penstock_migrations._blocking.running import ITERATED, ONCE
 from penstock_migrations._blocking.telling import ANY
 from penstock_migrations._code.facts import CallFacts
 from penstock_migrations._code.project import Known, Project
@@ -21,6 +22,7 @@ _PLUGINS = 3  # classes that do HTTP in a method of one name
 _MANY_PLUGINS = 100
 _MOST = 0.6  # of those that have it
 _CLIENT_METHODS = frozenset(name for _, names in METHODS.values() for name in names)
+_CALLED = ("called", ITERATED)
 _ORDER = ("http", "sdk", "sleep", "process")
 
 
@@ -32,11 +34,13 @@ class Chain:
         kind: What kind of blocking it ends in.
         what: What blocks: `requests.get`.
         steps: The functions on the way, each with the place where it calls the next: `fetch (client.py:12)`.
+        once: A function on the way keeps its result, so that it blocks a single time.
     """
 
     kind: str
     what: str
     steps: tuple[str, ...]
+    once: bool = False
 
     @property
     def text(self) -> str:
@@ -70,21 +74,21 @@ class Chains:
     @cached_property
     def blocking(self) -> list[Found]:
         """The calls in coroutines that block through what they call, each once."""
-        return list(self._found("called"))
+        return list(self._found(*_CALLED))
 
     @cached_property
     def shipped(self) -> list[Found]:
         """The calls that ship to a thread what does HTTP, each once."""
         return [one for one in self._found("shipped") if one.chain.kind in ("http", "sdk")]
 
-    def _found(self, how: str) -> Iterator[Found]:
+    def _found(self, *how: str) -> Iterator[Found]:
         for caller in self.project.functions(triggered=True):
-            if not caller.facts.is_async and how == "called":
+            if not caller.facts.is_async and how == _CALLED:
                 continue
             best: dict[tuple[int, int], Found] = {}
             for call in caller.facts.calls:
                 place = (call.line, call.column)
-                wanted = call.how == how and not (how == "shipped" and self._is_nested(caller.file, call))
+                wanted = call.how in how and not (call.how == "shipped" and self._is_nested(caller.file, call))
                 chain = self.of_call(caller.file, call, _DEEP) if wanted else None
                 if chain is not None and (place not in best or _rank(chain) < _rank(best[place].chain)):
                     best[place] = Found(caller, call, chain)
@@ -106,9 +110,9 @@ class Chains:
         known = self.project.find(file, call.reference)
         if known is None and call.reference.rpartition(".")[2][:1].isupper():
             known = self.project.find(file, f"{call.reference}.__init__")
-        if known is not None:
-            return self.of(known, deep)
-        return self._of_made_client(file, call)
+        if known is None:
+            return self._of_made_client(file, call)
+        return None if known.facts.runs == ITERATED != call.how else self.of(known, deep)
 
     def _of_any(self, method: str, deep: int) -> Chain | None:
         """Return the way from a method that most classes which have it do HTTP in, as plug-ins of one kind do."""
@@ -152,13 +156,13 @@ class Chains:
         if any(one.kind == "http" for one in ways):
             return min(ways, key=_rank)
         for call in known.facts.calls:
-            further = self.of_call(known.file, call, deep - 1) if call.how == "called" else None
+            further = self.of_call(known.file, call, deep - 1) if call.how in _CALLED else None
             ways += [self._step(known, call.line, further)] if further is not None else []
         return min(ways, key=_rank, default=None)
 
     def _step(self, known: Known, line: int, rest: Chain) -> Chain:
         place = f"{_short(known.name)} ({Path(self.project.shown(known.file)).name}:{line})"
-        return replace(rest, steps=(place, *rest.steps))
+        return replace(rest, steps=(place, *rest.steps), once=rest.once or known.facts.runs == ONCE)
 
     def _of_made_client(self, file: Path, call: CallFacts) -> Chain | None:
         """Recognise `session.get` where a function of another file made the session."""
@@ -179,8 +183,8 @@ def chains(project: Project) -> Chains:
     return _KEPT[project]
 
 
-def _rank(chain: Chain) -> tuple[int, int]:
-    return _ORDER.index(chain.kind), len(chain.steps)
+def _rank(chain: Chain) -> tuple[int, bool, int]:
+    return _ORDER.index(chain.kind), chain.once, len(chain.steps)
 
 
 def _short(name: str) -> str:

@@ -22,8 +22,8 @@ _FIRST = frozenset(
     }
 )
 SHIPPING_WORDS = frozenset({"executor", "thread", "threadpool"})
-# With these, a name tells of threads that are talked about, not of work that is shipped to one.
-_OTHER_WORDS = frozenset({"create", "delete", "get", "list", "update", "threadsafe", "is", "set", "message"})
+# With these, a name tells of threads that are talked about or waited for, not of work that is shipped to one.
+_OTHER_WORDS = frozenset({"create", "delete", "get", "list", "update", "threadsafe", "is", "map", "message", "set"})
 _NOT_CALLED_AT_ONCE = frozenset(
     {"actor", "async", "asyncify", "background", "executor", "job", "task", "thread", "threaded", "threadpool"}
 )

@@ -21,7 +21,8 @@ def blocking_sites(
     for found in chains(project).blocking:
         if found.chain.kind in kinds:
             way = f"{found.caller.name.rpartition('.')[2]} -> {found.chain.text}"
-            severity = Severity.MEDIUM if len(found.chain.steps) <= _SURE else Severity.LOW
+            is_sure = len(found.chain.steps) <= _SURE and not found.chain.once
+            severity = Severity.MEDIUM if is_sure else Severity.LOW
             yield found.caller.file, site(found, code, f"the event loop waits for {way}; {advice}", reason, severity)
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 
 from penstock_migrations._blocking.blocking import Blockings, blockings
 from penstock_migrations._blocking.known import METHODS
+from penstock_migrations._blocking.running import ITERATED, is_for_development, is_iterated, is_told_not_to_wait, runs
 from penstock_migrations._blocking.shipping import SHIPPING_WORDS, shipped, waited_for
 from penstock_migrations._code.facts import Blocking, CallFacts
 from penstock_migrations._code.module import Function, Module
@@ -48,15 +49,29 @@ class Telling:
         return min(found & _CLIENTS, default=None)
 
     def how(self, call: ast.Call, function: Function | None) -> str:
-        """Say how a call runs what it calls: `called`, `awaited`, `shipped` to a thread, or `deferred`."""
+        """Say how a call runs what it calls; see `CallFacts`."""
         if self.blockings.is_awaited(call):
             return "awaited"
+        if self._is_deferred(call):
+            return "deferred"
         around = self.blockings.lambda_around(call)
         if around is not None and not self.blockings.is_run_at_once(call):
             parent = self.module.parents.get(around)
             is_shipped = isinstance(parent, ast.Call) and shipped(self.module, parent) is around
             return "shipped" if is_shipped else "deferred"
-        return "called" if function is None or self.blockings.tells(function) else "deferred"
+        if function is not None and not self.blockings.tells(function):
+            return "deferred"
+        return ITERATED if is_iterated(self.module, call) else "called"
+
+    def _is_deferred(self, call: ast.Call) -> bool:
+        """Say whether a call does not make its function block here: it only binds arguments, or is told not to wait."""
+        if last_name(call.func) == "partial" and not self.blockings.is_called_there(call):
+            return True
+        return is_told_not_to_wait(call) or is_for_development(self.module, call)
+
+    def runs(self, function: Function) -> str:
+        """Say when the body of a function runs; see `FunctionFacts`."""
+        return runs(self.module, function)
 
     def ships(self, function: Function | None) -> Iterator[CallFacts]:
         """Yield what the calls of a function hand to threads and executors; a pool in a `with` is waited for."""
@@ -88,24 +103,33 @@ class Telling:
                 return [f":{name}.__init__"]
             case ast.Attribute(value=ast.Name(id=name) as owner, attr=method):
                 _, found = self.module.bindings(name, owner)
-                made = [one.value for one in found if isinstance(one.value, ast.Call) and not one.path]
+                made = [(one.value, one.path) for one in found if isinstance(one.value, ast.Call)]
             case ast.Attribute(value=ast.Call() as inner, attr=method):
-                made = [inner]
+                made = [(inner, ())]
             case _:
                 return []
-        classes = [one for value in made for one in self._returned_classes(value)]
+        classes = [one for value, path in made for one in self._returned_classes(value, path)]
         return [f"{one}.{method}" for one in dict.fromkeys(classes)][:_MANY]
 
-    def _returned_classes(self, call: ast.Call) -> Iterator[str]:
-        """Yield references of the classes whose objects a function of this module returns."""
+    def _returned_classes(self, call: ast.Call, path: tuple[int, ...]) -> Iterator[str]:
+        """Yield references of the classes whose objects a function of this module returns, alone or in a tuple."""
         for function in self.references.names.functions(call):
-            for value in self.module.returned_by(function):
+            for returned in self.module.returned_by(function):
+                value = _unpacked(returned, path)
                 bound = [value]
                 if isinstance(value, ast.Name):
                     bound = [one.value for one in self.module.bindings(value.id, value)[1] if one.value is not None]
                 for one in bound:
                     if isinstance(one, ast.Call):
                         yield from self.references.of_class(one.func)
+
+
+def _unpacked(value: ast.expr, path: tuple[int, ...]) -> ast.expr:
+    for place in path:
+        if not isinstance(value, ast.Tuple) or place >= len(value.elts):
+            break
+        value = value.elts[place]
+    return value
 
 
 def shipping_calls(module: Module) -> Iterator[tuple[ast.Call, ast.expr]]:

@@ -29,8 +29,8 @@ class CallFacts(NamedTuple):
 
     Attributes:
         reference: What is called: `:Class.method` in the same module, `.sibling.name`, `package.module.name`.
-        how: `called`, `awaited`, `shipped` to a thread or an executor, or `deferred`: in a lambda that runs who knows
-            when, or by a function that asks first whether a loop runs.
+        how: `called`, `iterated` as it is called, `awaited`, `shipped` to a thread or an executor, or `deferred`: in a
+            lambda that runs who knows when, or by a function that asks first whether a loop runs.
         line: Line of the call, from 1; of the call that ships it, where it is shipped.
         end_line: Its last line.
         column: Its column, in characters from 1.
@@ -53,6 +53,8 @@ class FunctionFacts(NamedTuple):
         blocks: Where it blocks its thread itself.
         calls: What it calls.
         makes: The blocking HTTP client that it returns, if it does: `requests.Session`.
+        runs: When its body runs: `iterated`, as a generator's does; `once`, as its only result is cached; "" for each
+            time that it is called.
     """
 
     limits: bool = False
@@ -61,6 +63,7 @@ class FunctionFacts(NamedTuple):
     blocks: tuple[Blocking, ...] = ()
     calls: tuple[CallFacts, ...] = ()
     makes: str | None = None
+    runs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +96,6 @@ class ModuleFacts:
 
 
 def _function(data: list[Any]) -> FunctionFacts:
-    limits, endless, is_async, blocks, calls, makes = data
-    return FunctionFacts(
-        limits, endless, is_async, tuple(map(Blocking._make, blocks)), tuple(map(CallFacts._make, calls)), makes
-    )
+    limits, endless, is_async, blocks, calls, makes, runs = data
+    told = tuple(map(Blocking._make, blocks)), tuple(map(CallFacts._make, calls))
+    return FunctionFacts(limits, endless, is_async, *told, makes, runs)

@@ -8,8 +8,10 @@ in a variable, an attribute of self, a `with`, an annotated parameter, or return
 call if a coroutine makes it, and the call of a coroutine that leads there through synchronous functions of any audited
 file; then the message shows the way. Functions, methods and modules listed in `blocking_calls` count as HTTP, too.
 
-It leaves alone synchronous programs, awaited calls, asynchronous clients, what is handed to a thread (PEN504), and
-functions that ask first whether a loop runs.
+It leaves alone synchronous programs, awaited calls, asynchronous clients, what is handed to a thread (PEN504), a
+`partial` and a generator that the coroutine only hands on, helpers' branches for development (`if settings.DEBUG:`),
+and functions that ask first whether a loop runs. What a helper without parameters does once, as its result is cached,
+is advice of low severity; so is what lies five functions down.
 
 ## Why is this bad
 
@@ -171,6 +173,50 @@ def main():
             """
 async def load(requests, session):
     return requests.get("first") or session.get("first")
+""",
+        ),
+        Example(
+            "arguments bound for a thread",
+            """
+import asyncio
+from functools import partial
+
+import requests
+
+def fetch(url, timeout):
+    return requests.get(url, timeout=timeout)
+
+async def load(url, hand_over):
+    return await hand_over(partial(fetch, url, timeout=10))
+""",
+        ),
+        Example(
+            "a generator that the coroutine does not iterate",
+            """
+import requests
+from starlette.responses import StreamingResponse
+
+def parts(url):
+    with requests.get(url, stream=True) as response:
+        yield from response.iter_content()
+        yield b""
+
+async def proxy(url):
+    return StreamingResponse(parts(url))
+""",
+        ),
+        Example(
+            "what is fetched during development only",
+            """
+import requests
+
+def page(settings):
+    if settings.DEBUG:
+        return requests.get("http://localhost:3000/index.html").text
+    return settings.page
+
+async def index(settings):
+    return page(settings)
 """,
         ),
         Example(

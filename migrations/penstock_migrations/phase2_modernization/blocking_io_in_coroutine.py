@@ -7,7 +7,8 @@ a `subprocess.Popen` in coroutines, and the call of a coroutine that leads to on
 of any audited file; then the message shows the way. `open()` and `read_text` and their like in a coroutine are advice,
 of low severity: a local file is mostly quick.
 
-It leaves alone `asyncio.create_subprocess_exec`, asynchronous files, synchronous programs, and what runs in a thread.
+It leaves alone `asyncio.create_subprocess_exec`, asynchronous files, synchronous programs, `os.waitpid` with `WNOHANG`,
+and what runs in a thread.
 
 ## Why is this bad
 
@@ -135,6 +136,30 @@ async def version():
     process = await asyncio.create_subprocess_exec("git", "describe", stdout=asyncio.subprocess.PIPE)
     output, _ = await process.communicate()
     return output
+""",
+        ),
+        Example(
+            "a look at whether a process has ended",
+            """
+import os
+
+async def reap(pid):
+    return os.waitpid(pid, os.WNOHANG)
+""",
+        ),
+        Example(
+            "a process that an executor's thread waits for",
+            """
+import asyncio
+import subprocess
+from functools import partial
+
+def build(command, folder):
+    subprocess.run(command, cwd=folder, check=True)
+
+async def build_all(commands, executor):
+    for command in commands:
+        await asyncio.get_running_loop().run_in_executor(executor, partial(build, command, folder="out"))
 """,
         ),
         Example(

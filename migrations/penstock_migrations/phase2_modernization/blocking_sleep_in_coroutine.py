@@ -3,8 +3,8 @@
 ## What it does
 
 Reports `time.sleep` in coroutines, and the call of a coroutine that leads to one through synchronous functions of any
-audited file; then the message shows the way. `time.sleep(0)` is left alone, and so are synchronous programs and what
-runs in a thread.
+audited file; then the message shows the way. `time.sleep(0)` is left alone, and so are synchronous programs, what runs
+in a thread, and a helper that is told not to wait (`blocking=False`).
 
 ## Why is this bad
 
@@ -121,6 +121,21 @@ import asyncio
 async def retry(work):
     while not await work():
         await asyncio.sleep(2)
+""",
+        ),
+        Example(
+            "a helper that is told not to wait",
+            """
+import time
+
+def acquire(lock, blocking=True):
+    while not lock.try_acquire():
+        if not blocking:
+            raise BlockingIOError
+        time.sleep(0.1)
+
+async def run(lock):
+    acquire(lock, blocking=False)
 """,
         ),
         Example(

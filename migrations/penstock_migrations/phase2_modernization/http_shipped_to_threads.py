@@ -165,6 +165,19 @@ async def load(path):
 """,
         ),
         Example(
+            "threads that a synchronous program waits for",
+            """
+import requests
+from tqdm.contrib.concurrent import thread_map
+
+def load(url):
+    return requests.get(url).content
+
+def load_all(urls):
+    return thread_map(load, urls)
+""",
+        ),
+        Example(
             "the threads of a synchronous program",
             """
 from concurrent.futures import ThreadPoolExecutor

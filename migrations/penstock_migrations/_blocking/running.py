@@ -1,0 +1,106 @@
+"""Says when the body of a function runs: when it is called, when it is iterated, once and never again, or not here."""
+
+from __future__ import annotations
+
+import ast
+
+from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.vocabulary import mentions, vocabulary
+
+__all__ = ["ITERATED", "ONCE", "is_for_development", "is_iterated", "is_told_not_to_wait", "runs"]
+
+ITERATED = "iterated"  # a generator: calling it runs nothing
+ONCE = "once"  # its only result is cached
+_CACHES = frozenset({"cache", "cached", "lru_cache"})
+_DEVELOPMENT = vocabulary("debug debugging dev development")
+_WAITING = frozenset({"block", "blocking", "wait"})
+_ITERATING = frozenset(
+    {
+        "all",
+        "any",
+        "dict",
+        "enumerate",
+        "frozenset",
+        "list",
+        "max",
+        "min",
+        "next",
+        "set",
+        "sorted",
+        "sum",
+        "tuple",
+        "zip",
+    }
+)
+
+
+class _Development:
+    """Whether a module speaks of development at all, so that few are looked at closely."""
+
+    def __init__(self, module: Module) -> None:
+        self.spoken = any(word in line.lower() for line in module.lines for word in ("debug", "dev"))
+
+
+class _Generators:
+    def __init__(self, module: Module) -> None:
+        self.functions = {module.function(one) for one in module.yields}
+
+
+def runs(module: Module, function: Function) -> str:
+    """Say when the body of a function runs: `iterated`, `once`, or "" for each time that it is called."""
+    decorators = [last_name(one) for one in function.decorator_list]
+    if function in module.analysis(_Generators).functions:
+        return "" if any("contextmanager" in one for one in decorators) else ITERATED
+    arguments = function.args
+    given = arguments.posonlyargs or arguments.args or arguments.kwonlyargs or arguments.vararg or arguments.kwarg
+    return ONCE if not given and not _CACHES.isdisjoint(decorators) else ""
+
+
+def is_iterated(module: Module, call: ast.Call) -> bool:
+    """Say whether what a call returns is iterated in the same function, itself or by the name that it gets."""
+    parent = module.parents.get(call)
+    match parent:
+        case ast.Assign(targets=[ast.Name(id=name)]):
+            function = module.function(call)
+            loops = (one for one in ast.walk(function or module.tree) if isinstance(one, ast.For | ast.comprehension))
+            return any(isinstance(one.iter, ast.Name) and one.iter.id == name for one in loops) or any(
+                any(isinstance(one, ast.Name) and one.id == name for one in other.args)
+                for other in module.calls_in(function)
+                if last_name(other.func) in _ITERATING
+            )
+        case ast.For(iter=iterated) | ast.comprehension(iter=iterated):
+            return iterated is call
+        case ast.YieldFrom() | ast.Starred():
+            return True
+        case ast.Call(func=func):
+            return call in parent.args and (last_name(func) in _ITERATING or last_name(func) == "join")
+        case _:
+            return False
+
+
+def is_told_not_to_wait(call: ast.Call) -> bool:
+    """Say whether a call is told not to wait: `lock(path, blocking=False)`."""
+    return any(
+        one.arg in _WAITING and isinstance(one.value, ast.Constant) and one.value.value is False
+        for one in call.keywords
+    )
+
+
+def is_for_development(module: Module, node: ast.AST) -> bool:
+    """Say whether a node runs only where a flag says that the program is being developed: `if settings.DEBUG:`."""
+    if not module.analysis(_Development).spoken:
+        return False
+    inner = node
+    for around in module.ancestors(node):
+        if isinstance(around, ast.If) and inner in around.body and _asks_for_development(around.test):
+            return True
+        if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
+            return False
+        inner = around
+    return False
+
+
+def _asks_for_development(test: ast.expr) -> bool:
+    parts = test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else [test]
+    return any(isinstance(one, ast.Name | ast.Attribute) and mentions(last_name(one), _DEVELOPMENT) for one in parts)
