@@ -31,17 +31,14 @@ async def load_user(user_id):
 ## Use instead
 
 ```python
-async def load_user(user_id):
-    connection = await penstock_pooling.connect(DSN)
-    try:
+async def load_user(pool, user_id):
+    async with pool.acquire() as connection:
         return await connection.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
-    finally:
-        await connection.close()
 ```
 
-`penstock_pooling.connect` lends a connection of a shared pool, and `close()` gives it back; with the mode off, it is
-the driver's own `connect`. A `DatabasePoolManager` holds pools by name, and a driver's own pool (`asyncpg.create_pool`,
-`psycopg_pool`) made once at start-up does as well.
+`pool` is one `asyncpg.create_pool(DSN, max_size=...)` that the program makes at its start and closes at its end. Other
+drivers have theirs: `psycopg_pool.AsyncConnectionPool`, `aiomysql.create_pool`, `oracledb.create_pool`; an SQLAlchemy
+engine is one for the rest.
 
 ## Fix safety
 
@@ -63,7 +60,7 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 __all__ = ["RULE", "detect"]
 
 _REASON = "a pool shares sessions: check that no operation leaves SET, temporary tables or autocommit behind"
-_REMEDY = "take it from a pool: penstock_pooling.connect(...), or a pool of DatabasePoolManager"
+_REMEDY = "take it from a pool that the program makes once"
 
 
 def detect(module: Module, _options: Options) -> Iterator[Defect]:

@@ -25,7 +25,7 @@ def report():
 class Reporter:
     def __init__(self):
         self._stop = threading.Event()
-        self._thread = penstock_tasks.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def _run(self):
@@ -64,7 +64,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
                 node=timer.call,
                 severity=Severity.LOW if timer.stop is Stop.FLAG else Severity.MEDIUM,
                 message=f"threading.Timer starts itself again through `{timer.work.name}`, and nothing cancels it; "
-                "use one penstock_tasks.Thread that waits on a stop event, or cancel the timer in close()",
+                "use one threading.Thread that waits on a stop event, or cancel the timer in close()",
                 fix_reason="somebody has to own the chain of timers and end it",
             )
 

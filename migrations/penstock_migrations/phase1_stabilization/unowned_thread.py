@@ -35,7 +35,7 @@ class Index:
         self._writer = None
 
     def save(self, documents):
-        self._writer = penstock_tasks.Thread(target=self._write, args=(documents,))
+        self._writer = threading.Thread(target=self._write, args=(documents,))
         self._writer.start()
 
     def close(self):
@@ -43,8 +43,8 @@ class Index:
             self._writer.join(timeout=10)
 ```
 
-`penstock_tasks.Thread` is a `threading.Thread` that is registered while it runs, named in metrics and joined at exit.
-For work of coroutines, a `penstock_tasks.TaskManager` owns the tasks and needs no threads.
+Where many calls start threads, a `concurrent.futures.ThreadPoolExecutor` that the object holds owns them, bounds their
+number, and waits for them in `shutdown()`. Coroutines need no threads: an `asyncio.TaskGroup` waits for its tasks.
 
 ## Fix safety
 
@@ -75,7 +75,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
         yield Defect(
             node=lost.call,
             severity=thread_severity(lost),
-            message=f"{describe_thread(lost)}; keep it in a penstock_tasks.Thread and join it when its owner closes",
+            message=f"{describe_thread(lost)}; keep it, and join it when its owner closes",
             fix_reason=thread_reason(lost),
         )
 

@@ -31,7 +31,8 @@ async def record(event):
     task.add_done_callback(running.discard)
 ```
 
-`penstock_tasks.TaskManager` keeps tasks, limits them and ends them with the application.
+`running` is a set that the program keeps. Where the tasks are to end with a block of code, an `asyncio.TaskGroup` keeps
+them, waits for them and passes their errors on.
 
 ## Fix safety
 
