@@ -27,11 +27,10 @@ async def refresh(url):
 ## Use instead
 
 ```python
-breaker = penstock_limits.CircuitBreaker("pages")
+guarded_fetch = breaker(fetch)
 
 async def refresh(url):
-    async with breaker:
-        return await fetch(url)
+    return await guarded_fetch(url)
 ```
 
 Best is to guard the function where it is defined, so that there is nothing to call past it.
@@ -66,7 +65,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
             severity=Severity.HIGH,
             message=(
                 f"{what} goes past the circuit breaker that guards it elsewhere{places.said(node)};"
-                " call it under the breaker: async with penstock_limits.CircuitBreaker(...)"
+                " call it under the breaker"
             ),
             fix_reason="under the breaker the call may raise what its caller does not expect",
         )

@@ -26,11 +26,10 @@ breaker = pybreaker.CircuitBreaker(fail_max=sys.maxsize)
 ## Use instead
 
 ```python
-breaker = penstock_limits.CircuitBreaker("payments")
+breaker = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=30)
 ```
 
-Its forced states are set by its flag alone, so that each is an event and a metric; a load test that may not trip it
-says so by the flag of its environment.
+An outage reaches the threshold within seconds, and after the pause one trial call says whether it is over.
 
 ## Fix safety
 
@@ -64,7 +63,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
             severity=Severity.MEDIUM,
             message=(
                 f"{said}{found.places.said(node)};"
-                " use penstock_limits.CircuitBreaker with a reachable threshold, forced by its flag alone"
+                " give it a threshold that an outage reaches, and a pause, and let it close itself"
             ),
             fix_reason="which threshold and pause are right only the traffic tells",
         )

@@ -30,15 +30,19 @@ async def charge(order):
 ## Use instead
 
 ```python
-breaker = penstock_limits.CircuitBreaker("payments")
-
 async def charge(order):
-    async with breaker:
-        return await gateway.charge(order)
+    return await breaker.call(gateway.charge, order)
 ```
 
-The breaker's forced states are set by its flag alone: `governed-breaker` turns it off for everybody or for a canary,
-and each such change is an event and a metric.
+Where a switch has to be, each call that it lets past is logged or counted, so that somebody sees it:
+
+```python
+async def charge(order):
+    if not settings.use_breaker:
+        logger.warning("order %s is charged past the circuit breaker", order.number)
+        return await gateway.charge(order)
+    return await breaker.call(gateway.charge, order)
+```
 
 ## Fix safety
 
@@ -70,9 +74,9 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
             severity=switch.severity,
             message=(
                 f"{switch.what} switches a circuit breaker off{said}, unseen;"
-                " use penstock_limits.CircuitBreaker, which its flag alone forces"
+                " leave it on, or log each call that goes past it"
             ),
-            fix_reason="who may switch the breaker off is a decision; keep the breaker, and force it by its flag",
+            fix_reason="who may switch the breaker off is a decision; keep the breaker, or show what passes it",
         )
 
 
