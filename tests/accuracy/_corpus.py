@@ -38,9 +38,9 @@ class Label:
     reason: str
 
 
-def labels() -> list[Label]:
-    """Read all labels."""
-    texts = [file.read_text(encoding="utf-8") for file in sorted((HERE / "labels").glob("*.jsonl"))]
+def labels(name: str = "*") -> list[Label]:
+    """Read the labels of one file, or of all."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted((HERE / "labels").glob(f"{name}.jsonl"))]
     return [_label(json.loads(line)) for text in texts for line in text.splitlines()]
 
 

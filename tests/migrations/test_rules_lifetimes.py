@@ -197,7 +197,7 @@ def test_takes_a_socket_of_a_base_class_for_advice(tmp_path):
 def test_knows_the_classes_that_a_project_lists():
     """`managed_classes` are followed as the known ones are."""
     source = "import vendor\n\ndef f():\n    client = vendor.Client()\n    return client.get()\n"
-    module = Module(ast.parse(source), source.splitlines())
+    module = Module(ast.parse(source), source)
     (found,) = detect(module, Options(managed_classes=("vendor.Client",)))
 
     assert found.message.startswith("vendor.Client is held by client and never closed")

@@ -20,7 +20,7 @@ from penstock_migrations._code.vocabulary import CONFIGURED, LIMITER, WORKER, me
 )
 def test_splits_names_into_words_in_the_singular(name, split):
     """Snake case, camel case and constants give the same words."""
-    assert words(name) == split
+    assert words(name) == tuple(split)
 
 
 @pytest.mark.parametrize(("name", "expected"), [("num_workers", True), ("workload", False), ("concurrency", True)])

@@ -29,7 +29,7 @@ class Examined:
     Attributes:
         unreadable: Why it could not be audited; None if it could.
         sites: The defects that it shows by itself.
-        facts: What its functions tell other files; None if no rule had anything to look for in it.
+        facts: What its functions tell other files; None if it is unreadable.
         ignored: The codes that comments ignore, by line; an empty set ignores them all.
     """
 
@@ -73,15 +73,14 @@ def examine(source: Source, options: Options, codes: Sequence[str]) -> Examined:
 
     def run() -> Examined:
         text, tree = parse(source)
-        wanted = [rule for rule in rules() if rule.code in codes]
-        ignored = suppressions(text)
-        if not _triggers(tuple(codes), (*options.managed_classes, *options.blocking_calls)).search(source.data):
-            return Examined(ignored=ignored)
-        module = Module(tree, _lines(text))
+        module = Module(tree, text)
+        listed = (*options.managed_classes, *options.blocking_calls)
+        triggered = _triggers(tuple(codes), listed).search(source.data) is not None
+        wanted = [rule for rule in rules() if triggered and rule.code in codes]
         sites = [_site(module, rule, defect) for rule in wanted for defect in rule.detect(module, options)]
         facts = module_facts(module, options)
         module.forget()
-        return Examined(None, tuple(sites), facts, ignored)
+        return Examined(None, tuple(sites), facts, suppressions(text))
 
     try:
         return _nested_at_will(run)
@@ -111,7 +110,7 @@ def examine_facts(source: Source, options: Options | None = None) -> ModuleFacts
 
     def run() -> ModuleFacts:
         text, tree = parse(source)
-        return module_facts(Module(tree, _lines(text)), options or Options())
+        return module_facts(Module(tree, text), options or Options())
 
     return _nested_at_will(run)
 
@@ -141,8 +140,3 @@ def _site(module: Module, rule: Rule, defect: Defect) -> Site:
         rewrites=defect.rewrites,
         callees=defect.callees,
     )
-
-
-def _lines(text: str) -> list[str]:
-    """Split a text into lines as the parser counts them: form feeds and other separators end none."""
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

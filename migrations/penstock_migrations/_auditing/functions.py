@@ -11,7 +11,7 @@ from penstock_migrations._code.endless import never_ends
 from penstock_migrations._code.facts import MODULE, CallFacts, FunctionFacts, ModuleFacts
 from penstock_migrations._code.limits import Limits
 from penstock_migrations._code.module import Function, Module
-from penstock_migrations._code.reaching import Reaching, last_name
+from penstock_migrations._code.reaching import Reaching
 from penstock_migrations.rule import Options
 
 __all__ = ["module_facts"]
@@ -52,7 +52,7 @@ def _function_facts(limits: Limits, telling: Telling, function: Function) -> Fun
 def _may_be_endless(module: Module, function: Function) -> bool:
     """Say whether a closer look is worth it: there is a loop, or a wait for something."""
     looping = any(isinstance(block, ast.While) for block in module.blocks_in(function))
-    return looping or any(last_name(call.func) in _WAITING for call in module.calls_in(function))
+    return looping or any(module.function(call) is function for call in module.calls_of(*_WAITING))
 
 
 def _calls(telling: Telling, function: Function | None) -> Iterator[CallFacts]:

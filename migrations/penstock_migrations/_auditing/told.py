@@ -17,7 +17,7 @@ from penstock_migrations._auditing.examine import Examined, examine_facts
 from penstock_migrations._auditing.files import AuditedFile
 from penstock_migrations._auditing.sites import site_as_data, site_of_data
 from penstock_migrations._auditing.source import UnreadableError, read
-from penstock_migrations._auditing.workers import Work, examine_all
+from penstock_migrations._auditing.workers import Work, examine_all, no_collector
 from penstock_migrations._code.facts import ModuleFacts
 from penstock_migrations._code.project import Project
 from penstock_migrations.rule import Rule, Site
@@ -88,7 +88,8 @@ def tell(
         progress(len(files), len(files))
         return told
     teller.examine(jobs, progress)
-    project = teller.ask_all(rules)
+    with no_collector():
+        project = teller.ask_all(rules)
     if not project.left_the_audited:
         cache.put(key, json.dumps(told.as_data(), separators=(",", ":")))
     return told
@@ -151,7 +152,6 @@ class _Teller:
             {one.file: one.root for one in self._files.values()},
             {one.file: one.shown for one in self._files.values()},
             self._facts_at_hand,
-            lambda file: '"facts":' in self._found.get(file, ""),
         )
         by_code = {rule.code: rule for rule in rules}
         for file, found in self._found.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import multiprocessing
@@ -16,7 +17,7 @@ from penstock_migrations._auditing.examine import Examined, examine
 from penstock_migrations._auditing.source import UnreadableError, read
 from penstock_migrations.rule import Options
 
-__all__ = ["Work", "WorkerError", "examine_all"]
+__all__ = ["Work", "WorkerError", "examine_all", "no_collector"]
 
 _CHUNK = 24
 _WORTH_PROCESSES = 200  # files; starting a process costs as much as examining some thirty of them
@@ -97,11 +98,17 @@ def _prepare() -> None:
 
 
 def _examined(files: Sequence[Path], work: Work) -> list[Result]:
-    """Examine some files; trees have no cycles, so the garbage collector would look at them in vain."""
+    with no_collector():
+        return [_examined_one(file, work) for file in files]
+
+
+@contextlib.contextmanager
+def no_collector() -> Iterator[None]:
+    """Stop the garbage collector: trees and facts have no cycles, so it would look at millions of them in vain."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        return [_examined_one(file, work) for file in files]
+        yield
     finally:
         if was_enabled:
             gc.enable()

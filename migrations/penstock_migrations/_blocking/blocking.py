@@ -199,6 +199,8 @@ class Blockings:
 
     def lambda_around(self, node: ast.AST) -> ast.Lambda | None:
         """Return the innermost lambda around a node within its function."""
+        if not self.module.lambdas:
+            return None
         for around in self.module.ancestors(node):
             if isinstance(around, ast.Lambda):
                 return around

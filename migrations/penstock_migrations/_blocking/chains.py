@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,25 +74,33 @@ class Chains:
     @cached_property
     def blocking(self) -> list[Found]:
         """The calls in coroutines that block through what they call, each once."""
-        return list(self._found(*_CALLED))
+        return [one for one in self._found if one.call.how in _CALLED]
 
     @cached_property
     def shipped(self) -> list[Found]:
         """The calls that ship to a thread what does HTTP, each once."""
-        return [one for one in self._found("shipped") if one.chain.kind in ("http", "sdk")]
+        return [one for one in self._found if one.call.how == "shipped" and one.chain.kind in ("http", "sdk")]
 
-    def _found(self, *how: str) -> Iterator[Found]:
-        for caller in self.project.functions(triggered=True):
-            if not caller.facts.is_async and how == _CALLED:
+    @cached_property
+    def _found(self) -> list[Found]:
+        return [found for caller in self.project.functions() for found in self._in(caller)]
+
+    def _in(self, caller: Known) -> Iterable[Found]:
+        """Return the calls of one function that come to block: the shortest way for each place and kind of call."""
+        best: dict[tuple[int, int, bool], Found] = {}
+        for call in caller.facts.calls:
+            if not self._matters(caller, call):
                 continue
-            best: dict[tuple[int, int], Found] = {}
-            for call in caller.facts.calls:
-                place = (call.line, call.column)
-                wanted = call.how in how and not (call.how == "shipped" and self._is_nested(caller.file, call))
-                chain = self.of_call(caller.file, call, _DEEP) if wanted else None
-                if chain is not None and (place not in best or _rank(chain) < _rank(best[place].chain)):
-                    best[place] = Found(caller, call, chain)
-            yield from best.values()
+            place = (call.line, call.column, call.how in _CALLED)
+            chain = self.of_call(caller.file, call, _DEEP)
+            if chain is not None and (place not in best or _rank(chain) < _rank(best[place].chain)):
+                best[place] = Found(caller, call, chain)
+        return best.values()
+
+    def _matters(self, caller: Known, call: CallFacts) -> bool:
+        if call.how == "shipped":
+            return not self._is_nested(caller.file, call)
+        return call.how in _CALLED and caller.facts.is_async
 
     def _is_nested(self, file: Path, call: CallFacts) -> bool:
         """Say whether a function defined in another one does HTTP itself: its own file shows that."""
@@ -129,7 +137,7 @@ class Chains:
     def _methods(self) -> dict[str, list[Known]]:
         """The synchronous methods of the project, by their bare names."""
         found = defaultdict(list)
-        for known in self.project.functions(triggered=True):
+        for known in self.project.functions():
             owner, _, name = known.name.rpartition(".")
             if owner.rpartition(".")[2][:1].isupper() and not known.facts.is_async:
                 found[name].append(known)

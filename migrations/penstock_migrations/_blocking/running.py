@@ -16,22 +16,8 @@ _CACHES = frozenset({"cache", "cached", "lru_cache"})
 _DEVELOPMENT = vocabulary("debug debugging dev development")
 _WAITING = frozenset({"block", "blocking", "wait"})
 _ITERATING = frozenset(
-    {
-        "all",
-        "any",
-        "dict",
-        "enumerate",
-        "frozenset",
-        "list",
-        "max",
-        "min",
-        "next",
-        "set",
-        "sorted",
-        "sum",
-        "tuple",
-        "zip",
-    }
+    {"all", "any", "dict", "enumerate", "frozenset", "join", "list", "max", "min", "next", "set", "sorted", "sum"}
+    | {"tuple", "zip"}
 )
 
 
@@ -39,12 +25,26 @@ class _Development:
     """Whether a module speaks of development at all, so that few are looked at closely."""
 
     def __init__(self, module: Module) -> None:
-        self.spoken = any(word in line.lower() for line in module.lines for word in ("debug", "dev"))
+        self.spoken = any(word in module.text for word in ("debug", "DEBUG", "Debug", "dev", "DEV", "Dev"))
 
 
 class _Generators:
+    """The functions that yield."""
+
     def __init__(self, module: Module) -> None:
         self.functions = {module.function(one) for one in module.yields}
+
+
+class _HandedOn:
+    """The names that are handed to calls, each with the function in which that is."""
+
+    def __init__(self, module: Module) -> None:
+        self.names = {
+            (module.function(call), each.id)
+            for call in module.calls
+            for each in (*call.args, *(keyword.value for keyword in call.keywords))
+            if isinstance(each, ast.Name) and last_name(call.func) not in _ITERATING
+        }
 
 
 def runs(module: Module, function: Function) -> str:
@@ -58,23 +58,17 @@ def runs(module: Module, function: Function) -> str:
 
 
 def is_iterated(module: Module, call: ast.Call) -> bool:
-    """Say whether what a call returns is iterated in the same function, itself or by the name that it gets."""
+    """Say whether what a call returns is iterated in its function, or gets a name that is handed to nobody else."""
     parent = module.parents.get(call)
     match parent:
         case ast.Assign(targets=[ast.Name(id=name)]):
-            function = module.function(call)
-            loops = (one for one in ast.walk(function or module.tree) if isinstance(one, ast.For | ast.comprehension))
-            return any(isinstance(one.iter, ast.Name) and one.iter.id == name for one in loops) or any(
-                any(isinstance(one, ast.Name) and one.id == name for one in other.args)
-                for other in module.calls_in(function)
-                if last_name(other.func) in _ITERATING
-            )
+            return (module.function(call), name) not in module.analysis(_HandedOn).names
         case ast.For(iter=iterated) | ast.comprehension(iter=iterated):
             return iterated is call
         case ast.YieldFrom() | ast.Starred():
             return True
         case ast.Call(func=func):
-            return call in parent.args and (last_name(func) in _ITERATING or last_name(func) == "join")
+            return call in parent.args and last_name(func) in _ITERATING
         case _:
             return False
 

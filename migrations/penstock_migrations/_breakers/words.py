@@ -185,4 +185,4 @@ class Mentioned:
     """Says whether a module speaks of circuit breakers at all: most do not, and need no closer look."""
 
     def __init__(self, module: Module) -> None:
-        self.anywhere = any("reaker" in line or "REAKER" in line for line in module.lines)
+        self.anywhere = "reaker" in module.text or "REAKER" in module.text

@@ -13,6 +13,7 @@ __all__ = ["Limits"]
 
 _CLASSES = frozenset({"Semaphore", "BoundedSemaphore", "CapacityLimiter", "Limiter", "AsyncLimiter", "RateLimiter"})
 _CONNECTIONS = frozenset({"limit", "limit_per_host", "max_connections"})
+_TAKING = ("acquire", "acquire_nowait", "acquire_on_behalf_of", "try_acquire")
 _NUMBERS = frozenset({"max", "num", "size", "count"})
 _TURNING = (ast.For, ast.AsyncFor, ast.While, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
@@ -45,19 +46,15 @@ class Limits:
     def holds_limiter(self, function: Function) -> bool:
         """Say whether a function does its work under a limiter that it shares with other calls."""
         decorated = any(map(self._is_limiting_decorator, function.decorator_list))
-        nodes = (*self.module.blocks_in(function), *self.module.calls_in(function))
-        return decorated or any(self._holds(node, function) for node in nodes)
+        taking = [call for call in self.module.calls_of(*_TAKING) if self.module.function(call) is function]
+        return decorated or any(self._holds(node, function) for node in (*self.module.blocks_in(function), *taking))
 
     def _holds(self, node: ast.AST, function: Function) -> bool:
         """Say whether a node takes a limiter: `async with semaphore`, `await limiter.acquire()`."""
         match node:
             case ast.With(items=items) | ast.AsyncWith(items=items):
                 held = any(self._is_shared(item.context_expr, function) for item in items)
-            case ast.Call(
-                func=ast.Attribute(
-                    value=limiter, attr="acquire" | "acquire_nowait" | "acquire_on_behalf_of" | "try_acquire"
-                )
-            ):
+            case ast.Call(func=ast.Attribute(value=limiter)):
                 held = self._is_shared(limiter, function)
             case _:
                 return False

@@ -18,7 +18,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _FUNCTION_KINDS = frozenset(_FUNCTIONS)
 _SCOPE_KINDS = frozenset(_SCOPES)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
+_NAMING_KINDS = frozenset({*_SCOPES, ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp})
 _GROWERS = {
     "append": "item",
     "add": "item",
@@ -135,10 +135,11 @@ class Module:
 
     Attributes:
         tree: The tree.
-        lines: The text's lines.
+        text: The text that it was parsed from.
         parents: The node around each node.
         calls: Every call, in the order of the text.
         blocks: Every `with`, `async with` and `while`.
+        lambdas: Every lambda.
         yields: Every `yield`.
         functions: The functions of each qualified name.
         classes: The class of each qualified name.
@@ -147,10 +148,11 @@ class Module:
     """
 
     tree: ast.Module
-    lines: list[str]
+    text: str
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
     blocks: list[ast.With | ast.AsyncWith | ast.While] = field(default_factory=list)
+    lambdas: list[ast.Lambda] = field(default_factory=list)
     yields: list[ast.Yield] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
@@ -164,6 +166,7 @@ class Module:
     _blocks_in: dict[Function | None, list[ast.With | ast.AsyncWith | ast.While]] | None = None
     _returns: list[ast.Return] = field(default_factory=list)
     _returns_in: dict[Function | None, list[ast.Return]] | None = None
+    _lines: list[str] | None = None
     _bound: set[str] = field(default_factory=set)
     _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
@@ -198,6 +201,12 @@ class Module:
         """Return the calls whose last word is one of some names, in the order of the text: `f()`, `a.b.f()`."""
         found = [call for name in dict.fromkeys(names) for call in self._called.get(name, ())]
         return found if len(names) == 1 else sorted(found, key=lambda call: (call.lineno, call.col_offset))
+
+    def calls_to(self, names: frozenset[str]) -> list[ast.Call]:
+        """Return the calls of some imported names, whatever they are called here, in the order of the text."""
+        words = {name.rpartition(".")[2] for name in names} | self._aliases
+        words |= {local for local, target in self.imports.items() if target in names}
+        return [call for call in self.calls_of(*words) if self.qualified(call.func) in names]
 
     def forget(self) -> None:
         """Let go of the analyses, which hold on to the module: then nothing of it waits for the garbage collector."""
@@ -334,9 +343,11 @@ class Module:
         """Return the scope that a name belongs to, seen from a node, and every binding it has there."""
         if name not in self._bound:
             return None, []
-        for around in self.ancestors(node):
-            if isinstance(around, (*_SCOPES, *_COMPREHENSIONS)) and (found := self._names.get((around, name))):
+        around = self.parents.get(node)
+        while around is not None:
+            if around.__class__ in _NAMING_KINDS and (found := self._names.get((around, name))):
                 return (around if isinstance(around, _SCOPES) else self.scope(around)), found
+            around = self.parents.get(around)
         return None, []
 
     def attribute_bindings(self, attribute: str, node: ast.AST) -> list[Binding]:
@@ -346,9 +357,11 @@ class Module:
 
     def character_column(self, node: ast.expr | ast.stmt) -> int:
         """Return a node's column in characters, from 0; `ast` counts UTF-8 bytes."""
-        line = self.lines[node.lineno - 1]
-        if line.isascii():
+        if self.text.isascii():
             return node.col_offset
+        if self._lines is None:  # as the parser counts them: form feeds and other separators end none
+            self._lines = self.text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+        line = self._lines[node.lineno - 1]
         return len(line.encode()[: node.col_offset].decode(errors="replace"))
 
     # -- indexing -------------------------------------------------------------------------------------------------
@@ -359,7 +372,7 @@ class Module:
             ast.Call: self._call,
             ast.FunctionDef: self._definition,
             ast.AsyncFunctionDef: self._definition,
-            ast.Lambda: self._parameters,
+            ast.Lambda: self._lambda,
             ast.ClassDef: self._class,
             ast.Import: self._import,
             ast.ImportFrom: self._import,
@@ -444,6 +457,10 @@ class Module:
     def _definition(self, function: Function) -> None:
         self.functions[self._named(function)].append(function)
         self._parameters(function)
+
+    def _lambda(self, node: ast.Lambda) -> None:
+        self.lambdas.append(node)
+        self._parameters(node)
 
     def _parameters(self, function: Function | ast.Lambda) -> None:
         found = function.args

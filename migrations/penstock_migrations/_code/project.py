@@ -38,7 +38,6 @@ class Project:
         roots: The audited path under which each audited file was found.
         shown: The path that findings show, for each audited file.
         facts: Returns what a file tells; None if it cannot be read.
-        triggered: Says whether some rule had anything to look for in a file.
     """
 
     def __init__(
@@ -46,13 +45,11 @@ class Project:
         roots: Mapping[Path, Path],
         shown: Mapping[Path, str],
         facts: Callable[[Path], ModuleFacts | None],
-        triggered: Callable[[Path], bool] = lambda _: True,
     ) -> None:
         self.left_the_audited = False  # it has looked into files that are not audited
         self._roots = dict(roots)
         self._shown = shown
         self._facts = facts
-        self._triggered = triggered
         self._modules: dict[str, Path | None] = {}
         self._folders: dict[tuple[str, Path, int], list[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
@@ -64,15 +61,9 @@ class Project:
         """Return the function that a reference means, as seen from a file."""
         return self._function(file, reference, _NAMES_DEEP)
 
-    def functions(self, *, triggered: bool = False) -> Iterator[Known]:
-        """Yield every function of the audited files that tell facts, ordered by the path shown.
-
-        Args:
-            triggered: Only of the files in which some rule had anything to look for: the others need not be parsed.
-        """
+    def functions(self) -> Iterator[Known]:
+        """Yield every function of the audited files, ordered by the path shown."""
         for file in self._shown:
-            if triggered and not self._triggered(file):
-                continue
             if (facts := self._facts(file)) is not None:
                 yield from (Known(file, name, one) for name, one in facts.functions.items())
 

@@ -58,25 +58,24 @@ class FanOuts:
     @cached_property
     def gathers(self) -> list[FanOut]:
         """The gathers whose number of awaitables nothing limits."""
-        gathers = [(call, _starred(call)) for call in self._named(GATHERS | _OTHER_GATHERS)]
-        maps = [(call, [self._mapped(call)]) for call in self._named(_MAPS) if len(call.args) > 1]
+        gathers = [(call, _starred(call)) for call in self.module.calls_to(GATHERS | _OTHER_GATHERS)]
+        maps = [(call, [self._mapped(call)]) for call in self.module.calls_to(_MAPS) if len(call.args) > 1]
         return [found for call, given in gathers + maps if (found := self._waiting(call, given)) is not None]
 
     @cached_property
     def task_loops(self) -> list[FanOut]:
         """The other calls: tasks created in a loop, waited for one by one, or left."""
         _ = self.gathers  # they cover the tasks that they gather
-        waits = [found for call in self._named(WAITS) if (found := self._waiting(call, call.args[:1])) is not None]
-        spawns = [call for call in self.module.calls if self.works.is_spawn(call) and call not in self._covered]
+        waits = [
+            found for call in self.module.calls_to(WAITS) if (found := self._waiting(call, call.args[:1])) is not None
+        ]
+        spawns = [call for call in self.works.spawns() if call not in self._covered]
         return waits + [found for call in spawns if (found := self._left(call)) is not None]
 
     def callees(self, fan_out: FanOut) -> tuple[str, ...]:
         """Return references of what does the work; empty where one of them cannot be told."""
         found = [self.limits.references.of(work.call) if work.call is not None else [] for work in fan_out.works]
         return tuple(dict.fromkeys(one[0] for one in found)) if all(found) else ()
-
-    def _named(self, names: frozenset[str]) -> Iterator[ast.Call]:
-        return (call for call in self.module.calls if self.module.qualified(call.func) in names)
 
     def _mapped(self, call: ast.Call) -> ast.expr:
         """Return what a call maps, as `map` would: `amap(f, xs)` starts what `map(f, xs)` makes."""

@@ -95,6 +95,11 @@ class Works:
             return self.of_call(inner, element)
         return [Work(Kind.COROUTINE, _tamed(element, call), call, endless=may_never_end(self.names, call))]
 
+    def spawns(self) -> list[ast.Call]:
+        """Return the calls that make a task of a coroutine, or of a function, in the order of the text."""
+        found = dict.fromkeys([*self.module.calls_to(_SPAWNS), *self.module.calls_of(*_SPAWNING_METHODS)])
+        return sorted(filter(self.is_spawn, found), key=lambda call: (call.lineno, call.col_offset))
+
     def is_spawn(self, call: ast.Call) -> bool:
         """Say whether a call makes a task of a coroutine, or of a function."""
         if self.module.qualified(call.func) in _SPAWNS:

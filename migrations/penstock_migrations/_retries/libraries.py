@@ -62,22 +62,13 @@ def _is_open(call: ast.Call) -> bool:
     return any(one.arg is None for one in call.keywords) or any(isinstance(one, ast.Starred) for one in call.args)
 
 
-def _calls(module: Module, names: frozenset[str]) -> Iterator[ast.Call]:
-    """Yield the calls of imported functions, by whatever name they were imported."""
-    words = {name.rpartition(".")[2] for name in names}
-    renamed = [alias for alias, target in module.imports.items() if target in names]
-    for call in module.calls_of(*sorted(words), *renamed):
-        if module.qualified(call.func) in names:
-            yield call
-
-
 # -- tenacity -------------------------------------------------------------------------------------------------------
 
 
 def plain_waits(module: Module) -> Iterator[ast.Call]:
     """Yield tenacity's waits without a random part that no random one is added to."""
     names = frozenset(f"tenacity.{home}{name}" for name in _PLAIN for home in ("", "wait."))
-    for call in _calls(module, names):
+    for call in module.calls_to(names):
         if not _is_zero(call) and not _is_sum(module, call) and not _is_named_sum(module, call):
             around = next((one for one in module.ancestors(call) if _is_retry(module, one)), None)
             if not isinstance(around, ast.Call) or not _is_no_retry(around):
@@ -86,7 +77,7 @@ def plain_waits(module: Module) -> Iterator[ast.Call]:
 
 def unwaited_retries(module: Module) -> Iterator[ast.Call]:
     """Yield tenacity's retries that try again at once."""
-    for call in _calls(module, _RETRIES):
+    for call in module.calls_to(_RETRIES):
         if _has(call, "stop") and not _has(call, "wait") and not _is_open(call) and not _is_no_retry(call):
             yield call
 
@@ -168,11 +159,11 @@ def plain_calls(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
         waits = factor is not None and is_true(factor) is not False
         if waits and not _has(call, "backoff_jitter") and not _is_open(call):
             yield call, "urllib3's Retry(backoff_factor=...) has no jitter", "backoff_jitter= (urllib3 2)"
-    for call in _calls(module, _BACKOFF):
+    for call in module.calls_to(_BACKOFF):
         jitter = keyword_of(call, "jitter")
         if isinstance(jitter, ast.Constant) and jitter.value is None and not _is_poll(call):
             yield call, "backoff with jitter=None", "backoff.full_jitter, its default"
-    for call in _calls(module, frozenset(f"aiohttp_retry.{name}" for name in _AIOHTTP)):
+    for call in module.calls_to(frozenset(f"aiohttp_retry.{name}" for name in _AIOHTTP)):
         yield call, f"aiohttp_retry.{last_name(call.func)} has no jitter", "aiohttp_retry.JitterRetry"
     yield from _plain_decorators(module)
     yield from _celery(module)
@@ -180,15 +171,15 @@ def plain_calls(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
 
 def _plain_decorators(module: Module) -> Iterator[tuple[ast.Call, str, str]]:
     """Yield the calls of retrying, retry and stamina that wait without jitter."""
-    for call in _calls(module, _RETRYING):
+    for call in module.calls_to(_RETRYING):
         waits = _has(call, "wait_fixed", "wait_exponential_multiplier", "wait_incrementing_start")
         if waits and not _has(call, "wait_jitter_max", "wait_random_min", "wait_random_max") and not _is_open(call):
             yield call, "retrying waits without jitter", "wait_jitter_max="
-    for call in _calls(module, _RETRY):
+    for call in module.calls_to(_RETRY):
         jitter = keyword_of(call, "jitter")
         if _has(call, "delay", "backoff") and (jitter is None or is_true(jitter) is False):
             yield call, "retry waits without jitter", "jitter="
-    for call in _calls(module, _STAMINA):
+    for call in module.calls_to(_STAMINA):
         if is_true(keyword_of(call, "wait_jitter")) is False:
             yield call, "stamina with wait_jitter=0", "its default"
 
@@ -223,18 +214,18 @@ def _is_of_task(call: ast.Call) -> bool:
 
 def unlimited_retries(module: Module) -> Iterator[tuple[ast.expr, str, str]]:
     """Yield retries without an end: the call or decorator, its name, and what it lacks."""
-    for call in _calls(module, _RETRIES):
+    for call in module.calls_to(_RETRIES):
         stop = keyword_of(call, "stop")
         never = stop is not None and last_name(stop) == "stop_never"
         if (never or (stop is None and _is_closed(call))) and not _is_no_retry(call):
             yield call, f"tenacity.{last_name(call.func)} without stop", "stop=stop_after_attempt(...)"
-    for call in _calls(module, _BACKOFF):
+    for call in module.calls_to(_BACKOFF):
         if not _has(call, "max_tries", "max_time") and not _is_open(call) and last_name(call.func) == "on_exception":
             yield call, "backoff.on_exception without max_tries", "max_tries= or max_time="
-    for call in _calls(module, _RETRYING):
+    for call in module.calls_to(_RETRYING):
         if not _has(call, *_RETRYING_ENDS) and _is_closed(call):
             yield call, "retrying without stop_max_attempt_number", "stop_max_attempt_number="
-    for call in _calls(module, _RETRY):
+    for call in module.calls_to(_RETRY):
         if not _has(call, "tries") and not _is_open(call) and len(call.args) < 2 and last_name(call.func) == "retry":
             yield call, "retry without tries", "tries="
     yield from _bare_decorators(module)

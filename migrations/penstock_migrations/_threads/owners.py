@@ -94,13 +94,10 @@ class Owners:
         return Endings(self.places)
 
     def _calls(self, names: frozenset[str]) -> Iterator[tuple[ast.Call, str]]:
-        last = {name.rpartition(".")[2] for name in names}
-        aliases = [name for name, target in self.module.imports.items() if target in names]
-        for call in self.module.calls_of(*sorted(last | set(aliases))):
-            name = self.module.qualified(call.func)
+        for call in self.module.calls_to(names):
             own = isinstance(call.func, ast.Name) and call.func.id in self.module.classes
-            if name in names and not own:
-                yield call, name
+            if not own:
+                yield call, self.module.qualified(call.func) or ""
 
     # -- threads ----------------------------------------------------------------------------------------------------
 
