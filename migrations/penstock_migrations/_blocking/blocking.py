@@ -31,6 +31,7 @@ _FUNCTION_NAMES = frozenset(name.rpartition(".")[2] for name in FUNCTIONS)
 _METHOD_NAMES = frozenset(name for _, names in METHODS.values() for name in names)
 _FILE_NAMES = FILE_METHODS
 _HTTP_ROOTS = HTTP_LIBRARIES
+_PROCESS_LIBRARIES = frozenset({"psutil", "subprocess"})
 _SCHEDULERS = frozenset({"gather", "create_task", "ensure_future", "wait_for", "shield", "start_soon", "wait"})
 _CALLING = frozenset({"all", "any", "filter", "list", "map", "max", "min", "reduce", "sorted", "sum"})
 _LOOP_ASKED = frozenset({"get_running_loop", "_get_running_loop", "is_running", "current_async_library"})
@@ -73,7 +74,7 @@ class Blockings:
         self.makers = Makers(module)
         roots = {target.partition(".")[0] for target in module.imports.values()}
         self.has_clients = bool(self.listed) or not _HTTP_ROOTS.isdisjoint(roots)
-        self._has_processes = "subprocess" in roots
+        self._has_processes = not _PROCESS_LIBRARIES.isdisjoint(roots)
         self._in: dict[Function | None, list[BlockingCall]] = defaultdict(list)
         for call in self._candidates():
             found = self.classified(call)
@@ -102,7 +103,7 @@ class Blockings:
 
     def _candidates(self) -> Iterator[ast.Call]:
         module = self.module
-        names = {"sleep", "open", "system", "waitpid", *_FILE_NAMES}
+        names = {"sleep", "open", "system", "wait_procs", "waitpid", *_FILE_NAMES}
         if self.has_clients:
             names |= _FUNCTION_NAMES | _METHOD_NAMES | {"submit", "map"}
             if self.listed or any(one.partition(".")[0] in self._roots() for one in SDK_CLASSES):

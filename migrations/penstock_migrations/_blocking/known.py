@@ -27,7 +27,7 @@ FUNCTIONS: dict[str, str] = (
     | {f"{library}.stream": "http" for library in _HTTPX_LIKE}
     | dict.fromkeys(("urllib.request.urlopen", "urllib.request.urlretrieve", "urllib3.request"), "http")
     | {f"subprocess.{name}": "process" for name in _RUNNERS}
-    | dict.fromkeys(("os.system", "os.wait", "os.waitpid"), "process")
+    | dict.fromkeys(("os.system", "os.wait", "os.waitpid", "psutil.wait_procs"), "process")
     | {"time.sleep": "sleep", "open": "file", "io.open": "file"}
 )
 
@@ -69,7 +69,8 @@ METHODS: dict[str, tuple[str, frozenset[str]]] = (
     )
     | dict.fromkeys(("http.client.HTTPConnection", "http.client.HTTPSConnection"), ("http", _CONNECTION))
     | {"urllib.request.build_opener": ("http", frozenset({"open"}))}
-    | {"subprocess.Popen": ("process", _CHILD)}
+    | dict.fromkeys(("subprocess.Popen", "psutil.Popen"), ("process", _CHILD))
+    | {"psutil.Process": ("process", frozenset({"wait"}))}
     | {"huggingface_hub.InferenceClient": ("sdk", _INFERENCE)}
     | {"tavily.TavilyClient": ("sdk", frozenset({"search", "extract", "crawl", "map", "qna_search"}))}
 )
@@ -107,6 +108,7 @@ HTTP_LIBRARIES = frozenset(name.partition(".")[0] for name in (*FUNCTIONS, *METH
     "io",
     "open",
     "os",
+    "psutil",
     "subprocess",
     "time",
 }

@@ -24,6 +24,8 @@ _FIRST = frozenset(
 SHIPPING_WORDS = frozenset({"executor", "thread", "threadpool"})
 # With these, a name tells of threads that are talked about or waited for, not of work that is shipped to one.
 _OTHER_WORDS = frozenset({"create", "delete", "get", "list", "update", "threadsafe", "is", "map", "message", "set"})
+# With these, it tells of a thread that is started, which in a synchronous program is a thread as any other.
+_STARTING = frozenset({"launch", "spawn", "start"})
 _NOT_CALLED_AT_ONCE = frozenset(
     {"actor", "async", "asyncify", "background", "executor", "job", "task", "thread", "threaded", "threadpool"}
 )
@@ -90,6 +92,8 @@ def _handed(module: Module, call: ast.Call) -> ast.expr | None:
         return _after_context(call.args) if module.qualified(call.func) in _FIRST or "thread" in name else None
     said = words(name)
     if SHIPPING_WORDS.isdisjoint(said) or not _OTHER_WORDS.isdisjoint(said):
+        return None
+    if not _STARTING.isdisjoint(said) and not is_in_coroutine(module, call):
         return None
     return next((one for one in call.args if _is_function(one)), None)
 

@@ -3,9 +3,9 @@
 ## What it does
 
 Reports `subprocess.run`, `call`, `check_call`, `check_output`, `getoutput`, `os.system`, and `wait` or `communicate` of
-a `subprocess.Popen` in coroutines, and the call of a coroutine that leads to one of them through synchronous functions
-of any audited file; then the message shows the way. `open()` and `read_text` and their like in a coroutine are advice,
-of low severity: a local file is mostly quick.
+a `subprocess.Popen` or a `psutil.Process` in coroutines, and the call of a coroutine that leads to one of them through
+synchronous functions of any audited file; then the message shows the way. `open()` and `read_text` and their like in a
+coroutine are advice, of low severity: a local file is mostly quick.
 
 It leaves alone `asyncio.create_subprocess_exec`, asynchronous files, synchronous programs, `os.waitpid` with `WNOHANG`,
 and what runs in a thread.
@@ -103,6 +103,17 @@ async def build(command):
     process = subprocess.Popen(command, stdout=subprocess.PIPE)
     output, _ = process.communicate()
     return output
+""",
+        ),
+        Example(
+            "a process of psutil's",
+            """
+import psutil
+
+async def stop(pid):
+    process = psutil.Process(pid)
+    process.terminate()
+    process.wait(timeout=10)
 """,
         ),
         Example(

@@ -178,6 +178,22 @@ def load_all(urls):
 """,
         ),
         Example(
+            "a thread that a synchronous function starts",
+            """
+import threading
+from urllib.request import urlopen
+
+def send(url):
+    urlopen(url)
+
+def start_daemon_thread(target, *arguments):
+    threading.Thread(target=target, args=arguments, daemon=True).start()
+
+def report(url):
+    start_daemon_thread(send, url)
+""",
+        ),
+        Example(
             "the threads of a synchronous program",
             """
 from concurrent.futures import ThreadPoolExecutor
