@@ -35,6 +35,7 @@ _PROCESS_LIBRARIES = frozenset({"psutil", "subprocess"})
 _SCHEDULERS = frozenset({"gather", "create_task", "ensure_future", "wait_for", "shield", "start_soon", "wait"})
 _CALLING = frozenset({"all", "any", "filter", "list", "map", "max", "min", "reduce", "sorted", "sum"})
 _LOOP_ASKED = frozenset({"get_running_loop", "_get_running_loop", "is_running", "current_async_library"})
+_CLEARING = frozenset({"clear", "cls"})
 _SHORT = 0.05  # seconds
 
 
@@ -124,7 +125,7 @@ class Blockings:
         if kind == "sleep":
             seconds = _constant(call.args[0]) if call.args else None
             return None if seconds == 0 else BlockingCall(call, kind, name, seconds)
-        return None if _only_looks(call) else BlockingCall(call, kind, name)
+        return None if _is_quick(call) else BlockingCall(call, kind, name)
 
     def _waited_for(self, call: ast.Call) -> tuple[str, str] | None:
         handed = waited_for(self.module, call) if last_name(call.func) in {"submit", "map"} else None
@@ -254,6 +255,10 @@ def _constant(node: ast.expr) -> float | None:
     return float(value) if isinstance(value, int | float) else None
 
 
-def _only_looks(call: ast.Call) -> bool:
-    """Say whether `os.waitpid` is told not to wait."""
-    return any("WNOHANG" in ast.unparse(one) for one in call.args[1:])
+def _is_quick(call: ast.Call) -> bool:
+    """Say whether `os.waitpid` is told not to wait, or `os.system` only clears the screen."""
+    if any("WNOHANG" in ast.unparse(one) for one in call.args[1:]):
+        return True
+    command = call.args[0] if last_name(call.func) == "system" and call.args else None
+    choices = (command.body, command.orelse) if isinstance(command, ast.IfExp) else (command,)
+    return all(isinstance(one, ast.Constant) and one.value in _CLEARING for one in choices)

@@ -8,7 +8,7 @@ synchronous functions of any audited file; then the message shows the way. `open
 coroutine are advice, of low severity: a local file is mostly quick.
 
 It leaves alone `asyncio.create_subprocess_exec`, asynchronous files, synchronous programs, `os.waitpid` with `WNOHANG`,
-and what runs in a thread.
+`os.system("clear")`, and what runs in a thread.
 
 ## Why is this bad
 
@@ -156,6 +156,17 @@ import os
 
 async def reap(pid):
     return os.waitpid(pid, os.WNOHANG)
+""",
+        ),
+        Example(
+            "a screen that is cleared",
+            """
+import os
+
+async def chat(questions):
+    os.system("cls" if os.name == "nt" else "clear")
+    async for question in questions:
+        print(question)
 """,
         ),
         Example(
