@@ -10,6 +10,7 @@ from penstock_migrations._breakers.places import Places
 from penstock_migrations._breakers.words import CHECKS, GUARDS, names_breaker
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.vocabulary import words
 
 __all__ = ["LIBRARIES", "Breakers"]
 
@@ -116,7 +117,8 @@ class Breakers:
     @cached_property
     def guarding_calls(self) -> list[tuple[ast.Call, ast.expr]]:
         """The calls that run or wrap a function under a breaker, each with that function."""
-        return [(call, call.args[0]) for call in self.module.calls if call.args and self._guards(call)]
+        guarding = [call for call in self.module.calls if call.args and self._guards(call)]
+        return [(call, _function_given(call)) for call in guarding]
 
     def is_under_breaker(self, node: ast.AST) -> bool:
         """Say whether a node runs under a breaker: in its context, in what it is given, in a guarded function."""
@@ -141,7 +143,8 @@ class Breakers:
         """Say whether a node is a call that asks a breaker for leave, or tells it what came of it."""
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             return False
-        if node.func.attr in CHECKS and self.is_breaker(node.func.value):
+        owner = node.func.value
+        if node.func.attr in CHECKS and (self.is_breaker(owner) or names_breaker(last_name(owner), short=True)):
             return True
         return names_breaker(node.func.attr) and node.func.attr.lstrip("_").startswith(("check", "record", "ensure"))
 
@@ -163,6 +166,8 @@ class Breakers:
         func = call.func
         if isinstance(func, ast.Attribute) and func.attr in GUARDS:
             return self.is_breaker(func.value)
+        if _is_helper(last_name(func)):
+            return True
         if isinstance(func, ast.Call):  # CircuitBreaker(...)(fetch)
             return self.makes_breaker(func)
         if self.is_breaker_class(func) or not isinstance(func, ast.Name | ast.Attribute):
@@ -172,3 +177,13 @@ class Breakers:
     def _wraps(self, call: ast.Call) -> bool:
         """Say whether a breaker is called with one function alone: `breaker(fetch)`."""
         return len(call.args) == 1 and not call.keywords and isinstance(call.args[0], ast.Name | ast.Attribute)
+
+
+def _is_helper(name: str) -> bool:
+    """Say whether a function runs another under a breaker, by its name: `_execute_with_circuit_breaker`."""
+    return names_breaker(name) and "with" in words(name) and name.islower() and not name.startswith("test_")
+
+
+def _function_given(call: ast.Call) -> ast.expr:
+    """Return what a call runs: its first argument that may be a function."""
+    return next((one for one in call.args if isinstance(one, ast.Name | ast.Attribute | ast.Lambda)), call.args[0])

@@ -47,6 +47,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.bypasses import Bypasses
+from penstock_migrations._breakers.siblings import Siblings
 from penstock_migrations._breakers.words import Mentioned
 from penstock_migrations._code.module import Module
 from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
@@ -60,12 +61,13 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
         return
     found = module.analysis(Bypasses)
     places = module.analysis(Breakers).places
-    for node, what in (*found.unwrapped(), *found.direct()):
+    direct = [(node, what, "it") for node, what in (*found.unwrapped(), *found.direct())]
+    for node, what, guarded in (*direct, *module.analysis(Siblings).found()):
         yield Defect(
             node=node,
-            severity=Severity.HIGH,
+            severity=Severity.HIGH if guarded == "it" else Severity.MEDIUM,
             message=(
-                f"{what} goes past the circuit breaker that guards it elsewhere{places.said(node)};"
+                f"{what} goes past the circuit breaker that guards {guarded} elsewhere{places.said(node)};"
                 " call it under the breaker: async with penstock_limits.CircuitBreaker(...)"
             ),
             fix_reason="under the breaker the call may raise what its caller does not expect",
