@@ -12,7 +12,7 @@ from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._code.vocabulary import words
 
-__all__ = ["LIBRARIES", "Breakers"]
+__all__ = ["FACTORIES", "LIBRARIES", "Breakers"]
 
 LIBRARIES = frozenset(
     [
@@ -31,7 +31,7 @@ LIBRARIES = frozenset(
         "interlock",
     ]
 )
-_FACTORIES = frozenset({"circuit", "consecutive_breaker"})
+FACTORIES = frozenset({"circuit", "consecutive_breaker"})
 _KINDS = (ast.Assign, ast.AnnAssign, ast.If, ast.IfExp, ast.Dict, ast.Attribute, ast.keyword)
 
 
@@ -73,7 +73,7 @@ class Breakers:
         qualified = self.module.qualified(node.func) or ""
         name = qualified.rpartition(".")[2] or last_name(node.func)
         if qualified.partition(".")[0] in LIBRARIES:
-            return names_breaker(name) or name in _FACTORIES
+            return names_breaker(name) or name in FACTORIES
         return names_breaker(name) and (name[:1].isupper() or name.endswith("breaker")) and not name.endswith("Error")
 
     def is_breaker_class(self, node: ast.expr) -> bool:
@@ -100,7 +100,7 @@ class Breakers:
         if isinstance(inner, ast.Attribute) and inner.attr in GUARDS and self.is_breaker(inner.value):
             return True
         qualified = self.module.qualified(inner) or ""
-        if qualified.partition(".")[0] in LIBRARIES and qualified.rpartition(".")[2] in _FACTORIES:
+        if qualified.partition(".")[0] in LIBRARIES and qualified.rpartition(".")[2] in FACTORIES:
             return True
         return self.is_breaker(node) or names_breaker(last_name(inner))
 

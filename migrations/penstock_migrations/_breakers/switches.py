@@ -44,9 +44,13 @@ class Switches:
         branches = self.module.analysis(Branches).found()
         for switch in (*self._arguments(), *self._settings(), *self._environment(), *self._calls(), *branches):
             line = switch.node.lineno
-            if line not in seen and not self.places.is_left_alone(switch.node):
+            if line not in seen and not self.places.is_left_alone(switch.node) and not self._is_declared(switch.node):
                 seen.add(line)
                 yield switch
+
+    def _is_declared(self, node: ast.AST) -> bool:
+        """Say whether a function around a node is the switch itself, by its name; its callers are judged."""
+        return any(not _SWITCHING.isdisjoint(words(one.name)) for one in self.places.around(node))
 
     # -- constants ------------------------------------------------------------------------------------------------
 
@@ -148,9 +152,7 @@ class Switches:
         """Yield the calls that say so: `disable_circuit_breaker()`, `breaker.disable()`."""
         for call in self.module.calls:
             name = last_name(call.func)
-            if _SWITCHING.isdisjoint(words(name)[:1]) or not self._switches(call, name):
-                continue
-            if all(_SWITCHING.isdisjoint(words(one.name)) for one in self.places.around(call)):
+            if not _SWITCHING.isdisjoint(words(name)[:1]) and self._switches(call, name):
                 yield Switch(call, f"{name}()", self._weight(call))
 
     def _switches(self, call: ast.Call, name: str) -> bool:
