@@ -175,7 +175,12 @@ class Breakers:
         return self.is_breaker(func) and self._wraps(call)
 
     def _wraps(self, call: ast.Call) -> bool:
-        """Say whether a breaker is called with one function alone: `breaker(fetch)`."""
+        """Say whether a breaker, not a function about one, is called with one function alone: `breaker(fetch)`."""
+        name = last_name(call.func)
+        if names_breaker(name) and words(name)[-1] not in ("breaker", "circuitbreaker"):
+            return False
+        if words(name)[:1] in (["get"], ["make"], ["create"]):
+            return False
         return len(call.args) == 1 and not call.keywords and isinstance(call.args[0], ast.Name | ast.Attribute)
 
 

@@ -64,4 +64,4 @@ def _is_client(node: ast.expr) -> bool:
     """Say whether an expression is a client that an object holds: `self._http_client`."""
     if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
         return False
-    return node.value.id == "self" and mentions(node.attr, _CLIENTS)
+    return node.value.id == "self" and node.attr.lower().rpartition("_")[2] in _CLIENTS
