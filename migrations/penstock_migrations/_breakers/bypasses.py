@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.words import names_breaker, switch_polarity
 from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.vocabulary import mentions
 
 __all__ = ["Bypasses"]
 
 _SHORT_BODY = 2
+_HANDSHAKE = frozenset(["auth", "authenticate", "close", "connect", "disconnect", "login", "logout", "token"])
 
 
 class Bypasses:
@@ -43,7 +45,7 @@ class Bypasses:
         words = {text.rpartition(".")[2] for text, _ in guarded}
         for call in self.module.calls_of(*sorted(words)):
             key = self._key(call.func)
-            if key is not None and key in guarded and self.is_past(call) and not self._is_own(call):
+            if key is not None and key in guarded and self.is_past(call, guarded[key]) and not self._is_own(call):
                 yield call, key[0]
 
     def _guarded(self) -> dict[tuple[str, ast.AST | None], set[ast.AST]]:
@@ -111,13 +113,23 @@ class Bypasses:
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         return any(ast.unparse(target) == name for target in targets)
 
-    def is_past(self, call: ast.Call) -> bool:
-        """Say whether a call is past a breaker: under none, where one was set up, in code that is to be blamed."""
-        if not self._is_blamed(call):
+    def is_past(self, call: ast.Call, guarded: Iterable[ast.AST]) -> bool:
+        """Say whether a call is past a breaker: under none, where one was set up, in code that is to be blamed.
+
+        Args:
+            call: The call.
+            guarded: What runs under the breaker elsewhere.
+        """
+        if not self._is_blamed(call) or self.breakers.is_under_breaker(call) or self._is_definition(call):
             return False
-        if self.breakers.is_under_breaker(call) or self._is_definition(call):
-            return False
-        return not self._is_told_by_breaker(call)
+        return not self._is_told_by_breaker(call) and not self._serves(call, guarded)
+
+    def _serves(self, call: ast.Call, guarded: Iterable[ast.AST]) -> bool:
+        """Say whether a call is part of a guarded one: in a function that is called there, or that logs in for it."""
+        around = [one for one in self.breakers.places.around(call) if not isinstance(one, ast.ClassDef)]
+        within = {self.module.function(one) for one in guarded}
+        called = {last_name(one.func) for function in within for one in self.module.calls_in(function)}
+        return any(one.name in called or mentions(one.name, _HANDSHAKE) for one in around)
 
     def _is_own(self, call: ast.Call) -> bool:
         """Say whether a function calls itself, or its namesake of a base class."""

@@ -43,11 +43,10 @@ class Patches:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
-        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (
-            *self._assigned(),
-            *self._patched(),
-            *self.module.analysis(Stubs).found(),
-        )
+        for node, what in self.module.analysis(Stubs).found():
+            if not self.places.is_test(node):
+                yield node, what
+        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._assigned(), *self._patched())
         for node, what in found:
             if not self.places.is_left_alone(node):
                 yield node, what

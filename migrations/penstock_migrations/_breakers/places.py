@@ -16,7 +16,7 @@ from penstock_migrations._breakers.words import (
 )
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, own_nodes
-from penstock_migrations._code.vocabulary import words
+from penstock_migrations._code.vocabulary import mentions, words
 
 __all__ = ["Places", "is_announced", "is_audited"]
 
@@ -26,6 +26,7 @@ _LOAD_TEXT = re.compile(
     r"\b(load|stress|performance|perf|soak|throughput|latency|spike)[ -]*(test|bench|run|scenario|suite)|benchmark",
     re.IGNORECASE,
 )
+_TESTED = frozenset(["test", "testing"])
 _WITHOUT = frozenset(
     [
         "without",
@@ -95,7 +96,7 @@ class Places:
         """Say whether a node is part of any test."""
         if not self._roots.isdisjoint(_TEST_MODULES):
             return True
-        return any(one.name.startswith("Test") or "test" in words(one.name) for one in self.around(node))
+        return any(one.name.startswith("Test") or mentions(one.name, _TESTED) for one in self.around(node))
 
     def is_left_alone(self, node: ast.AST) -> bool:
         """Say whether a bypass is nobody's fault here: in a test, unless of load; in a probe; in a breaker's own code.

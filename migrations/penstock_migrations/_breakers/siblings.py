@@ -8,9 +8,8 @@ from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.bypasses import Bypasses
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
-from penstock_migrations._code.vocabulary import mentions
 
 __all__ = ["Siblings"]
 
@@ -18,7 +17,6 @@ _CLIENTS = frozenset(["agent", "api", "client", "http", "llm", "provider", "sess
 _REQUESTS = frozenset(
     ["delete", "fetch", "get", "head", "invoke", "ainvoke", "patch", "post", "put", "request", "send", "stream"]
 )
-_HANDSHAKE = frozenset(["auth", "authenticate", "close", "connect", "disconnect", "login", "logout", "token"])
 
 
 class Siblings:
@@ -49,15 +47,7 @@ class Siblings:
 
     def _is_past(self, request: ast.Attribute, guarded: list[ast.Attribute]) -> bool:
         call = self.module.parents[request]
-        if not isinstance(call, ast.Call) or call.func is not request or not self.bypasses.is_past(call):
-            return False
-        around = [one for one in self.breakers.places.around(request) if not isinstance(one, ast.ClassDef)]
-        return not any(mentions(one.name, _HANDSHAKE) or self._serves(one, guarded) for one in around)
-
-    def _serves(self, function: Function, guarded: list[ast.Attribute]) -> bool:
-        """Say whether a function is called where the breaker was asked: it makes a part of that request."""
-        within = {self.module.function(one) for one in guarded}
-        return any(last_name(call.func) == function.name for one in within for call in self.module.calls_in(one))
+        return isinstance(call, ast.Call) and call.func is request and self.bypasses.is_past(call, guarded)
 
 
 def _is_client(node: ast.expr) -> bool:
