@@ -113,7 +113,7 @@ FOUND = {
     ),
     "a function guarded by a helper": (
         (
-            "class Client:\n    def one(self, url):\n        return self._run_with_circuit_breaker(self._fetch, url)\n\n"
+            "class Client:\n    def one(self, url):\n        return self._run_with_circuit_breaker(self._fetch, url)\n"
             "    def other(self, url):\n        return self._fetch(url)\n"
         ),
         ["PEN702"],
