@@ -251,6 +251,10 @@ LEFT = {
         "        return Processor(wrapped(strategy), enable_circuit_breaker=False)\n    return Processor(strategy)\n"
     ),
     "a state that is told": "def get_stats():\n    return {'circuit_breaker_enabled': False}\n",
+    "a state of another's that is told": (
+        "def advise():\n    return Advice(before_state={'circuit_breaker_enabled': False})\n"
+    ),
+    "a report of a breaker": "R = CircuitBreakerReport(failure_threshold=0, recovery_timeout=0.0, enabled=False)\n",
     "the switch itself": (
         "class Options:\n    def disable_circuit_breaker(self):\n"
         "        return self.copy(update={'enable_circuit_breaker': False})\n"

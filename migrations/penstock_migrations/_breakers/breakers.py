@@ -32,6 +32,7 @@ LIBRARIES = frozenset(
     ]
 )
 FACTORIES = frozenset({"circuit", "consecutive_breaker"})
+_MADE = ("breaker", "circuitbreaker", "config", "option", "policy", "setting")
 _KINDS = (ast.Assign, ast.AnnAssign, ast.If, ast.IfExp, ast.Dict, ast.Attribute, ast.keyword)
 
 
@@ -74,7 +75,7 @@ class Breakers:
         name = qualified.rpartition(".")[2] or last_name(node.func)
         if qualified.partition(".")[0] in LIBRARIES:
             return names_breaker(name) or name in FACTORIES
-        return names_breaker(name) and (name[:1].isupper() or name.endswith("breaker")) and not name.endswith("Error")
+        return names_breaker(name) and words(name)[-1] in _MADE and (name[:1].isupper() or name.endswith("breaker"))
 
     def is_breaker_class(self, node: ast.expr) -> bool:
         """Say whether an expression is a class of breakers, by its name: `pybreaker.CircuitBreaker`."""

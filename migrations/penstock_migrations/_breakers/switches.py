@@ -128,9 +128,9 @@ class Switches:
     def _entries(self, node: ast.Dict) -> Iterator[Switch]:
         """Yield the entries of a dict that switch off; what is returned, or logged, tells a state."""
         parent = self.module.parents[node]
-        told = isinstance(parent, ast.Return) or (
-            isinstance(parent, ast.Assign) and any(mentions(last_name(one), REPORTS) for one in parent.targets)
-        )
+        names = [last_name(one) for one in parent.targets] if isinstance(parent, ast.Assign) else []
+        names += [parent.arg] if isinstance(parent, ast.keyword) and parent.arg else []
+        told = isinstance(parent, ast.Return) or any(mentions(name, REPORTS) for name in names)
         for key, value in zip(node.keys, node.values, strict=True):
             if isinstance(key, ast.Constant) and isinstance(key.value, str) and not told:
                 polarity = switch_polarity(key.value)

@@ -6,10 +6,10 @@ import ast
 from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
-from penstock_migrations._breakers.words import names_breaker
+from penstock_migrations._breakers.words import REPORTS, names_breaker
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name
-from penstock_migrations._code.vocabulary import words
+from penstock_migrations._code.vocabulary import mentions, words
 
 __all__ = ["Thresholds", "is_huge", "is_threshold", "is_zero"]
 
@@ -60,9 +60,11 @@ class Thresholds:
                 yield call, f"{ast.unparse(call.func)}({reasons[0]}) never opens for long, or not at all"
 
     def _is_making(self, call: ast.Call) -> bool:
-        return self.breakers.makes_breaker(call) or (
-            names_breaker(last_name(call.func)) and any(one.arg and is_threshold(one.arg) for one in call.keywords)
-        )
+        name = last_name(call.func)
+        if self.breakers.makes_breaker(call):
+            return True
+        is_about = names_breaker(name) and not mentions(name, REPORTS)
+        return is_about and any(one.arg and is_threshold(one.arg) for one in call.keywords)
 
     def _says(self, name: str, value: ast.expr) -> str | None:
         """Return what a keyword says that keeps a breaker closed."""
