@@ -10,8 +10,9 @@ from penstock_migrations._breakers.places import Places
 from penstock_migrations._breakers.words import CHECKS, GUARDS, names_breaker
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.vocabulary import words
 
-__all__ = ["LIBRARIES", "Breakers"]
+__all__ = ["FACTORIES", "LIBRARIES", "Breakers"]
 
 LIBRARIES = frozenset(
     [
@@ -30,7 +31,8 @@ LIBRARIES = frozenset(
         "interlock",
     ]
 )
-_FACTORIES = frozenset({"circuit", "consecutive_breaker"})
+FACTORIES = frozenset({"circuit", "consecutive_breaker"})
+_MADE = ("breaker", "circuitbreaker", "config", "option", "policy", "setting")
 _KINDS = (ast.Assign, ast.AnnAssign, ast.If, ast.IfExp, ast.Dict, ast.Attribute, ast.keyword)
 
 
@@ -72,8 +74,8 @@ class Breakers:
         qualified = self.module.qualified(node.func) or ""
         name = qualified.rpartition(".")[2] or last_name(node.func)
         if qualified.partition(".")[0] in LIBRARIES:
-            return names_breaker(name) or name in _FACTORIES
-        return names_breaker(name) and (name[:1].isupper() or name.endswith("breaker")) and not name.endswith("Error")
+            return names_breaker(name) or name in FACTORIES
+        return names_breaker(name) and words(name)[-1] in _MADE and (name[:1].isupper() or name.endswith("breaker"))
 
     def is_breaker_class(self, node: ast.expr) -> bool:
         """Say whether an expression is a class of breakers, by its name: `pybreaker.CircuitBreaker`."""
@@ -99,7 +101,7 @@ class Breakers:
         if isinstance(inner, ast.Attribute) and inner.attr in GUARDS and self.is_breaker(inner.value):
             return True
         qualified = self.module.qualified(inner) or ""
-        if qualified.partition(".")[0] in LIBRARIES and qualified.rpartition(".")[2] in _FACTORIES:
+        if qualified.partition(".")[0] in LIBRARIES and qualified.rpartition(".")[2] in FACTORIES:
             return True
         return self.is_breaker(node) or names_breaker(last_name(inner))
 
@@ -116,7 +118,8 @@ class Breakers:
     @cached_property
     def guarding_calls(self) -> list[tuple[ast.Call, ast.expr]]:
         """The calls that run or wrap a function under a breaker, each with that function."""
-        return [(call, call.args[0]) for call in self.module.calls if call.args and self._guards(call)]
+        guarding = [call for call in self.module.calls if call.args and self._guards(call)]
+        return [(call, _function_given(call)) for call in guarding]
 
     def is_under_breaker(self, node: ast.AST) -> bool:
         """Say whether a node runs under a breaker: in its context, in what it is given, in a guarded function."""
@@ -141,7 +144,8 @@ class Breakers:
         """Say whether a node is a call that asks a breaker for leave, or tells it what came of it."""
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             return False
-        if node.func.attr in CHECKS and self.is_breaker(node.func.value):
+        owner = node.func.value
+        if node.func.attr in CHECKS and (self.is_breaker(owner) or names_breaker(last_name(owner), short=True)):
             return True
         return names_breaker(node.func.attr) and node.func.attr.lstrip("_").startswith(("check", "record", "ensure"))
 
@@ -163,6 +167,8 @@ class Breakers:
         func = call.func
         if isinstance(func, ast.Attribute) and func.attr in GUARDS:
             return self.is_breaker(func.value)
+        if _is_helper(last_name(func)):
+            return True
         if isinstance(func, ast.Call):  # CircuitBreaker(...)(fetch)
             return self.makes_breaker(func)
         if self.is_breaker_class(func) or not isinstance(func, ast.Name | ast.Attribute):
@@ -170,5 +176,20 @@ class Breakers:
         return self.is_breaker(func) and self._wraps(call)
 
     def _wraps(self, call: ast.Call) -> bool:
-        """Say whether a breaker is called with one function alone: `breaker(fetch)`."""
+        """Say whether a breaker, not a function about one, is called with one function alone: `breaker(fetch)`."""
+        name = last_name(call.func)
+        if names_breaker(name) and words(name)[-1] not in ("breaker", "circuitbreaker"):
+            return False
+        if words(name)[:1] in (["get"], ["make"], ["create"]):
+            return False
         return len(call.args) == 1 and not call.keywords and isinstance(call.args[0], ast.Name | ast.Attribute)
+
+
+def _is_helper(name: str) -> bool:
+    """Say whether a function runs another under a breaker, by its name: `_execute_with_circuit_breaker`."""
+    return names_breaker(name) and "with" in words(name) and name.islower() and not name.startswith("test_")
+
+
+def _function_given(call: ast.Call) -> ast.expr:
+    """Return what a call runs: its first argument that may be a function."""
+    return next((one for one in call.args if isinstance(one, ast.Name | ast.Attribute | ast.Lambda)), call.args[0])

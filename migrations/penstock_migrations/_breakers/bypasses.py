@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.words import names_breaker, switch_polarity
 from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.vocabulary import mentions
 
 __all__ = ["Bypasses"]
 
 _SHORT_BODY = 2
+_HANDSHAKE = frozenset(["auth", "authenticate", "close", "connect", "disconnect", "login", "logout", "token"])
 
 
 class Bypasses:
@@ -43,7 +45,7 @@ class Bypasses:
         words = {text.rpartition(".")[2] for text, _ in guarded}
         for call in self.module.calls_of(*sorted(words)):
             key = self._key(call.func)
-            if key is not None and key in guarded and self._is_past(call) and self._is_blamed(call):
+            if key is not None and key in guarded and self.is_past(call, guarded[key]) and not self._is_own(call):
                 yield call, key[0]
 
     def _guarded(self) -> dict[tuple[str, ast.AST | None], set[ast.AST]]:
@@ -52,7 +54,7 @@ class Bypasses:
         for call, target in self.breakers.guarding_calls:
             for inner in _targets(target):
                 key = self._key(inner)
-                if key is not None and not self._is_rebound(call, key[0]):
+                if key is not None and not self._is_abstract(inner) and not self._is_rebound(call, key[0]):
                     found.setdefault(key, set()).add(call)
         for with_ in {
             parent for parent in self.module.parents.values() if isinstance(parent, ast.With | ast.AsyncWith)
@@ -97,17 +99,37 @@ class Bypasses:
             root = root.value
         return isinstance(root, ast.Name) and self.module.bindings(root.id, root)[0] is self.module.tree
 
+    def _is_abstract(self, func: ast.expr) -> bool:
+        """Say whether a method is for subclasses to write, which may guard it there."""
+        return any(
+            last_name(mark) == "abstractmethod"
+            for method in self.module.method_named(last_name(func), func)
+            for mark in method.decorator_list
+        )
+
     def _is_rebound(self, call: ast.Call, name: str) -> bool:
         """Say whether the guarded function takes the raw one's name: `fetch = breaker(fetch)`."""
         statement = self.module.statement(call)
         targets = statement.targets if isinstance(statement, ast.Assign) else []
         return any(ast.unparse(target) == name for target in targets)
 
-    def _is_past(self, call: ast.Call) -> bool:
-        """Say whether a call is neither under a breaker, nor what is handed to one, nor where none was set up."""
-        if self.breakers.is_under_breaker(call) or self._is_own(call) or self._is_definition(call):
+    def is_past(self, call: ast.Call, guarded: Iterable[ast.AST]) -> bool:
+        """Say whether a call is past a breaker: under none, where one was set up, in code that is to be blamed.
+
+        Args:
+            call: The call.
+            guarded: What runs under the breaker elsewhere.
+        """
+        if not self._is_blamed(call) or self.breakers.is_under_breaker(call) or self._is_definition(call):
             return False
-        return not self._is_told_by_breaker(call)
+        return not self._is_told_by_breaker(call) and not self._serves(call, guarded)
+
+    def _serves(self, call: ast.Call, guarded: Iterable[ast.AST]) -> bool:
+        """Say whether a call is part of a guarded one: in a function that is called there, or that logs in for it."""
+        around = [one for one in self.breakers.places.around(call) if not isinstance(one, ast.ClassDef)]
+        within = {self.module.function(one) for one in guarded}
+        called = {last_name(one.func) for function in within for one in self.module.calls_in(function)}
+        return any(one.name in called or mentions(one.name, _HANDSHAKE) for one in around)
 
     def _is_own(self, call: ast.Call) -> bool:
         """Say whether a function calls itself, or its namesake of a base class."""
@@ -120,14 +142,11 @@ class Bypasses:
 
     def _is_told_by_breaker(self, call: ast.Call) -> bool:
         """Say whether a branch asks for a breaker or its switch: that is for another rule, or fine."""
-        function = self.module.function(call)
         for around in self.module.ancestors(call):
-            if around is function:
-                break
-            if isinstance(around, ast.If | ast.IfExp) and _speaks_of_breaker(around.test):
+            body = around.body if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef) else [around]
+            if any(isinstance(one, ast.If | ast.IfExp) and _speaks_of_breaker(one.test) for one in body):
                 return True
-        body = function.body if function is not None else []
-        return any(isinstance(one, ast.If) and _speaks_of_breaker(one.test) for one in body)
+        return False
 
     def _is_guarded_name(self, node: ast.expr) -> bool:
         name = last_name(node)

@@ -1,4 +1,4 @@
-"""`Forcing`: circuit breakers that cannot open, by what they are made with or by being closed by hand."""
+"""`Forcing`: circuit breakers that are kept closed, by their state or by being closed by hand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
+from penstock_migrations._breakers.thresholds import Thresholds, is_huge, is_threshold, is_zero
 from penstock_migrations._breakers.words import CHECKS, CLOSES, GUARDS, names_breaker
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, loops_around, start_of
@@ -13,28 +14,8 @@ from penstock_migrations._code.vocabulary import words
 
 __all__ = ["Forcing"]
 
-_HUGE = 1_000
-_FAILURES = frozenset(["fail", "failure", "error", "exception", "threshold"])
-_LIMITS = frozenset(["max", "threshold", "limit", "count", "rate"])
-_WAITS = frozenset(["timeout", "cooldown", "recovery", "wait", "ttl", "reset", "open"])
-_EXCLUSIONS = frozenset(
-    [
-        "exclude",
-        "excludes",
-        "excluded",
-        "excluded_exceptions",
-        "exclude_exceptions",
-        "ignore",
-        "ignored",
-        "ignore_exceptions",
-        "ignored_exceptions",
-        "excluded_errors",
-        "ignore_errors",
-    ]
-)
 _STATES = frozenset(["state", "_state", "current_state", "_current_state", "status", "_status"])
 _COUNTS = frozenset(["fail", "failure", "error"])
-_ALL = ("Exception", "BaseException")
 
 
 class Forcing:
@@ -47,46 +28,14 @@ class Forcing:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
-        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._made(), *self._set(), *self._closed())
+        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (
+            *self.module.analysis(Thresholds).found(),
+            *self._set(),
+            *self._closed(),
+        )
         for node, said in found:
             if not self.places.is_left_alone(node):
                 yield node, said
-
-    # -- made so --------------------------------------------------------------------------------------------------
-
-    def _made(self) -> Iterator[tuple[ast.expr, str]]:
-        for call in self.module.calls:
-            if not self._is_making(call):
-                continue
-            reasons = [said for keyword in call.keywords if (said := self._says(keyword.arg or "", keyword.value))]
-            first = call.args[0] if call.args else None
-            if not reasons and first is not None and _is_endless(first):
-                reasons = [f"{ast.unparse(first)} failures"]
-            if reasons:
-                yield call, f"{ast.unparse(call.func)}({reasons[0]}) never opens for long, or not at all"
-
-    def _is_making(self, call: ast.Call) -> bool:
-        return self.breakers.makes_breaker(call) or (
-            names_breaker(last_name(call.func))
-            and any(one.arg and self._is_threshold(one.arg) for one in call.keywords)
-        )
-
-    def _says(self, name: str, value: ast.expr) -> str | None:
-        """Return what a keyword says that keeps a breaker closed."""
-        said = f"{name}={ast.unparse(value)}"
-        if self._is_threshold(name) and _is_huge(value):
-            return said
-        if _is_wait(name) and _is_zero(value):
-            return said
-        if name in _EXCLUSIONS and _holds_all(value):
-            return said
-        if name in ("expected_exception", "expected_exceptions") and isinstance(value, ast.Tuple) and not value.elts:
-            return said
-        return None
-
-    def _is_threshold(self, name: str) -> bool:
-        found = set(words(name))
-        return not found.isdisjoint(_FAILURES) and (not found.isdisjoint(_LIMITS))
 
     # -- set so ---------------------------------------------------------------------------------------------------
 
@@ -102,10 +51,10 @@ class Forcing:
                     yield node, f"{ast.unparse(node)} keeps the breaker from opening"
 
     def _keeps_closed(self, target: ast.Attribute, node: ast.Assign) -> bool:
-        if self._is_threshold(target.attr) and _is_huge(node.value):
+        if is_threshold(target.attr) and is_huge(node.value):
             return True
         closes = target.attr in _STATES and _says_closed(node.value)
-        counts = not _COUNTS.isdisjoint(words(target.attr)) and _is_zero(node.value)
+        counts = not _COUNTS.isdisjoint(words(target.attr)) and is_zero(node.value)
         if (not closes and not counts) or self.places.is_administration(node):
             return False
         if self._is_state_machine(target):
@@ -221,48 +170,6 @@ class Forcing:
             if isinstance(node, ast.Name)
         }
         return isinstance(root, ast.Name) and root.id in names
-
-
-def _is_endless(value: ast.expr) -> bool:
-    return ast.unparse(value) in ("sys.maxsize", "math.inf", "float('inf')", "maxsize", "inf", "np.inf")
-
-
-def _is_huge(value: ast.expr) -> bool:
-    match value:
-        case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
-            return number >= _HUGE
-        case ast.BinOp(left=ast.Constant(value=10), op=ast.Pow(), right=ast.Constant(value=int(power))):
-            return power > 2
-        case _:
-            return _is_endless(value)
-
-
-def _is_wait(name: str) -> bool:
-    found = words(name)
-    return not _WAITS.isdisjoint(found) and not {"call", "request", "connect", "read"} & set(found)
-
-
-def _is_zero(value: ast.expr) -> bool:
-    match value:
-        case ast.Constant(value=number):
-            return not isinstance(number, bool) and number == 0
-        case ast.Call(args=[], keywords=[]):
-            return last_name(value.func) == "timedelta"
-        case ast.Call(args=args, keywords=keywords) if last_name(value.func) == "timedelta":
-            return all(_is_zero(one) for one in (*args, *(keyword.value for keyword in keywords)))
-        case _:
-            return False
-
-
-def _holds_all(value: ast.expr) -> bool:
-    """Say whether a list of exceptions that count for nothing holds all of them."""
-    values = value.elts if isinstance(value, ast.List | ast.Tuple | ast.Set) else [value]
-    for one in values:
-        if isinstance(one, ast.Name) and one.id in _ALL:
-            return True
-        if isinstance(one, ast.Lambda) and isinstance(one.body, ast.Constant) and one.body.value is True:
-            return True
-    return False
 
 
 def _says_closed(value: ast.expr) -> bool:

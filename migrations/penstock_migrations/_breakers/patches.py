@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
+from penstock_migrations._breakers.stubs import Stubs, passes_through
 from penstock_migrations._breakers.words import CHECKS, GUARDS, METHODS, names_breaker
 from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
@@ -42,6 +43,9 @@ class Patches:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
+        for node, what in self.module.analysis(Stubs).found():
+            if not self.places.is_test(node):
+                yield node, what
         found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._assigned(), *self._patched())
         for node, what in found:
             if not self.places.is_left_alone(node):
@@ -80,8 +84,10 @@ class Patches:
         return target.attr in _LIBRARY and names_breaker(qualified.replace(".", "_"))
 
     def _stands_in(self, value: ast.expr) -> bool:
-        """Say whether a value lets everything through: a lambda, a mock, a class so named."""
+        """Say whether a value lets everything through: a lambda, a mock, a function that does, a class so named."""
         if isinstance(value, ast.Lambda):
+            return True
+        if isinstance(value, ast.Name) and any(map(passes_through, self.module.function_named(value.id, value))):
             return True
         return not _STAND_INS.isdisjoint(words(last_name(value).replace("NoOp", "Noop").replace("no_op", "noop")))
 

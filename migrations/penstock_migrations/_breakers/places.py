@@ -6,12 +6,19 @@ import ast
 import re
 from functools import cached_property
 
-from penstock_migrations._breakers.words import ADMINISTRATION, PERFORMANCE, PROBES, REPORTS, names_breaker
+from penstock_migrations._breakers.words import (
+    ADMINISTRATION,
+    METHODS,
+    PERFORMANCE,
+    PROBES,
+    REPORTS,
+    names_breaker,
+)
 from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, own_nodes
-from penstock_migrations._code.vocabulary import words
+from penstock_migrations._code.vocabulary import mentions, words
 
-__all__ = ["Places", "is_audited"]
+__all__ = ["Places", "is_announced", "is_audited"]
 
 _TEST_MODULES = ("pytest", "unittest", "locust", "pytest_benchmark", "hypothesis")
 _LOAD_MODULES = ("locust", "pytest_benchmark", "molotov")
@@ -19,6 +26,7 @@ _LOAD_TEXT = re.compile(
     r"\b(load|stress|performance|perf|soak|throughput|latency|spike)[ -]*(test|bench|run|scenario|suite)|benchmark",
     re.IGNORECASE,
 )
+_TESTED = frozenset(["test", "testing"])
 _WITHOUT = frozenset(
     [
         "without",
@@ -53,6 +61,7 @@ _LOGS = frozenset(
         "notify",
     ]
 )
+_ABOUT = re.compile(r"breaker|circuit|bypass", re.IGNORECASE)
 _AUDITS = frozenset(["audit", "metric", "event", "counter"])
 
 
@@ -87,7 +96,7 @@ class Places:
         """Say whether a node is part of any test."""
         if not self._roots.isdisjoint(_TEST_MODULES):
             return True
-        return any(one.name.startswith(("test_", "Test")) for one in self.around(node))
+        return any(one.name.startswith("Test") or mentions(one.name, _TESTED) for one in self.around(node))
 
     def is_left_alone(self, node: ast.AST) -> bool:
         """Say whether a bypass is nobody's fault here: in a test, unless of load; in a probe; in a breaker's own code.
@@ -100,7 +109,7 @@ class Places:
 
     def is_implementation(self, node: ast.AST) -> bool:
         """Say whether a node is part of a class that is a breaker, or holds breakers."""
-        return any(isinstance(one, ast.ClassDef) and names_breaker(one.name) for one in self.around(node))
+        return any(isinstance(one, ast.ClassDef) and _is_breaker_class(one) for one in self.around(node))
 
     def is_probe(self, node: ast.AST) -> bool:
         """Say whether a node is part of a health check."""
@@ -145,6 +154,14 @@ class Places:
         return False
 
 
+def _is_breaker_class(found: ast.ClassDef) -> bool:
+    """Say whether a class implements a breaker: one named after what it is used for has none of its methods."""
+    if not names_breaker(found.name):
+        return False
+    methods = {one.name for one in found.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)}
+    return words(found.name)[-1] != "breaker" or not methods.isdisjoint(METHODS)
+
+
 def _asserts_breaker(node: ast.AST) -> bool:
     """Say whether a statement asserts a breaker's state, or expects its error."""
     if isinstance(node, ast.Assert):
@@ -157,9 +174,16 @@ def _asserts_breaker(node: ast.AST) -> bool:
 
 def is_audited(body: list[ast.stmt]) -> bool:
     """Say whether a block logs, warns or counts what it does."""
-    return any(
-        isinstance(node, ast.Call)
-        and (last_name(node.func) in _LOGS or not _AUDITS.isdisjoint(words(last_name(node.func))))
-        for statement in body
-        for node in ast.walk(statement)
-    )
+    return any(_audits(node) for statement in body for node in ast.walk(statement))
+
+
+def is_announced(body: list[ast.stmt]) -> bool:
+    """Say whether a block logs, warns or counts something about a breaker."""
+    found = [node for statement in body for node in ast.walk(statement) if _audits(node)]
+    return any(_ABOUT.search(ast.unparse(node)) for node in found)
+
+
+def _audits(node: ast.AST) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    return last_name(node.func) in _LOGS or not _AUDITS.isdisjoint(words(last_name(node.func)))

@@ -16,6 +16,7 @@ __all__ = [
     "PERFORMANCE",
     "PROBES",
     "REPORTS",
+    "STATE_SWITCHES",
     "Mentioned",
     "is_off",
     "names_breaker",
@@ -29,6 +30,8 @@ _OFF_WORDS = frozenset(
     ["bypass", "bypassed", "bypasses", "skip", "skipped", "disable", "disabled", "ignore", "no", "without"]
 )
 _ON_WORDS = frozenset(["use", "enable", "enabled", "with", "active", "on"])
+_CLOSED = ["always_closed", "force_closed", "forced_closed"]
+STATE_SWITCHES = {"enabled": True, "is_enabled": True, "active": True, "disabled": False, "bypass": False}
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off", ""})
 
@@ -44,6 +47,7 @@ CHECKS = frozenset(
         "can_execute",
         "can_proceed",
         "can_call",
+        "can_attempt",
         "before_call",
         "acquire",
         "try_acquire",
@@ -161,12 +165,12 @@ def switch_polarity(name: str) -> bool | None:
     """Return the value that leaves a breaker on, for the name of its switch: True for `use_breaker`; else None."""
     if not names_breaker(name, short=True):
         return None
-    found = frozenset(words(name))
-    if {"ignore", "on"} <= found:
+    found = words(name)
+    if {"ignore", "on"} <= set(found):
         return None  # circuit_ignore_on: which errors count
-    if not found.isdisjoint(_OFF_WORDS):
+    if not _OFF_WORDS.isdisjoint(found) or found[-2:] in [words(name) for name in _CLOSED]:
         return False
-    return None if found.isdisjoint(_ON_WORDS) else True
+    return None if _ON_WORDS.isdisjoint(found) else True
 
 
 def is_off(value: ast.expr, polarity: bool) -> bool:

@@ -2,13 +2,15 @@
 
 ## What it does
 
-Learns which functions a breaker guards in the module: decorated ones, `guarded = breaker(fetch)`,
-`breaker.call(fetch, ...)`, also by a lambda or `functools.partial`, and the only call in `with breaker:`. It reports
-another call of the same function that runs under no breaker, and `__wrapped__` (or `inspect.unwrap`) of a guarded one.
-What stands in a performance or load test is named as such.
+Learns which functions a breaker guards in the module: `guarded = breaker(fetch)`, `breaker.call(fetch, ...)`, also by a
+lambda, a `functools.partial` or a helper such as `_run_with_circuit_breaker(fetch)`, and the only call in `with
+breaker:`. It reports another call of the same function that runs under no breaker, and `__wrapped__` (or
+`inspect.unwrap`) of a decorated one. Of a client that an object holds, it also reports another request: `client.stream`
+where `client.post` is guarded. What stands in a performance or load test is named as such.
 
 It leaves alone calls in what is itself guarded, in a function that asks the breaker for leave or tells it the outcome,
-in a branch that asks whether there is a breaker, in other tests and in health probes.
+in a branch that asks whether there is a breaker, in what makes a part of a guarded call or logs in, abstract methods,
+other tests and health probes.
 
 ## Why is this bad
 
@@ -46,6 +48,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.bypasses import Bypasses
+from penstock_migrations._breakers.siblings import Siblings
 from penstock_migrations._breakers.words import Mentioned
 from penstock_migrations._code.module import Module
 from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
@@ -59,12 +62,13 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
         return
     found = module.analysis(Bypasses)
     places = module.analysis(Breakers).places
-    for node, what in (*found.unwrapped(), *found.direct()):
+    direct = [(node, what, "it") for node, what in (*found.unwrapped(), *found.direct())]
+    for node, what, guarded in (*direct, *module.analysis(Siblings).found()):
         yield Defect(
             node=node,
-            severity=Severity.HIGH,
+            severity=Severity.HIGH if guarded == "it" else Severity.MEDIUM,
             message=(
-                f"{what} goes past the circuit breaker that guards it elsewhere{places.said(node)};"
+                f"{what} goes past the circuit breaker that guards {guarded} elsewhere{places.said(node)};"
                 " call it under the breaker"
             ),
             fix_reason="under the breaker the call may raise what its caller does not expect",
@@ -132,6 +136,18 @@ def read(key):
         return load(key)
 """,
         ),
+        Example(
+            "another request of the same client",
+            """
+class Provider:
+    async def chat(self, payload):
+        return await self.breaker.call(self.client.post, "/chat", payload)
+
+    async def stream(self, payload):
+        async with self.client.stream("POST", "/chat", json=payload) as response:
+            yield response
+""",
+        ),
     ),
     good=(
         Example(
@@ -167,6 +183,19 @@ class Search:
         if not self.breaker.allow_request():
             raise Unavailable
         return await self.index.search(query)
+""",
+        ),
+        Example(
+            "a part of a guarded request",
+            """
+class Provider:
+    async def chat(self, payload):
+        if not self.breaker.allow_request():
+            raise Unavailable
+        return await self.client.post("/chat", payload, await self._key())
+
+    async def _key(self):
+        return await self.client.post("/key")
 """,
         ),
         Example(

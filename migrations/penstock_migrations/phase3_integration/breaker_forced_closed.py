@@ -2,11 +2,11 @@
 
 ## What it does
 
-Reports a breaker made with a threshold of a thousand failures and more (`fail_max=sys.maxsize`), with a recovery time
-of zero, or with every exception excluded; one whose state, counter or threshold is set from outside before it is used;
-and one that is closed or reset before each call, in a loop with the calls, or because it was open
-(`except CircuitBreakerError: breaker.close()`). In a performance or load test every reset is reported, and named as
-such.
+Reports a breaker made with a threshold of 500 failures and more (`fail_max=sys.maxsize`), with a recovery time of zero,
+or with every exception excluded; pybreaker around a coroutine function, which it takes for a success before anything
+runs; a breaker whose state, counter or threshold is set from outside before it is used; and one that is closed or reset
+before each call, in a loop with the calls, or because it was open (`except CircuitBreakerError: breaker.close()`). In a
+performance or load test every reset is reported, and named as such.
 
 It leaves alone other tests, an operator's reset, a reset of all breakers, a half-open breaker that is closed after a
 success, and code that keeps a breaker's states itself.
@@ -120,6 +120,18 @@ def fetch(url):
     except CircuitBreakerError:
         breaker.close()
         raise
+""",
+        ),
+        Example(
+            "pybreaker around a coroutine function",
+            """
+import pybreaker
+
+breaker = pybreaker.CircuitBreaker(fail_max=5)
+
+@breaker
+async def fetch(url):
+    return await client.get(url)
 """,
         ),
         Example(

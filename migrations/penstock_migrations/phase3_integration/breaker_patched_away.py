@@ -3,8 +3,10 @@
 ## What it does
 
 Reports what replaces a breaker, its class or one of its methods by something that lets everything through:
-`CircuitBreaker.call = lambda ...`, `client.breaker = NullBreaker()`, `monkeypatch.setattr(client, "breaker", ...)`,
-`mock.patch("app.http.breaker")`, `setattr(breaker, "call", ...)`. In a performance or load test the message says so.
+`CircuitBreaker.call = lambda ...`, `client.breaker = NullBreaker()`, a function that returns what it is given,
+`monkeypatch.setattr(client, "breaker", ...)`, `mock.patch("app.http.breaker")`, `setattr(breaker, "call", ...)`. In a
+performance or load test the message says so. A stand-in that `except ImportError` defines for a library of breakers is
+reported unless a log or a warning tells of it.
 
 It leaves alone other tests, what an object sets on itself, and tests of the breaker.
 
@@ -100,6 +102,16 @@ def bench_search(queries):
 """,
         ),
         Example(
+            "a stand-in for a missing library",
+            """
+try:
+    from circuitbreaker import circuit
+except ImportError:
+    def circuit(function):
+        return function
+""",
+        ),
+        Example(
             "a stand-in on somebody else's object",
             """
 def make_fast(client):
@@ -109,6 +121,18 @@ def make_fast(client):
         ),
     ),
     good=(
+        Example(
+            "a stand-in of which the log tells",
+            """
+try:
+    from circuitbreaker import circuit
+except ImportError:
+    logger.warning("circuitbreaker is missing: no breaker guards the provider")
+
+    def circuit(function):
+        return function
+""",
+        ),
         Example(
             "another test",
             """

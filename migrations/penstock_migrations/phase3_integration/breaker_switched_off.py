@@ -4,12 +4,15 @@
 
 Reports a call that asks to go without (`bypass_breaker=True`, `use_circuit_breaker=False`,
 `disable_circuit_breaker()`), a setting that is turned off in code (`breaker.enabled = False`, `settings["use_breaker"]
-= False`, `os.environ["DISABLE_BREAKER"] = "1"`), and a branch that makes the call past the breaker because a
-parameter, a setting or an environment variable says so. What stands in a performance or load test is named as such.
+= False`, `os.environ["DISABLE_BREAKER"] = "1"`), also for speed (`use_breaker = breaker and not fast`), and a branch
+that makes the call past the breaker because a parameter, a setting or an environment variable says so; likewise a
+parameter that overrules the breaker's answer (`if not skip_breaker and not breaker.allow_request()`) or is handed on to
+it. What stands in a performance or load test is named as such.
 
-It leaves alone other tests, health probes, code that reports a state, an object that only decides whether it makes a
-breaker at all, and a branch that logs, warns or counts that it goes past: that is an audited kill switch. A breaker
-class's own code may do as it likes. What is logged in the same function, and a switch whose default is seen to be on,
+It leaves alone other tests and presets for them, health probes, code that reports a state, an object that only decides
+whether it makes a breaker at all, and a branch that logs, warns or counts that it goes past: that is an audited kill
+switch. A breaker class's own code may do as it likes, and so may a function that is the switch itself: its callers are
+judged. Where the function logs or counts something about the breaker, and where a switch's default is seen to be on, it
 is at most advice.
 
 ## Why is this bad
@@ -135,6 +138,16 @@ def warm_up(urls):
     breaker.enabled = False
     for url in urls:
         fetch(url)
+""",
+        ),
+        Example(
+            "a parameter overrules the breaker",
+            """
+async def execute(call, skip_circuit_breaker=False):
+    circuit = circuits.get(call.adapter)
+    if not skip_circuit_breaker and not circuit.allow_request():
+        raise Unavailable
+    return await call.adapter.execute(call)
 """,
         ),
     ),

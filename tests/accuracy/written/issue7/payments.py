@@ -5,8 +5,14 @@ import sys
 import pybreaker
 
 breaker = pybreaker.CircuitBreaker(fail_max=5, reset_timeout=30)
+
+# the same provider, for batches
 lenient = pybreaker.CircuitBreaker(fail_max=sys.maxsize)
+
+# its reports
 careless = pybreaker.CircuitBreaker(fail_max=5, exclude=[Exception])
+
+# its refunds
 strict = pybreaker.CircuitBreaker(fail_max=3, exclude=[ValueError])
 
 
