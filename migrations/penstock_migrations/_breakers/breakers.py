@@ -180,7 +180,7 @@ class Breakers:
         name = last_name(call.func)
         if names_breaker(name) and words(name)[-1] not in ("breaker", "circuitbreaker"):
             return False
-        if words(name)[:1] in (["get"], ["make"], ["create"]):
+        if words(name)[:1] in (("get",), ("make",), ("create",)):
             return False
         return len(call.args) == 1 and not call.keywords and isinstance(call.args[0], ast.Name | ast.Attribute)
 

@@ -43,9 +43,9 @@ class Patches:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
-        for node, what in self.module.analysis(Stubs).found():
-            if not self.places.is_test(node):
-                yield node, what
+        for stub, what in self.module.analysis(Stubs).found():
+            if not self.places.is_test(stub):
+                yield stub, what
         found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._assigned(), *self._patched())
         for node, what in found:
             if not self.places.is_left_alone(node):

@@ -78,7 +78,7 @@ class Switches:
         if name in STATE_SWITCHES and self.breakers.makes_breaker(call):
             return STATE_SWITCHES[name]
         polarity = switch_polarity(name)
-        if polarity is None and words(name) in (["breaker"], ["circuit", "breaker"], ["circuitbreaker"]):
+        if polarity is None and words(name) in (("breaker",), ("circuit", "breaker"), ("circuitbreaker",)):
             return True  # circuit_breaker=False
         return polarity
 
