@@ -222,3 +222,14 @@ def test_names_the_helper_and_its_first_callers(tmp_path):
     (found,) = findings(tmp_path, f"class A:\n    def _open(self):\n        return psycopg2.connect(self.d)\n{methods}")
 
     assert "psycopg2.connect in _open opens a new connection for each call of A.a, A.b and 2 more" in found.message
+
+
+def test_names_the_callers_of_other_modules(tmp_path):
+    """What a helper opens for each of its callers is theirs, wherever they are."""
+    for name in ("orders", "users"):
+        source = f"from shape import get_connection\n\ndef load_{name}():\n    return get_connection().execute('')\n"
+        (tmp_path / f"{name}.py").write_text(source, encoding="utf-8")
+    (found,) = findings(tmp_path, "def get_connection():\n    return psycopg.connect('d')\n")
+
+    callers = "for each caller of get_connection: load_orders (orders.py), load_users (users.py); take it"
+    assert callers in found.message

@@ -50,6 +50,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._connections.callers import asked_of, name_callers
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind
 from penstock_migrations._connections.openings import Openings
@@ -70,6 +71,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
                 severity=Severity.LOW if opening.advice else Severity.HIGH,
                 message=f"{describe(opening, 'a new client, with a pool of its own,')}; {_REMEDY}",
                 fix_reason=_REASON,
+                callees=asked_of(module, opening),
             )
 
 
@@ -86,6 +88,7 @@ RULE = Rule(
         b"cassandra",
     ),
     detect=detect,
+    settle=name_callers,
     bad=(
         Example(
             "a client for each write",

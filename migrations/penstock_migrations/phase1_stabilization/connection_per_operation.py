@@ -9,7 +9,7 @@ that return or yield it.
 It leaves alone what is kept: on the object, in a global or a cache, by a decorator that caches, by a closure, by a
 pool; what runs once (set-up, `main`, commands, migrations, tests); what is for the schema, for LISTEN or for a loop
 without end; and what a caller may hand over instead. A helper that returns a connection is judged by its callers in the
-module, and reported once, at the helper.
+module, and reported once, at the helper; where only other audited modules call it, the message names their functions.
 
 ## Why is this bad
 
@@ -52,6 +52,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._connections.callers import asked_of, name_callers
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind
 from penstock_migrations._connections.openings import Openings
@@ -72,6 +73,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
                 severity=Severity.LOW if opening.advice else Severity.HIGH,
                 message=f"{describe(opening, 'a new connection')}; {_REMEDY}",
                 fix_reason=_REASON,
+                callees=asked_of(module, opening),
             )
 
 
@@ -101,6 +103,7 @@ RULE = Rule(
         b"teradatasql",
     ),
     detect=detect,
+    settle=name_callers,
     bad=(
         Example(
             "a connection for each query",

@@ -52,6 +52,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._connections.callers import asked_of, name_callers
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind, is_file_engine
 from penstock_migrations._connections.openings import Openings
@@ -72,6 +73,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
                 severity=Severity.LOW if opening.advice or is_file_engine(module, opening.opener) else Severity.HIGH,
                 message=f"{describe(opening, 'a new engine, with a pool of its own,')}; {_REMEDY}",
                 fix_reason=_REASON,
+                callees=asked_of(module, opening),
             )
 
 
@@ -85,6 +87,7 @@ RULE = Rule(
         b"engine_from_config",
     ),
     detect=detect,
+    settle=name_callers,
     bad=(
         Example(
             "an engine for each query",

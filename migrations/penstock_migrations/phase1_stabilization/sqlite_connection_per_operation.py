@@ -48,6 +48,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._connections.callers import asked_of, name_callers
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind
 from penstock_migrations._connections.openings import Openings
@@ -68,6 +69,7 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
                 severity=Severity.LOW,
                 message=f"{describe(opening, 'the database file')}; {_REMEDY}",
                 fix_reason=_REASON,
+                callees=asked_of(module, opening),
             )
 
 
@@ -83,6 +85,7 @@ RULE = Rule(
         b"libsql",
     ),
     detect=detect,
+    settle=name_callers,
     bad=(
         Example(
             "a connection for each query",
