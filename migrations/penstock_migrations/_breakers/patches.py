@@ -43,13 +43,9 @@ class Patches:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
-        for node, what in self.module.analysis(Stubs).found():
-            if not self.places.is_test(node):
-                yield node, what
-        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._assigned(), *self._patched())
-        for node, what in found:
-            if not self.places.is_left_alone(node):
-                yield node, what
+        stubs = [found for found in self.module.analysis(Stubs).found() if not self.places.is_test(found[0])]
+        patches = [found for found in (*self._assigned(), *self._patched()) if not self.places.is_left_alone(found[0])]
+        yield from (*stubs, *patches)
 
     def _assigned(self) -> Iterator[tuple[ast.stmt, str]]:
         """Yield the assignments: `CircuitBreaker.call = ...`, `client.breaker = NullBreaker()`."""
