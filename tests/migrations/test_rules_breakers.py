@@ -118,6 +118,13 @@ FOUND = {
         ),
         ["PEN702"],
     ),
+    "the asynchronous twin": (
+        (
+            "class Agent:\n    def run_sync(self):\n        def work(): ...\n        return self.breaker.call(work)\n\n"
+            "    async def run_async(self):\n        async def work(): ...\n        return await work()\n"
+        ),
+        ["PEN702"],
+    ),
     "beneath a decorator": (
         (
             "from circuitbreaker import circuit\n\n@circuit\ndef quote(name): ...\n\n"
@@ -279,6 +286,10 @@ LEFT = {
         "class Client:\n    def run(self, url):\n        def target():\n            return self._fetch(url)\n"
         "        if self.breaker:\n            target = lambda: self.breaker.call(self._fetch, url)\n"
         "        return target()\n"
+    ),
+    "another function of the same name": (
+        "class Agent:\n    def send(self):\n        def work(): ...\n        return self.breaker.call(work)\n\n"
+        "    def count(self):\n        def work(): ...\n        return work()\n"
     ),
     "a method that subclasses write": (
         "from abc import abstractmethod\n\nclass Backend:\n    @abstractmethod\n    def incr(self, key): ...\n\n"

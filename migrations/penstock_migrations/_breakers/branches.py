@@ -50,11 +50,10 @@ class Branches:
         if function is None or switch is None:
             return None
         flag, runs_when_on = switch
+        severity = self._severity(flag, function)
         if switch_polarity(last_name(flag)) is False and self._hears(node.test):
-            severity = self._severity(flag, function)
             return Switch(flag, ast.unparse(flag), severity)
         past = _past(node, runs_when_on, self._follows(node))
-        severity = self._severity(flag, function)
         if past is None:  # the switch only decides whether a breaker is asked
             if not self._asks_within(node) or severity is Severity.LOW or not self._is_callers(flag, function):
                 return None

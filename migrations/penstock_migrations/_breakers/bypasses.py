@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.words import names_breaker, switch_polarity
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name
-from penstock_migrations._code.vocabulary import mentions
+from penstock_migrations._code.vocabulary import mentions, words
 
 __all__ = ["Bypasses"]
 
+Key = tuple[str, Hashable]
+
 _SHORT_BODY = 2
+_TWINS = ("sync", "async")
 _HANDSHAKE = frozenset(["auth", "authenticate", "close", "connect", "disconnect", "login", "logout", "token"])
 
 
@@ -48,9 +51,9 @@ class Bypasses:
             if key is not None and key in guarded and self.is_past(call, guarded[key]) and not self._is_own(call):
                 yield call, key[0]
 
-    def _guarded(self) -> dict[tuple[str, ast.AST | None], set[ast.AST]]:
+    def _guarded(self) -> dict[Key, set[ast.AST]]:
         """Return what breakers guard, with the nodes that say so."""
-        found: dict[tuple[str, ast.AST | None], set[ast.AST]] = {}
+        found: dict[Key, set[ast.AST]] = {}
         for call, target in self.breakers.guarding_calls:
             for inner in _targets(target):
                 key = self._key(inner)
@@ -70,8 +73,8 @@ class Bypasses:
     def _is_plain_breaker(self, item: ast.withitem) -> bool:
         return self.breakers.enters_breaker(item.context_expr)
 
-    def _key(self, func: ast.expr) -> tuple[str, ast.AST | None] | None:
-        """Return what identifies a function: its dotted name, and the class whose self it begins with.
+    def _key(self, func: ast.expr) -> Key | None:
+        """Return what identifies a function: its dotted name, and where it belongs.
 
         A name counts if it is imported or defined in this module; a dotted one if it begins with self or an import.
         """
@@ -80,8 +83,9 @@ class Bypasses:
                 scope, bound = self.module.bindings(name, func)
                 if bound and scope is not self.module.tree:
                     return None
-                known = self.module.function_named(name, func) or name in self.module.imports
-                return (name, None) if known else None
+                if functions := self.module.function_named(name, func):
+                    return name, self._home(functions[0])
+                return (name, None) if name in self.module.imports else None
             case ast.Attribute():
                 text = ast.unparse(func)
                 root = text.partition(".")[0]
@@ -92,6 +96,13 @@ class Bypasses:
                 return (text, None) if self.module.qualified(func) or self._is_module_level(func) else None
             case _:
                 return None
+
+    def _home(self, function: Function) -> Hashable:
+        """Return what tells functions of one name apart: what is around them, the same for `run_sync`, `run_async`."""
+        outer = self.module.function(function)
+        if outer is None:
+            return None
+        return self.module.class_around(function), *(word for word in words(outer.name) if word not in _TWINS)
 
     def _is_module_level(self, func: ast.Attribute) -> bool:
         root: ast.expr = func

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import chain
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.stubs import Stubs, passes_through
@@ -43,13 +44,12 @@ class Patches:
 
     def found(self) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
         """Yield them all."""
-        for stub, what in self.module.analysis(Stubs).found():
+        for stub, name in self.module.analysis(Stubs).found():
             if not self.places.is_test(stub):
-                yield stub, what
-        found: tuple[tuple[ast.expr | ast.stmt, str], ...] = (*self._assigned(), *self._patched())
-        for node, what in found:
-            if not self.places.is_left_alone(node):
-                yield node, what
+                yield stub, name
+        for patch, what in chain[tuple[ast.expr | ast.stmt, str]](self._assigned(), self._patched()):
+            if not self.places.is_left_alone(patch):
+                yield patch, what
 
     def _assigned(self) -> Iterator[tuple[ast.stmt, str]]:
         """Yield the assignments: `CircuitBreaker.call = ...`, `client.breaker = NullBreaker()`."""

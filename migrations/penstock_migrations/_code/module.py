@@ -215,7 +215,7 @@ class Module:
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
         root, attributes = node, ""
-        while root.__class__ is ast.Attribute:
+        while isinstance(root, ast.Attribute):
             attributes = f".{root.attr}{attributes}"
             root = root.value
         if not isinstance(root, ast.Name):

@@ -5,8 +5,9 @@
 Learns which functions a breaker guards in the module: `guarded = breaker(fetch)`, `breaker.call(fetch, ...)`, also by a
 lambda, a `functools.partial` or a helper such as `_run_with_circuit_breaker(fetch)`, and the only call in `with
 breaker:`. It reports another call of the same function that runs under no breaker, and `__wrapped__` (or
-`inspect.unwrap`) of a decorated one. Of a client that an object holds, it also reports another request: `client.stream`
-where `client.post` is guarded. What stands in a performance or load test is named as such.
+`inspect.unwrap`) of a decorated one. A function of the same name in the asynchronous twin of a method counts as the
+same. Of a client that an object holds, it also reports another request: `client.stream` where `client.post` is guarded.
+What stands in a performance or load test is named as such.
 
 It leaves alone calls in what is itself guarded, in a function that asks the breaker for leave or tells it the outcome,
 in a branch that asks whether there is a breaker, in what makes a part of a guarded call or logs in, abstract methods,
