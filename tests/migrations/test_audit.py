@@ -57,6 +57,17 @@ def test_shows_paths_relative_to_the_working_directory(tmp_path, monkeypatch):
     assert [one.path for one in findings(tmp_path / "inner/one.py")] == ["one.py"]
 
 
+def test_tells_files_apart_that_would_be_shown_alike(tmp_path, monkeypatch):
+    """From a folder beneath, or with two folders given, each finding belongs to its own file, and none is lost."""
+    write(tmp_path, app=DEFECT, svc__app="x = 1\n", other__app=f"\n{DEFECT}")
+
+    line = findings(tmp_path / "app.py")[0].line
+    monkeypatch.chdir(tmp_path / "svc")
+    assert [one.path for one in findings(Path(".."))] == ["../app.py", "other/app.py"]
+    found = audit([tmp_path / "other", tmp_path / "app.py"], Settings()).findings
+    assert [(one.path, one.line) for one in found] == [("../app.py", line), ("../other/app.py", line + 1)]
+
+
 def test_sorts_by_place(tmp_path):
     """Findings are ordered by path, line and column, whatever the order of the arguments."""
     write(tmp_path, b=DEFECT, a=DEFECT + "    await asyncio.gather(*[f(x) for x in xs])\n")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import fnmatch
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePath
 
 __all__ = ["AuditedFile", "discover"]
@@ -19,7 +20,8 @@ class AuditedFile:
 
     Attributes:
         file: Where it is.
-        shown: The POSIX path that findings show: relative to the working directory if beneath it, else to `root`.
+        shown: The POSIX path that findings show: relative to the working directory if beneath it, else to `root`; and
+            where that would be the path of another file, too, from the working directory upwards. No two are the same.
         root: The path it was found under.
         error: Why it cannot be audited, if that is known already.
     """
@@ -46,7 +48,14 @@ def discover(paths: Sequence[Path], exclude: Sequence[str] = (), include: Sequen
             if include and not audited.error and root.is_dir() and not _is_included(audited.shown, include):
                 continue
             found.setdefault(os.path.realpath(audited.file), audited)
-    return sorted(found.values(), key=lambda audited: audited.shown)
+    return sorted(_told_apart(list(found.values())), key=lambda audited: audited.shown)
+
+
+def _told_apart(files: list[AuditedFile]) -> Iterator[AuditedFile]:
+    number = Counter(audited.shown for audited in files)
+    for audited in files:
+        apart = number[audited.shown] == 1
+        yield audited if apart else replace(audited, shown=Path(os.path.relpath(audited.file)).as_posix())
 
 
 def _beneath(root: Path, exclude: Sequence[str]) -> Iterator[AuditedFile]:

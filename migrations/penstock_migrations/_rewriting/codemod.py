@@ -101,28 +101,27 @@ def plan(
         root: The project's root; None to look for that of each path.
         progress: Called with (files done, files in all) during the audit.
     """
-    files: dict[str, list[Path]] = defaultdict(list)
-    for audited in discover(paths, settings.exclude):
-        files[audited.shown].append(audited.file)
-    planned = Plan(audit(paths, settings, progress=progress))
-    planned.files = {shown: same[0] for shown, same in files.items()}
+    files = {audited.shown: audited.file for audited in discover(paths, settings.exclude)}
+    planned = Plan(audit(paths, settings, progress=progress), files=files)
     by_path: dict[str, list[Finding]] = defaultdict(list)
     for finding in planned.report.findings:
         by_path[finding.path].append(finding)
     for path, findings in by_path.items():
-        _plan_file(planned, path, files[path], findings, settings, review=review)
+        _plan_file(planned, path, files.get(path), findings, settings, review=review)
     for each in sorted({root or project_root(path) for path in paths}):
         _plan_project(planned, each, settings)
     return planned
 
 
 def _plan_file(
-    planned: Plan, path: str, files: Sequence[Path], findings: Sequence[Finding], settings: Settings, *, review: bool
+    planned: Plan, path: str, file: Path | None, findings: Sequence[Finding], settings: Settings, *, review: bool
 ) -> None:
     """Plan one file's rewrite; whatever is wrong with it is said once, and the other files go on."""
     wanted: list[Finding] = []
     try:
-        target = Path(os.path.realpath(_only(files)))
+        if file is None:
+            raise WriteError("is gone since the audit")
+        target = Path(os.path.realpath(file))
         source = target.read_bytes()
         findings = _still_true(path, target, source, findings, settings)
         wanted += [each for each in findings if each.fix is Fix.SAFE or (review and each.fix is Fix.REVIEW)]
@@ -139,14 +138,6 @@ def _plan_file(
         planned.mended += result.applied
         codes = ", ".join(sorted({each.code for each in result.applied}))
         planned.edit(path, target, source, result.source, codes)
-
-
-def _only(files: Sequence[Path]) -> Path:
-    if not files:
-        raise WriteError("is gone since the audit")
-    if len(files) > 1:
-        raise WriteError(f"{len(files)} of the given paths have a file of this name; give one path at a time")
-    return files[0]
 
 
 def _still_true(
