@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -64,6 +65,7 @@ def run(source: str) -> tuple[object, Work]:
         "split": lambda _n: found_by_search(),
         "shuffled": list,
         "aiohttp": http(work),
+        "span": contextlib.nullcontext,
     }
     exec(source, names)
     shape = names["A"]

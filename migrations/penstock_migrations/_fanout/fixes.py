@@ -9,8 +9,9 @@ from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.vocabulary import words
 from penstock_migrations._fanout.fan_outs import FanOut, FanOuts
+from penstock_migrations._fanout.holders import is_annotated_as_task
 from penstock_migrations._fanout.messages import severity_of
-from penstock_migrations._fanout.unwrapping import is_annotated_as_task, task_obstacle
+from penstock_migrations._fanout.unwrapping import task_obstacle
 from penstock_migrations._fanout.work import GATHERS, Kind
 from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
 
@@ -48,6 +49,7 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
         return "the call is not asyncio's: hand it coroutines that hold a limiter, or use bounded_map"
     if any(keyword.arg != "return_exceptions" for keyword in fan_out.call.keywords):
         return "the call has keyword arguments that cannot be seen or do not exist on supported Pythons"
+    creations = [work.creation for work in fan_out.works if work.creation is not None]
     for work in fan_out.works:
         if work.endless:
             return ENDLESS_WORK
@@ -55,7 +57,7 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
             return "what is gathered runs already when gather sees it: gather the coroutines themselves first"
         if (
             work.creation is not None
-            and (reason := task_obstacle(found.module, fan_out.call, work.creation)) is not None
+            and (reason := task_obstacle(found.works.names, fan_out.call, work.creation, creations)) is not None
         ):
             return reason
     return None
