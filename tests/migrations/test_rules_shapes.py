@@ -81,9 +81,6 @@ REWRITTEN = {
         "async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:\n"
         "    await asyncio.gather(*[session.get(x) for x in xs])"
     ),
-    "a lock is no limit on starts": (
-        "calls = [f(x) for x in xs]\nasync with self.lock:\n    await asyncio.gather(*calls)"
-    ),
 }
 
 REPORTED = {
@@ -214,6 +211,35 @@ ENDLESS = {
     "a barrier": (
         "barrier = asyncio.Barrier(n)\nasync def meet(x):\n    await barrier.wait()\n"
         "await asyncio.gather(*[meet(x) for x in xs])"
+    ),
+    "a barrier, entered": (
+        "barrier = asyncio.Barrier(n)\nasync def meet(x):\n    async with barrier:\n        await f(x)\n"
+        "await asyncio.gather(*[meet(x) for x in xs])"
+    ),
+    "a barrier in a helper": (
+        "barrier = asyncio.Barrier(n)\nasync def meet():\n    await barrier.wait()\n"
+        "async def one(x):\n    await asyncio.gather(f(x), meet())\nawait asyncio.gather(*[one(x) for x in xs])"
+    ),
+    "a barrier behind a shield": (
+        "barrier = asyncio.Barrier(n)\nasync def meet(x):\n    await asyncio.shield(barrier.wait())\n"
+        "await asyncio.gather(*[meet(x) for x in xs])"
+    ),
+    "a barrier in a task": (
+        "barrier = asyncio.Barrier(n)\nasync def meet(x):\n    t = asyncio.create_task(barrier.wait())\n    await t\n"
+        "await asyncio.gather(*[meet(x) for x in xs])"
+    ),
+    "a condition with a predicate": (
+        "async def meet(x):\n    async with self.condition:\n        await self.condition.wait_for(lambda: self.ready)\n"
+        "await asyncio.gather(*[meet(x) for x in xs])"
+    ),
+    "a server": (
+        "async def serve_on(x):\n    server = await asyncio.start_server(f, port=x)\n    await server.serve_forever()\n"
+        "await asyncio.gather(*[serve_on(x) for x in xs])"
+    ),
+    "an endless generator": (
+        "async def ticks():\n    while True:\n        await asyncio.sleep(1)\n        yield\n"
+        "async def one(x):\n    async for _ in ticks():\n        await f(x)\n"
+        "await asyncio.gather(*[one(x) for x in xs])"
     ),
     "waiting for queues": "await asyncio.gather(*[q.join() for q in xs])",
 }
@@ -420,10 +446,131 @@ REVIEWED = {
         ),
         Severity.HIGH,
     ),
+    "work that runs until it is told to stop": (
+        (
+            "async def one(x, stop):\n    while not stop.is_set():\n        await f(x)\n\n"
+            "async def run(xs, stop):\n    await asyncio.gather(*[one(x, stop) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "work that runs as long as a flag says": (
+        (
+            "class A:\n    async def one(self, x):\n        while self.running:\n            await f(x)\n\n"
+            "    async def run(self, xs):\n        await asyncio.gather(*[self.one(x) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "work that leaves when a flag says so": (
+        (
+            "async def one(x, stop):\n    while True:\n        if stop.is_set():\n            break\n        await f(x)\n\n"
+            "async def run(xs, stop):\n    await asyncio.gather(*[one(x, stop) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "work that asks from time to time": (
+        (
+            "async def one(x):\n    while True:\n        if x.all_here():\n            break\n"
+            "        await asyncio.sleep(1)\n\n"
+            "async def run(xs):\n    await asyncio.gather(*[one(x) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "work that waits for a batch": (
+        (
+            "async def one(x):\n    answer = asyncio.get_running_loop().create_future()\n    WAITING.append(answer)\n"
+            "    return await answer\n\nasync def run(xs):\n    await asyncio.gather(*[one(x) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "work that waits for an event for some time": (
+        (
+            "async def one(x, ready):\n    await asyncio.wait_for(ready(), 5)\n\nready = asyncio.Event()\n\n"
+            "async def two(x):\n    await asyncio.wait_for(ready.wait(), 5)\n\n"
+            "async def run(xs):\n    await asyncio.gather(*[two(x) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "work of an object made for it": (
+        (
+            "class Job:\n    async def run(self):\n        await self.ready.wait_for_all()\n        await self.done\n\n"
+            "async def run(xs):\n    await asyncio.gather(*[Job().run() for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "work that takes a lock by hand": (
+        (
+            "async def one(x):\n    await x.lock.acquire()\n    await f(x)\n\n"
+            "async def run(xs):\n    await asyncio.gather(*[one(x) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "under a lock": (
+        "async def run(lock, xs):\n    async with lock:\n        await asyncio.gather(*[f(x) for x in xs])\n",
+        Severity.HIGH,
+    ),
+    "called under a lock": (
+        (
+            "class A:\n    async def all_of(self, xs):\n        await asyncio.gather(*[f(x) for x in xs])\n\n"
+            "    async def run(self, xs):\n        async with self.lock:\n            await self.all_of(xs)\n"
+        ),
+        Severity.HIGH,
+    ),
     "handlers": ("async def run(xs):\n    await asyncio.gather(*[on_message(x) for x in xs])\n", Severity.HIGH),
     "tearing down": ("async def run(xs):\n    await asyncio.gather(*[x.close() for x in xs])\n", Severity.LOW),
     "unlike work": ("async def run(xs):\n    await asyncio.gather(g(), *[f(x) for x in xs])\n", Severity.HIGH),
 }
+
+
+ENDS = {
+    "tries again": (
+        "async def one(x):\n    while True:\n        try:\n            return await f(x)\n        except OSError:\n"
+        "            await asyncio.sleep(1)\n"
+    ),
+    "a number of tries": (
+        "async def one(x):\n    n = 0\n    while n < x.settings.tries:\n        n += 1\n        await f(x)\n"
+    ),
+    "page after page": (
+        "async def one(x):\n    page = await f(x)\n    while page.next:\n        page = await f(page.next)\n"
+    ),
+    "what it has made itself": (
+        "async def one(x):\n    t = asyncio.create_task(f(x))\n    await asyncio.wait_for(t, x.timeout)\n"
+    ),
+    "what it is given": "async def one(call):\n    return await call\n",
+    "a lock for a while": "async def one(x):\n    async with x.lock:\n        await f(x)\n",
+    "a process": "async def one(x):\n    p = await asyncio.create_subprocess_exec(x)\n    await p.wait()\n",
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_rewrites_safely_what_ends_by_itself(tmp_path, name):
+    """Work that waits for nothing but its own doing needs no review."""
+    source = f"{ENDS[name]}\nasync def run(xs):\n    await asyncio.gather(*[one(x) for x in xs])\n"
+    (tmp_path / "one.py").write_text(f"import asyncio\n\n{source}")
+    (found,) = audit([tmp_path], Settings(select=("1",))).findings
+
+    assert found.fix is Fix.SAFE
+
+
+WAITS_ELSEWHERE = {
+    "a barrier": ("async def meet(barrier):\n    await barrier.wait()\n", Fix.NONE),
+    "an event": ("async def meet(event):\n    await event.wait()\n", Fix.REVIEW),
+    "nothing": ("async def meet(event):\n    await event.close()\n", Fix.SAFE),
+}
+
+
+@pytest.mark.parametrize("name", WAITS_ELSEWHERE)
+def test_follows_the_work_to_other_modules(tmp_path, name):
+    """What a function of another module waits for counts, also where that one calls a third."""
+    source, fix = WAITS_ELSEWHERE[name]
+    (tmp_path / "third.py").write_text(source)
+    (tmp_path / "second.py").write_text("from third import meet\n\nasync def one(x):\n    await meet(x)\n")
+    (tmp_path / "first.py").write_text(
+        "import asyncio\nfrom second import one\n\n"
+        "async def run(xs):\n    await asyncio.gather(*[one(x) for x in xs])\n"
+    )
+    (found,) = audit([tmp_path], Settings(select=("1",))).findings
+
+    assert found.fix is fix
 
 
 @pytest.mark.parametrize("name", REVIEWED)

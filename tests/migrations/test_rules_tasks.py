@@ -103,7 +103,7 @@ REVIEWED = {
     "kept by item": ("for x in xs:\n    x.task = asyncio.create_task(f(x))", "kept beyond"),
     "handed to a helper": ("done = await self.all_of([asyncio.create_task(f(x)) for x in xs])", "kept beyond"),
     "made in a block that waits at its end": (
-        "async with self.lock:\n    ts = [asyncio.create_task(f(x)) for x in xs]\n" + AWAITED,
+        "async with self.client:\n    ts = [asyncio.create_task(f(x)) for x in xs]\n" + AWAITED,
         "something else",
     ),
     "made as items come": (
@@ -119,7 +119,7 @@ REVIEWED = {
         f"ts = []\nfor x in xs:\n    ts.append(asyncio.create_task(f(x)))\n    await asyncio.sleep(0)\n{AWAITED}",
         "something else",
     ),
-    "waiting under a lock": (MADE + "async with self.lock:\n    await asyncio.wait(ts)", "something else"),
+    "waiting under a lock": (MADE + "async with self.lock:\n    await asyncio.wait(ts)", "under a lock"),
     "draining a queue meanwhile": (f"{MADE}for x in xs:\n    await self.queue.get()\n{AWAITED}", "something else"),
     "beside other tasks": ("p = asyncio.create_task(g())\n" + MADE + AWAITED + "\nawait p", "other tasks"),
     "asking for the current task": (

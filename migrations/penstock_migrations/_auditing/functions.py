@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from penstock_migrations._blocking.telling import Telling
-from penstock_migrations._code.endless import never_ends
+from penstock_migrations._code.endings import Endings
 from penstock_migrations._code.facts import MODULE, CallFacts, FunctionFacts, ModuleFacts
 from penstock_migrations._code.limits import Limits
 from penstock_migrations._code.module import Function, Module
@@ -15,8 +15,6 @@ from penstock_migrations._code.reaching import Reaching
 from penstock_migrations.rule import Options
 
 __all__ = ["module_facts"]
-
-_WAITING = frozenset({"join", "wait", "wait_for"})
 
 
 def module_facts(module: Module, options: Options) -> ModuleFacts:
@@ -40,19 +38,13 @@ class _Limits:
 def _function_facts(limits: Limits, telling: Telling, function: Function) -> FunctionFacts:
     return FunctionFacts(
         limits=limits.holds_limiter(function),
-        endless=_may_be_endless(limits.module, function) and never_ends(limits.names, function),
+        ending=int(Endings(limits.names).own(function)),
         is_async=isinstance(function, ast.AsyncFunctionDef),
         blocks=telling.blocks(function),
         calls=tuple(_calls(telling, function)),
         makes=telling.makes(function),
         runs=telling.runs(function),
     )
-
-
-def _may_be_endless(module: Module, function: Function) -> bool:
-    """Say whether a closer look is worth it: there is a loop, or a wait for something."""
-    looping = any(isinstance(block, ast.While) for block in module.blocks_in(function))
-    return looping or any(module.function(call) is function for call in module.calls_of(*_WAITING))
 
 
 def _calls(telling: Telling, function: Function | None) -> Iterator[CallFacts]:
@@ -80,7 +72,7 @@ def _combined(found: list[FunctionFacts]) -> FunctionFacts:
         return found[0]
     return FunctionFacts(
         limits=any(one.limits for one in found),
-        endless=any(one.endless for one in found),
+        ending=max(one.ending for one in found),
         is_async=all(one.is_async for one in found),
         blocks=tuple(dict.fromkeys(each for one in found for each in one.blocks)),
         calls=tuple(dict.fromkeys(each for one in found for each in one.calls)),

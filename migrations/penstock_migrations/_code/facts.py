@@ -48,7 +48,7 @@ class FunctionFacts(NamedTuple):
 
     Attributes:
         limits: It does its work under a limiter that it shares with other calls.
-        endless: It may never end, or waits for its peers.
+        ending: How its own loops and waits end, as the number of an `Ending`.
         is_async: It is a coroutine function.
         blocks: Where it blocks its thread itself.
         calls: What it calls.
@@ -58,7 +58,7 @@ class FunctionFacts(NamedTuple):
     """
 
     limits: bool = False
-    endless: bool = False
+    ending: int = 0
     is_async: bool = False
     blocks: tuple[Blocking, ...] = ()
     calls: tuple[CallFacts, ...] = ()
@@ -96,6 +96,6 @@ class ModuleFacts:
 
 
 def _function(data: list[Any]) -> FunctionFacts:
-    limits, endless, is_async, blocks, calls, makes, runs = data
+    limits, ending, is_async, blocks, calls, makes, runs = data
     told = tuple(map(Blocking._make, blocks)), tuple(map(CallFacts._make, calls))
-    return FunctionFacts(limits, endless, is_async, *told, makes, runs)
+    return FunctionFacts(limits, ending, is_async, *told, makes, runs)

@@ -7,11 +7,13 @@ import ast
 from penstock_migrations._code.module import Function
 from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.references import References
-from penstock_migrations._code.vocabulary import LIMITER, LIMITING, mentions
+from penstock_migrations._code.vocabulary import LIMITER, LIMITING, mentions, vocabulary
 
 __all__ = ["Limits"]
 
 _CLASSES = frozenset({"Semaphore", "BoundedSemaphore", "CapacityLimiter", "Limiter", "AsyncLimiter", "RateLimiter"})
+_LOCKS = frozenset({"Lock", "RLock", "Condition"})
+_LOCK = LIMITER | vocabulary("lock mutex")
 _CONNECTIONS = frozenset({"limit", "limit_per_host", "max_connections"})
 _TAKING = ("acquire", "acquire_nowait", "acquire_on_behalf_of", "try_acquire")
 _NUMBERS = frozenset({"max", "num", "size", "count"})
@@ -48,6 +50,14 @@ class Limits:
         decorated = any(map(self._is_limiting_decorator, function.decorator_list))
         taking = [call for call in self.module.calls_of(*_TAKING) if self.module.function(call) is function]
         return decorated or any(self._holds(node, function) for node in (*self.module.blocks_in(function), *taking))
+
+    def holds_lock(self, node: ast.AST) -> bool:
+        """Say whether a node is a block that is run under a lock, or something else that lets in few at a time."""
+        if not isinstance(node, ast.With | ast.AsyncWith):
+            return False
+        entered = [item.context_expr for item in node.items]
+        entered = [one.func if isinstance(one, ast.Call) else one for one in entered]
+        return any(_is_called(one, _LOCK) or self._is_limiter(one) or self._makes(one, _LOCKS) for one in entered)
 
     def _holds(self, node: ast.AST, function: Function) -> bool:
         """Say whether a node takes a limiter: `async with semaphore`, `await limiter.acquire()`."""
@@ -90,6 +100,9 @@ class Limits:
 
     def _makes_limiter(self, node: ast.expr) -> bool:
         return self.names.called(node).rpartition(".")[2] in _CLASSES
+
+    def _makes(self, node: ast.expr, classes: frozenset[str]) -> bool:
+        return any(last_name(value) in classes for value in self.names.values(node) if isinstance(value, ast.Call))
 
     def _is_made_in_turn(self, node: ast.expr, call: ast.Call) -> bool:
         """Say whether a limiter is made anew in each turn of the loop that makes the call."""

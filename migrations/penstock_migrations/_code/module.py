@@ -141,6 +141,7 @@ class Module:
         blocks: Every `with`, `async with` and `while`.
         lambdas: Every lambda.
         yields: Every `yield`.
+        awaits: Every `await` and `async for`.
         functions: The functions of each qualified name.
         classes: The class of each qualified name.
         imports: What imported names stand for.
@@ -154,6 +155,7 @@ class Module:
     blocks: list[ast.With | ast.AsyncWith | ast.While] = field(default_factory=list)
     lambdas: list[ast.Lambda] = field(default_factory=list)
     yields: list[ast.Yield] = field(default_factory=list)
+    awaits: list[ast.Await | ast.AsyncFor] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
@@ -164,6 +166,7 @@ class Module:
     _aliases: set[str] = field(default_factory=set)
     _calls_in: dict[Function | None, list[ast.Call]] | None = None
     _blocks_in: dict[Function | None, list[ast.With | ast.AsyncWith | ast.While]] | None = None
+    _awaits_in: dict[Function | None, list[ast.Await | ast.AsyncFor]] | None = None
     _returns: list[ast.Return] = field(default_factory=list)
     _returns_in: dict[Function | None, list[ast.Return]] | None = None
     _lines: list[str] | None = None
@@ -234,6 +237,12 @@ class Module:
         if self._blocks_in is None:
             self._blocks_in = self._by_function(self.blocks)
         return self._blocks_in.get(function, [])
+
+    def awaits_in(self, function: Function | None) -> list[ast.Await | ast.AsyncFor]:
+        """Return every `await` and `async for` of a function; None stands for the module's own code."""
+        if self._awaits_in is None:
+            self._awaits_in = self._by_function(self.awaits)
+        return self._awaits_in.get(function, [])
 
     def returned_by(self, function: Function) -> list[ast.expr]:
         """Return what a function returns, in the order of the text, without None."""
@@ -381,7 +390,8 @@ class Module:
             ast.NamedExpr: self._binding,
             ast.AugAssign: lambda node: self._bind(node.target, "items", node, node.value),
             ast.For: self._loop,
-            ast.AsyncFor: self._loop,
+            ast.AsyncFor: self._async_loop,
+            ast.Await: self.awaits.append,
             ast.comprehension: self._loop,
             ast.withitem: self._entry,
             ast.With: self.blocks.append,
@@ -416,6 +426,10 @@ class Module:
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.comprehension) -> None:
         self._bind(node.target, "element", node, node.iter)
+
+    def _async_loop(self, node: ast.AsyncFor) -> None:
+        self.awaits.append(node)
+        self._loop(node)
 
     def _entry(self, node: ast.withitem) -> None:
         if node.optional_vars is not None:

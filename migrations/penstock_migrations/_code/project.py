@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from penstock_migrations._code.endings import Ending
 from penstock_migrations._code.facts import FunctionFacts, ModuleFacts
 
 __all__ = ["Known", "Project"]
@@ -92,10 +93,9 @@ class Project:
         found = list(references)
         return bool(found) and all(self._limits(file, one, _CALLS_DEEP, set()) for one in found)
 
-    def is_endless(self, file: Path, references: Iterable[str]) -> bool:
-        """Say whether one of some functions may never end, or waits for its peers."""
-        found = [self.find(file, one) for one in references]
-        return any(one is not None and one.facts.endless for one in found)
+    def ending(self, file: Path, references: Iterable[str]) -> Ending:
+        """Say how some functions, as seen from a file, end, with those that they wait for: the worst of them."""
+        return max((self._ending(file, one, _CALLS_DEEP, set()) for one in references), default=Ending.ALONE)
 
     # -- how it is found ------------------------------------------------------------------------------------------
 
@@ -107,6 +107,15 @@ class Project:
         if found.facts.limits or depth == 0:
             return found.facts.limits
         return any(self._limits(found.file, call.reference, depth - 1, seen) for call in found.facts.calls)
+
+    def _ending(self, file: Path, reference: str, depth: int, seen: set[tuple[Path, str]]) -> Ending:
+        found = self.find(file, reference)
+        if found is None or (found.file, found.name) in seen:
+            return Ending.ALONE
+        seen.add((found.file, found.name))
+        awaited = [call.reference for call in found.facts.calls if depth and call.how == "awaited"]
+        inner = (self._ending(found.file, one, depth - 1, seen) for one in awaited)
+        return max([Ending(found.facts.ending), *inner])
 
     def _function(self, file: Path, reference: str, hops: int) -> Known | None:
         if hops == 0:

@@ -73,9 +73,9 @@ class FanOuts:
         return waits + [found for call in spawns if (found := self._left(call)) is not None]
 
     def callees(self, fan_out: FanOut) -> tuple[str, ...]:
-        """Return references of what does the work; empty where one of them cannot be told."""
+        """Return references of what does the work; an empty one stands for what cannot be told."""
         found = [self.limits.references.of(work.call) if work.call is not None else [] for work in fan_out.works]
-        return tuple(dict.fromkeys(one[0] for one in found)) if all(found) else ()
+        return tuple(dict.fromkeys(one[0] if one else "" for one in found))
 
     def _mapped(self, call: ast.Call) -> ast.expr:
         """Return what a call maps, as `map` would: `amap(f, xs)` starts what `map(f, xs)` makes."""

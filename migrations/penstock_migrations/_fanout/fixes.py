@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 
-from penstock_migrations._code.endless import ENDLESS_WORK, waits_for_event
+from penstock_migrations._code.endings import ENDLESS_WORK, WAITING_WORK, Ending
 from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.vocabulary import words
@@ -51,7 +52,7 @@ def _obstacle(found: FanOuts, fan_out: FanOut) -> str | None:
         return "the call has keyword arguments that cannot be seen or do not exist on supported Pythons"
     creations = [work.creation for work in fan_out.works if work.creation is not None]
     for work in fan_out.works:
-        if work.endless:
+        if work.ending is Ending.NEVER:
             return ENDLESS_WORK
         if work.kind is Kind.FUTURE:
             return "what is gathered runs already when gather sees it: gather the coroutines themselves first"
@@ -81,10 +82,21 @@ def is_temporal(module: Module) -> bool:
 
 def work_doubt(found: FanOuts, fan_out: FanOut) -> str | None:
     """Say what to look at in the work before it is bounded, whoever starts it."""
-    if any(work.call is not None and waits_for_event(found.works.names, work.call) for work in fan_out.works):
-        return "the work waits for what others bring, such as an event: if those are its peers, all of them must start"
+    if any(work.ending is Ending.OTHERS for work in fan_out.works):
+        return WAITING_WORK
+    if any(found.limits.holds_lock(node) for node in _under(found, fan_out.call)):
+        return "it waits under a lock: work that holds a place of the limit must not wait for that lock"
     if severity_of(fan_out) is Severity.LOW:
         return "the number follows from what was set up before: is that bounded, or is it data?"
     if any(work.call is not None and words(last_name(work.call.func))[:1] in _REACTIONS for work in fan_out.works):
         return "handlers may wait for each other's messages: then all of them must start"
     return None
+
+
+def _under(found: FanOuts, call: ast.Call) -> Iterator[ast.AST]:
+    """Yield what a call is made in: the blocks around it, and around the calls of its function in this module."""
+    yield from found.module.ancestors(call)
+    function = found.module.function(call)
+    for caller in found.module.calls_of(function.name) if function is not None else ():
+        if function in found.works.names.functions(caller):
+            yield from found.module.ancestors(caller)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 
+from penstock_migrations._code.endings import Ending
 from penstock_migrations._code.sizes import Size
 from penstock_migrations._fanout.fan_outs import FanOut
 from penstock_migrations._fanout.work import Work
@@ -34,7 +35,7 @@ def _often(work: Work) -> str:
 
 
 def _severity(work: Work) -> Severity:
-    if work.endless or work.size in _OFTEN:
+    if work.ending is Ending.NEVER or work.size in _OFTEN:
         return Severity.LOW
     return Severity.MEDIUM if work.call is None else Severity.HIGH
 

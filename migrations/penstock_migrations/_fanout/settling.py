@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from penstock_migrations._code.endless import ENDLESS_WORK
+from penstock_migrations._code.endings import ENDLESS_WORK, WAITING_WORK, Ending
 from penstock_migrations._code.project import Project
 from penstock_migrations.rule import Fix, Severity, Site
 
@@ -13,9 +13,12 @@ __all__ = ["settle_fan_out"]
 
 
 def settle_fan_out(project: Project, file: Path, site: Site) -> Site | None:
-    """Drop what is limited elsewhere; take what never ends for advice."""
+    """Drop what is limited elsewhere; take what never ends for advice, and look at what waits for others."""
     if project.limits(file, site.callees):
         return None
-    if not project.is_endless(file, site.callees):
-        return site
-    return dataclasses.replace(site, severity=Severity.LOW, fix=Fix.NONE, fix_reason=ENDLESS_WORK, rewrites=())
+    ending = project.ending(file, site.callees)
+    if ending is Ending.NEVER:
+        return dataclasses.replace(site, severity=Severity.LOW, fix=Fix.NONE, fix_reason=ENDLESS_WORK, rewrites=())
+    if ending is Ending.OTHERS and site.fix is Fix.SAFE:
+        return dataclasses.replace(site, fix=Fix.REVIEW, fix_reason=WAITING_WORK)
+    return site

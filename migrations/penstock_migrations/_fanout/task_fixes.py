@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from penstock_migrations._code.endless import ENDLESS_WORK
+from penstock_migrations._code.endings import ENDLESS_WORK, Ending
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.sizes import Size
 from penstock_migrations._code.vocabulary import words
@@ -18,7 +18,6 @@ __all__ = ["task_fix"]
 
 _OPTIONS = frozenset({"name", "context"})
 _SHARED = frozenset({"Queue", "PriorityQueue", "LifoQueue", "Event", "Condition", "Barrier", "Future", "create_future"})
-_TAKING = frozenset({"get", "recv", "receive"})
 
 
 def task_fix(found: FanOuts, fan_out: FanOut, limit: str) -> tuple[Fix, str | None, tuple[Rewrite, ...]]:
@@ -42,7 +41,7 @@ def _obstacle(found: FanOuts, fan_out: FanOut, uses: list[TaskUses]) -> str | No
     if is_temporal(found.module):
         return TEMPORAL
     for work in fan_out.works:
-        if work.endless:
+        if work.ending is Ending.NEVER:
             return ENDLESS_WORK
         if (reason := _other_maker(found, fan_out, work)) is not None:
             return reason
@@ -130,21 +129,8 @@ def _work_doubt(found: FanOuts, work: Work, *, waited_for: bool) -> str | None:
     nodes = [node for function in functions for node in own_nodes(function)]
     if any(isinstance(node, ast.Call) and _asks_for_task(found, node) for node in nodes):
         return "the work asks for the current task: is that meant to be the one that was returned?"
-    if any(isinstance(node, ast.Await) and _takes(node.value) for node in nodes):
-        return "the work waits for what others bring: if that are its peers, all of them must start"
     return None
 
 
 def _asks_for_task(found: FanOuts, call: ast.Call) -> bool:
     return (found.module.qualified(call.func) or "").endswith("current_task")
-
-
-def _takes(node: ast.expr) -> bool:
-    """Say whether an awaited expression is a future, or the next of a queue."""
-    match node:
-        case ast.Name() | ast.Attribute() | ast.Subscript():
-            return True
-        case ast.Call(func=ast.Attribute(attr=method), args=[]):
-            return method in _TAKING
-        case _:
-            return False

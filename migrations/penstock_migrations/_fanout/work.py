@@ -7,7 +7,7 @@ import enum
 from dataclasses import dataclass, replace
 
 from penstock_migrations._code.elements import Element, Elements
-from penstock_migrations._code.endless import may_never_end
+from penstock_migrations._code.endings import Ending, Endings
 from penstock_migrations._code.limits import Limits
 from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.sizes import Size
@@ -47,14 +47,14 @@ class Work:
         element: Where it comes from, and what the number depends on.
         call: The call that makes the coroutine, where it is seen.
         creation: The call that makes the task, if one does.
-        endless: It may never end, or waits for its peers.
+        ending: How it ends.
     """
 
     kind: Kind
     element: Element
     call: ast.Call | None = None
     creation: ast.Call | None = None
-    endless: bool = False
+    ending: Ending = Ending.ALONE
 
     @property
     def size(self) -> Size:
@@ -70,6 +70,7 @@ class Works:
         self.module = names.module
         self.elements = elements
         self.limits = limits
+        self.endings = Endings(names)
 
     def of(self, element: Element) -> list[Work]:
         """Say what an element of a gathered collection starts; nothing if that is no new work."""
@@ -93,7 +94,7 @@ class Works:
             return self.of_call(call.args[0], element)
         if (inner := self._passed_on(call)) is not None:
             return self.of_call(inner, element)
-        return [Work(Kind.COROUTINE, _tamed(element, call), call, endless=may_never_end(self.names, call))]
+        return [Work(Kind.COROUTINE, _tamed(element, call), call, ending=self.endings.of_call(call))]
 
     def spawns(self) -> list[ast.Call]:
         """Return the calls that make a task of a coroutine, or of a function, in the order of the text."""
@@ -127,7 +128,7 @@ class Works:
     def _task(self, made: ast.expr | None, element: Element, creation: ast.Call) -> Work:
         if not isinstance(made, ast.Call):
             return Work(Kind.TASK, element, None, creation)
-        return Work(Kind.TASK, _tamed(element, made), made, creation, endless=may_never_end(self.names, made))
+        return Work(Kind.TASK, _tamed(element, made), made, creation, ending=self.endings.of_call(made))
 
     def _passed_on(self, call: ast.Call) -> ast.Call | None:
         """Return the call whose result a lambda, or a plain function of this module, passes on."""

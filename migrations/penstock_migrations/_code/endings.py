@@ -1,0 +1,245 @@
+"""`Endings`: whether work ends by itself, or waits for others: bounded, those might never start."""
+
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Iterator
+
+from penstock_migrations._code.module import Function
+from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.vocabulary import ENDLESS, TASK, mentions, says, vocabulary, words
+
+__all__ = ["ENDLESS_WORK", "WAITING_WORK", "Ending", "Endings"]
+
+ENDLESS_WORK = "the work may never end or waits for its peers: bounded, the rest might never start"
+WAITING_WORK = "the work waits for what others bring, such as an event: if those are its peers, all of them must start"
+_WRAPPERS = frozenset({"gather", "wait", "wait_for", "shield", "create_task", "ensure_future"})
+_BARRIERS = frozenset({"Barrier"})
+_PEERS = _BARRIERS | {"Condition"}
+_EVENTS = frozenset({"Event"})
+_FUTURES = frozenset({"create_future", "Future"})
+_TAKING = frozenset({"recv", "receive", "accept", "get"})
+_FOREVER = frozenset(
+    {"run_forever", "run_until_disconnected", "serve", "serve_forever", "wait_closed", "wait_for_termination"}
+)
+_LISTENING = vocabulary("consume forever listen subscribe watch")
+_DEEP = 6
+
+
+class Ending(enum.IntEnum):
+    """How work ends: by itself, when others have brought what it waits for, or never, for all that can be seen."""
+
+    ALONE = 0
+    OTHERS = 1
+    NEVER = 2
+
+
+class Endings:
+    """Answers how what one module does ends."""
+
+    def __init__(self, names: Reaching) -> None:
+        self.names = names
+        self.module = names.module
+
+    def of_call(self, call: ast.Call) -> Ending:
+        """Say how what a call starts ends: by what it does where that is in this module, else by its name."""
+        if functions := self._functions(call):
+            return max(self.of(function) for function in functions)
+        endless = mentions(last_name(call.func), ENDLESS) or self._waits_for_peers(call)
+        return Ending.NEVER if endless else Ending.ALONE
+
+    def of(self, function: Function, _around: frozenset[Function] = frozenset()) -> Ending:
+        """Say how a function ends, with those of this module that it waits for."""
+        around = _around | {function}
+        found = self.own(function)
+        for waited_for, most in self._waited_for(function) if len(around) <= _DEEP else ():
+            for inner in self._functions(waited_for) if isinstance(waited_for, ast.Call) else ():
+                if found < most and inner not in around:
+                    found = max(found, min(most, self.of(inner, around)))
+        return found
+
+    def own(self, function: Function) -> Ending:
+        """Say how a function ends, by its own loops and waits alone."""
+        waits = [min(most, self._of_wait(function, node)) for node, most in self._waited_for(function)]
+        loops = [
+            self._of_loop(function, node) for node in self.module.blocks_in(function) if isinstance(node, ast.While)
+        ]
+        return max([*waits, *loops], default=Ending.ALONE)
+
+    # -- waits ------------------------------------------------------------------------------------------------------
+
+    def _waited_for(self, function: Function) -> Iterator[tuple[ast.expr, Ending]]:
+        """Yield what a function awaits, iterates or enters, and how bad that may be: a wait with a timeout ends."""
+        for node in self.module.awaits_in(function):
+            if isinstance(node, ast.Await):
+                yield from self._unwrapped(node.value, Ending.NEVER, _DEEP)
+            else:
+                yield node.iter, Ending.NEVER
+        for block in self.module.blocks_in(function):
+            if isinstance(block, ast.AsyncWith):
+                yield from ((item.context_expr, Ending.NEVER) for item in block.items)
+
+    def _unwrapped(self, node: ast.expr, most: Ending, deep: int) -> Iterator[tuple[ast.expr, Ending]]:
+        """Yield what is waited for in the end: `work()` of `wait_for(work(), 5)`, of a task, of a list of them."""
+        parts: list[ast.expr] = []
+        match node:
+            case ast.Call(args=[_, *_] as arguments) if self._wraps(node):
+                most = Ending.OTHERS if last_name(node.func) == "wait_for" else most
+                parts = arguments if last_name(node.func) == "gather" else arguments[:1]
+            case ast.Starred(value=part) | ast.ListComp(elt=part) | ast.GeneratorExp(elt=part) | ast.SetComp(elt=part):
+                parts = [part]
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+                pass
+            case ast.IfExp(body=body, orelse=orelse):
+                parts = [body, orelse]
+            case ast.Name(id=name):
+                scope, found = self.module.bindings(name, node)
+                if scope is self.module.function(node):
+                    parts = [one.value for one in found if one.value is not None]
+        if not parts or not deep:
+            yield node, most
+        for part in parts if deep else ():
+            yield from self._unwrapped(part, most, deep - 1)
+
+    def _wraps(self, call: ast.Call) -> bool:
+        """Say whether a call waits for what it is given: asyncio's, or one that makes a task of it."""
+        name = last_name(call.func)
+        module = (self.module.qualified(call.func) or "").partition(".")[0]
+        return name in _WRAPPERS and (name == "create_task" or module in {"asyncio", "penstock_limits"})
+
+    def _of_wait(self, function: Function, node: ast.expr) -> Ending:
+        """Say how a wait ends."""
+        called = last_name(node.func) if isinstance(node, ast.Call) else ""
+        entered = isinstance(self.module.parents[node], ast.withitem)
+        if self._waits_for_peers(node) or called in _FOREVER or (entered and self._is_called(node, _BARRIERS)):
+            return Ending.NEVER
+        if entered and not called:
+            return Ending.ALONE
+        if self._is_event(node) or self._is_future(function, node) or self._takes(function, node):
+            return Ending.OTHERS
+        listens = not _LISTENING.isdisjoint((*words(called)[:1], *words(called)[-1:])) and not self._functions(node)
+        return Ending.OTHERS if listens or called == "acquire" else Ending.ALONE
+
+    def _waits_for_peers(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="join"), args=[]):
+                return True
+            case ast.Call(func=ast.Attribute(value=owner, attr="wait" | "wait_for")):
+                return self._is_called(owner, _PEERS)
+            case _:
+                return False
+
+    def _is_event(self, node: ast.expr) -> bool:
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr="wait")):
+                return self._is_called(owner, _EVENTS)
+            case _:
+                return False
+
+    def _is_future(self, function: Function, node: ast.expr) -> bool:
+        """Say whether an object is waited for that others settle or feed: handed in, kept elsewhere, made here."""
+        match node:
+            case ast.Call(func=func):
+                return last_name(func) in _FUTURES
+            case ast.Name(id=name):
+                return self._is_outer(function, node) or (self._is_given(function, node) and says(name, TASK))
+            case _:
+                return isinstance(node, ast.Attribute | ast.Subscript)
+
+    def _takes(self, function: Function, node: ast.expr) -> bool:
+        """Say whether an expression takes something that was put in elsewhere."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[]):
+                return method in _TAKING and (not isinstance(owner, ast.Name) or self._is_given(function, owner))
+            case _:
+                return False
+
+    # -- loops ------------------------------------------------------------------------------------------------------
+
+    def _of_loop(self, function: Function, loop: ast.While) -> Ending:
+        """Say how a loop ends: cancelled only, fed by a queue, told to stop, or when something else has happened."""
+        nodes = list(own_nodes(loop))
+        awaited = [node.value for node in nodes if isinstance(node, ast.Await)]
+        waits = bool(awaited) or any(isinstance(node, ast.AsyncFor | ast.AsyncWith) for node in nodes)
+        leaves = any(isinstance(node, ast.Return | ast.Break) for node in nodes)
+        always = isinstance(loop.test, ast.Constant) and bool(loop.test.value)
+        if (always and not leaves) or any(self._takes(function, one) for one in awaited):
+            return Ending.NEVER
+        asks = self._asks_others(function, loop.test) or any(map(self._leaves_when_told, nodes))
+        polls = any(self._sleeps(loop, one) for one in awaited) and (always or len(loop.body) == 1)
+        return Ending.OTHERS if polls or (asks and waits) else Ending.ALONE
+
+    def _asks_others(self, function: Function, test: ast.expr) -> bool:
+        """Say whether a test reads what others may change, and compares it with nothing of the function's own."""
+        operands = [test.left, *test.comparators] if isinstance(test, ast.Compare) else []
+        if any(isinstance(one, ast.Name) and not self._is_outer(function, one) for one in operands):
+            return False
+        return any(
+            (isinstance(part, ast.Attribute | ast.Subscript) and self._is_shared(function, part))
+            or (isinstance(part, ast.Name) and self._is_outer(function, part))
+            for part in ast.walk(test)
+        )
+
+    def _leaves_when_told(self, node: ast.AST) -> bool:
+        """Say whether a branch leaves a loop when an event is set, or a flag of the object is."""
+        match node:
+            case ast.If(test=test, body=[*_, ast.Break() | ast.Return()]):
+                test = test.operand if isinstance(test, ast.UnaryOp) else test
+                told = isinstance(test, ast.Call) and last_name(test.func) == "is_set"
+                return told or isinstance(test, ast.Attribute)
+            case _:
+                return False
+
+    def _sleeps(self, loop: ast.While, node: ast.expr) -> bool:
+        """Say whether a loop sleeps, and not before another try of what has failed."""
+        if not (isinstance(node, ast.Call) and last_name(node.func) == "sleep"):
+            return False
+        around = [one for one in self.module.ancestors(node) if self.module.contains(loop, one)]
+        return not any(isinstance(one, ast.ExceptHandler) for one in around) and not any(
+            isinstance(one, ast.Try) for one in own_nodes(loop)
+        )
+
+    # -- names ------------------------------------------------------------------------------------------------------
+
+    def _functions(self, node: ast.expr) -> list[Function]:
+        """Return the functions of this module that a call means, also of an object that is made here, or its entry."""
+        if not isinstance(node, ast.Call):
+            return []
+        if found := self.names.functions(node):
+            return found
+        if (made := self._class_of(node)) is not None:
+            return self.module.method_named("__aenter__", made.body[0])
+        if isinstance(node.func, ast.Attribute):
+            owners = [node.func.value, *self.names.values(node.func.value)]
+            classes = [one for owner in owners if (one := self._class_of(owner)) is not None]
+            return [one for made in classes for one in self.module.method_named(node.func.attr, made.body[0])]
+        return []
+
+    def _class_of(self, node: ast.expr) -> ast.ClassDef | None:
+        """Return the class of this module that a call makes an object of."""
+        match node:
+            case ast.Call(func=ast.Name(id=name)):
+                return self.module.classes.get(name)
+            case _:
+                return None
+
+    def _is_called(self, node: ast.expr, classes: frozenset[str]) -> bool:
+        """Say whether an object is of some class, by what it is made by or called."""
+        called = frozenset(word for name in classes for word in words(name))
+        made = {last_name(value.func) for value in self.names.values(node) if isinstance(value, ast.Call)}
+        return mentions(last_name(node), called) or not made.isdisjoint(classes)
+
+    def _is_shared(self, function: Function, node: ast.expr) -> bool:
+        """Say whether an object is another's: of `self`, of an outer function, or handed in."""
+        while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+            node = node.func if isinstance(node, ast.Call) else node.value
+        return isinstance(node, ast.Name) and (self._is_outer(function, node) or self._is_given(function, node))
+
+    def _is_outer(self, function: Function, node: ast.Name) -> bool:
+        scope, _ = self.module.bindings(node.id, node)
+        return scope is not None and not self.module.contains(function, scope)
+
+    def _is_given(self, function: Function, node: ast.Name) -> bool:
+        scope, found = self.module.bindings(node.id, node)
+        return scope is not function or any(isinstance(binding.node, ast.arg) for binding in found)
