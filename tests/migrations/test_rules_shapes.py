@@ -229,7 +229,8 @@ ENDLESS = {
         "await asyncio.gather(*[meet(x) for x in xs])"
     ),
     "a condition with a predicate": (
-        "async def meet(x):\n    async with self.condition:\n        await self.condition.wait_for(lambda: self.ready)\n"
+        "async def meet(x):\n    async with self.condition:\n"
+        "        await self.condition.wait_for(lambda: self.ready)\n"
         "await asyncio.gather(*[meet(x) for x in xs])"
     ),
     "a server": (
@@ -462,7 +463,8 @@ REVIEWED = {
     ),
     "work that leaves when a flag says so": (
         (
-            "async def one(x, stop):\n    while True:\n        if stop.is_set():\n            break\n        await f(x)\n\n"
+            "async def one(x, stop):\n    while True:\n        if stop.is_set():\n            break\n"
+            "        await f(x)\n\n"
             "async def run(xs, stop):\n    await asyncio.gather(*[one(x, stop) for x in xs])\n"
         ),
         Severity.HIGH,

@@ -47,8 +47,8 @@ tasks exist at once nonetheless; `bounded_map` also bounds the memory.
 
 It is left to review where tasks are kept beyond the function or used besides, where the function suspends before it
 waits for them, waits with a timeout or for the first that ends, or makes other tasks too; where left tasks may run for
-long; where the work asks for the current task, waits for an event or for what others bring, or handles messages; and
-where the number follows from what the object was set up with before.
+long; where the work asks for the current task, waits for an event or for what others bring, or handles messages; where
+the function waits under a lock; and where the number follows from what the object was set up with before.
 
 It is never done where the work may not end or refers to the other tasks, for tasks of a group, a loop or
 `ensure_future`, for coroutines handed to `as_completed`, and in Temporal workflows. A finding of low severity is
