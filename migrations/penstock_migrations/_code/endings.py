@@ -17,12 +17,11 @@ WAITING_WORK = "the work waits for what others bring, such as an event: if those
 _WRAPPERS = frozenset({"gather", "wait", "wait_for", "shield", "create_task", "ensure_future"})
 _BARRIERS = frozenset({"Barrier"})
 _PEERS = _BARRIERS | {"Condition"}
+_LOCKS = frozenset({"Lock", "Semaphore", "BoundedSemaphore"})
 _EVENTS = frozenset({"Event"})
 _FUTURES = frozenset({"create_future", "Future"})
 _TAKING = frozenset({"recv", "receive", "accept", "get"})
-_FOREVER = frozenset(
-    {"run_forever", "run_until_disconnected", "serve", "serve_forever", "wait_closed", "wait_for_termination"}
-)
+_FOREVER = frozenset({"run_forever", "run_until_disconnected", "serve", "serve_forever", "wait_for_termination"})
 _LISTENING = vocabulary("consume forever listen subscribe watch")
 _DEEP = 6
 
@@ -119,7 +118,7 @@ class Endings:
         if self._is_event(node) or self._is_future(function, node) or self._takes(function, node):
             return Ending.OTHERS
         listens = not _LISTENING.isdisjoint((*words(called)[:1], *words(called)[-1:])) and not self._functions(node)
-        return Ending.OTHERS if listens or called == "acquire" else Ending.ALONE
+        return Ending.OTHERS if listens or self._takes_lock(node) else Ending.ALONE
 
     def _waits_for_peers(self, node: ast.expr) -> bool:
         match node:
@@ -150,8 +149,16 @@ class Endings:
     def _takes(self, function: Function, node: ast.expr) -> bool:
         """Say whether an expression takes something that was put in elsewhere."""
         match node:
-            case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[]):
+            case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[], keywords=[]):
                 return method in _TAKING and (not isinstance(owner, ast.Name) or self._is_given(function, owner))
+            case _:
+                return False
+
+    def _takes_lock(self, node: ast.expr) -> bool:
+        """Say whether an expression takes a lock by hand, which may be another's to give back."""
+        match node:
+            case ast.Call(func=ast.Attribute(value=owner, attr="acquire")):
+                return self._is_called(owner, _LOCKS)
             case _:
                 return False
 

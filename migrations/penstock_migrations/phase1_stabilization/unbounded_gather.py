@@ -51,7 +51,7 @@ or what it awaits, waits for what others bring (an event, a future, a queue, a s
 and may so wait for its peers, where the gather stands under a lock that admitted work may wait for, where it handles
 messages, where an annotation promises tasks, and where the number follows from what the object was set up with before.
 It is never done where the work may not end or waits for its peers (listeners, servers, workers on a queue, a barrier),
-where tasks are kept in a dict or run already when they reach gather or belong to a group, where the name `gather` may be
+where tasks are kept in a dict, run already when they reach gather or belong to a group, where the name `gather` may be
 another's, and in Temporal workflows. What the work awaits is followed through this module's functions and methods, and
 three calls deep into other audited modules.
 
