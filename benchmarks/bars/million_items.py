@@ -58,7 +58,7 @@ BAR = Bar(
     title="items mapped, limit 100",
     size=1_000_000,
     quick_size=100_000,
-    rounds=1,
+    rounds=2,
     contenders=(
         Contender("asyncio.gather + Semaphore", gather_semaphore),
         Contender("bounded_map", mapped, ratio_at_most=0.30, memory_at_most=10),
