@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -24,10 +24,8 @@ from penstock_migrations.rule import Rule, Severity
 
 __all__ = ["audit_command", "audited", "explain_command", "settings_for"]
 
-_INTERRUPTED = 130
 
-
-class _Selectors(click.ParamType[Any]):
+class Selectors(click.ParamType[Any]):
     """Codes or issue numbers, separated by commas."""
 
     name = "codes"
@@ -57,8 +55,8 @@ class _Selectors(click.ParamType[Any]):
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write the report to a file, whole or not at all.",
 )
-@click.option("--select", type=_Selectors(), help="Report only these: PEN101,2.")
-@click.option("--ignore", type=_Selectors(), help="Do not report these: PEN102,8.")
+@click.option("--select", type=Selectors(), help="Report only these: PEN101,2.")
+@click.option("--ignore", type=Selectors(), help="Do not report these: PEN102,8.")
 @click.option(
     "--exclude", multiple=True, metavar="GLOB", help="Leave out files and folders: a name or a path; repeatable."
 )
@@ -117,11 +115,8 @@ def audit_command(
         files = tuple(file for file in (baseline,) if file is not None)
         with interruptible("no longer watching."):
             watched(once, lambda: snapshot(paths, settings_for(paths, **options), files))
-    try:
-        status = once()
-    except KeyboardInterrupt:
-        _interrupted()
-    sys.exit(status)
+    with interruptible("the audit has not finished, nothing was changed."):
+        sys.exit(once())
 
 
 @click.command("explain")
@@ -179,8 +174,3 @@ def _rule(code: str) -> Rule:
             return rule
     known = ", ".join(f"{rule.code} ({rule.name})" for rule in rules())
     raise click.UsageError(f"There is no rule {code!r}. Known: {known}.")
-
-
-def _interrupted() -> NoReturn:
-    click.echo("Interrupted: the audit has not finished, nothing was changed.", err=True)
-    sys.exit(_INTERRUPTED)

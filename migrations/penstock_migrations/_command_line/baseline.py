@@ -12,7 +12,7 @@ from penstock_migrations._command_line.emitting import examined, in_baseline, kn
 from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._counted import counted
 from penstock_migrations._reporting.baseline import Baseline
-from penstock_migrations._reporting.sources import Sources, printable
+from penstock_migrations._reporting.sources import printable
 from penstock_migrations._rewriting.write import write_atomically
 
 __all__ = ["baseline"]
@@ -62,10 +62,10 @@ def update(paths: tuple[Path, ...], file: Path, *, allow_new: bool) -> None:
         fixed = context.trend.fixed if context.trend else ()
         left = known.without(fixed)
         if allow_new:
-            left = left.with_also(Baseline.of(report.findings, in_baseline(file, Sources(paths))))
+            left = left.with_also(Baseline.of(report.findings, in_baseline(file, context.sources)))
         if left.to_json() != known.to_json():
             _write(file, left)
-    gone, new = len(known.without(())) - len(known.without(fixed)), len(report.findings)
+    gone, new = len(known) - len(known.without(fixed)), len(report.findings)
     click.echo(f"{file}: {counted(len(left), 'finding')}; {gone} fixed, {new if allow_new else 0} new.")
     if new and not allow_new:
         refused = f"{counted(new, 'new finding')} not taken up: mend them, or say --allow-new."

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock_migrations._command_line.audit import _Selectors, settings_for
+from penstock_migrations._command_line.audit import Selectors, settings_for
 from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._counted import counted
 
@@ -28,7 +28,7 @@ reports_option = click.option(
 
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH...")
-@click.option("--select", type=_Selectors(), help="Mend only these: PEN101,2.")
+@click.option("--select", type=Selectors(), help="Mend only these: PEN101,2.")
 @click.option("--write", is_flag=True, help="Write the files, atomically; without it the diff is shown.")
 @click.option("--review", is_flag=True, help="Rewrite also what needs your review.")
 @reports_option

@@ -14,10 +14,10 @@ from penstock_migrations._code.module import Binding, Function, Module
 from penstock_migrations._code.reaching import LOOPS, Reaching, blocks, last_name, own_nodes, start_of
 from penstock_migrations._code.vocabulary import vocabulary, words
 from penstock_migrations._fanout.holders import is_counted, name_of_growth
+from penstock_migrations._fanout.work import SPAWNS
 
 __all__ = ["task_obstacle"]
 
-_CREATING = frozenset({"asyncio.create_task", "asyncio.tasks.create_task", "asyncio.ensure_future"})
 _LOOPS = frozenset({"asyncio.get_running_loop", "asyncio.get_event_loop"})
 _COPIES = frozenset({"list", "set", "tuple"})
 _PASSING = (ast.expr, ast.keyword, ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)
@@ -62,7 +62,7 @@ def task_obstacle(names: Reaching, gather: ast.Call, creation: ast.Call, creatio
 
 def _is_asyncios_own(module: Module, creation: ast.Call) -> bool:
     """Say whether asyncio or its running loop makes the task, and nobody else keeps it."""
-    if module.qualified(creation.func) in _CREATING:
+    if module.qualified(creation.func) in SPAWNS:
         return True
     if not isinstance(creation.func, ast.Attribute):
         return False

@@ -13,12 +13,12 @@ from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.sizes import Size
 from penstock_migrations._code.vocabulary import TASK, TEARDOWN, mentions, says
 
-__all__ = ["CREATES", "GATHERS", "WAITS", "Kind", "Work", "Works"]
+__all__ = ["CREATES", "GATHERS", "SPAWNS", "WAITS", "Kind", "Work", "Works"]
 
 GATHERS = frozenset({"asyncio.gather", "asyncio.tasks.gather"})
 WAITS = frozenset({"asyncio.wait", "asyncio.as_completed", "asyncio.tasks.wait", "asyncio.tasks.as_completed"})
 CREATES = frozenset({"asyncio.create_task", "asyncio.tasks.create_task"})
-_SPAWNS = CREATES | {"asyncio.ensure_future"}
+SPAWNS = CREATES | {"asyncio.ensure_future"}
 _SPAWNING_METHODS = frozenset({"create_task", "start_soon"})
 _RUNNING = frozenset({"asyncio.wrap_future", "asyncio.run_coroutine_threadsafe"})
 _LIMITED = frozenset({"penstock_limits.gather", "penstock_limits.create_task"})
@@ -98,12 +98,12 @@ class Works:
 
     def spawns(self) -> list[ast.Call]:
         """Return the calls that make a task of a coroutine, or of a function, in the order of the text."""
-        found = dict.fromkeys([*self.module.calls_to(_SPAWNS), *self.module.calls_of(*_SPAWNING_METHODS)])
+        found = dict.fromkeys([*self.module.calls_to(SPAWNS), *self.module.calls_of(*_SPAWNING_METHODS)])
         return sorted(filter(self.is_spawn, found), key=lambda call: (call.lineno, call.col_offset))
 
     def is_spawn(self, call: ast.Call) -> bool:
         """Say whether a call makes a task of a coroutine, or of a function."""
-        if self.module.qualified(call.func) in _SPAWNS:
+        if self.module.qualified(call.func) in SPAWNS:
             return bool(_given(call))
         return (
             bool(call.args)

@@ -30,19 +30,15 @@ class Phase:
     Attributes:
         number: 1 to 4.
         name: In one word.
-        goal: In one line.
         rules: Names of the rules whose findings it mends.
         opens: Flags that it opens.
-        retires: Flags that it retires.
         criteria: What must hold at its end.
     """
 
     number: int
     name: str
-    goal: str
     rules: tuple[str, ...]
     opens: tuple[str, ...]
-    retires: tuple[str, ...]
     criteria: tuple[Criterion, ...]
 
     @property
@@ -64,10 +60,8 @@ def phases() -> tuple[Phase, ...]:
         Phase(
             number=table["number"],
             name=table["name"],
-            goal=table["goal"],
             rules=tuple(table["rules"]),
             opens=tuple(table["opens"]),
-            retires=tuple(table["retires"]),
             criteria=tuple(Criterion(each["statement"], tuple(each["checks"])) for each in table["criteria"]),
         )
         for table in document["phase"]

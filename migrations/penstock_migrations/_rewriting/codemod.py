@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,7 +90,6 @@ def plan(
     *,
     review: bool = False,
     root: Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
 ) -> Plan:
     """Audit, and plan the rewrite of what is found.
 
@@ -99,10 +98,9 @@ def plan(
         settings: What to look for.
         review: Whether to rewrite what needs review, too.
         root: The project's root; None to look for that of each path.
-        progress: Called with (files done, files in all) during the audit.
     """
     files = {audited.shown: audited.file for audited in discover(paths, settings.exclude)}
-    planned = Plan(audit(paths, settings, progress=progress), files=files)
+    planned = Plan(audit(paths, settings), files=files)
     by_path: dict[str, list[Finding]] = defaultdict(list)
     for finding in planned.report.findings:
         by_path[finding.path].append(finding)

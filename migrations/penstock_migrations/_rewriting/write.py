@@ -54,7 +54,7 @@ def check_writable(file: Path) -> None:
         raise WriteError("its folder is read-only; left as it is. Make it writable and run again")
 
 
-def write_atomically(file: Path, content: bytes, *, before: bytes | None = None) -> None:
+def write_atomically(file: Path, content: bytes) -> None:
     """Replace a file's content in one step: readers see the old or the new, never a part.
 
     The mode bits stay, a symbolic link stays a link and its target is written. A hard link's other names keep the
@@ -63,12 +63,11 @@ def write_atomically(file: Path, content: bytes, *, before: bytes | None = None)
     Args:
         file: The file.
         content: Its new bytes.
-        before: What it must hold now; None to write whatever it holds.
 
     Raises:
-        WriteError: It holds something else now, or cannot be written.
+        WriteError: It cannot be written.
     """
-    write_all([Edit(str(file), file, before, content, "")])
+    write_all([Edit(str(file), file, None, content, "")])
 
 
 def write_all(edits: Sequence[Edit]) -> None:

@@ -87,6 +87,7 @@ class SharedAdmission:
         self._seated = False  # has been in the queue, or has had all it wanted, and is not refused any more
         self.limiter = limiter
         self.lineage = living(current_permit.get())
+        limiter._remember(fan_out.loop)
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:

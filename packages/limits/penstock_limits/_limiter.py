@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import operator
 import threading
 import weakref
@@ -59,6 +60,7 @@ class Limiter:
 
     __slots__ = (
         "__weakref__",
+        "_abandoned",
         "_capacity",
         "_crowded",
         "_fixed_mode",
@@ -96,7 +98,10 @@ class Limiter:
         self._held: deque[int] = deque()
         self._tokens = 0  # free and held together; made when first needed, so this is also the peak
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
-        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()  # in which somebody has waited
+        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = (
+            weakref.WeakSet()
+        )  # where somebody has waited or fanned out
+        self._abandoned = False  # one of them was closed, maybe with permits held
         self._lost: deque[Callable[[], None]] = deque()  # what gives back permits whose holders have vanished
         self._crowded = False  # somebody waits, there are more tokens than permits, or some are lost
         # Re-entrant: the garbage collector may finalize a waiting coroutine, which leaves the queue, while it is held.
@@ -325,12 +330,18 @@ class Limiter:
             self._waiters[waiter] = None
             self._crowded = True
 
+    def _remember(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Take note of a loop whose children may be left with permits, should it be closed while they run."""
+        with self._lock:
+            self._loops.add(loop)
+
     def _forget_closed_loops(self) -> None:
         """Drop waiters that nobody can wake; the children that their fan-outs left running may vanish then."""
         closed = [loop for loop in self._loops if loop.is_closed()]
         if not closed:
             return
         self._loops.difference_update(closed)
+        self._abandoned = True
         for waiter in [waiter for waiter in self._waiters if waiter.loop in closed]:
             del self._waiters[waiter]
             waiter.drop()
@@ -347,6 +358,9 @@ class Limiter:
 
     def _settle(self) -> None:
         """Retire what is too much, and admit whoever can be admitted."""
+        if self._abandoned:  # tasks of a closed loop are cycles: without the collector their permits stay with them
+            self._abandoned = False
+            gc.collect()
         self._recover()
         while (waiter := self._next_admitted()) is not None:
             if not waiter.admit(queued=False):
