@@ -32,16 +32,16 @@ REWRITTEN = {
         "calls = []\nfor x in xs:\n    call = f(x)\n    calls.append(call)\nawait asyncio.gather(*calls)"
     ),
     "append in a while loop": "calls = []\nwhile xs:\n    calls.append(f(xs.pop()))\nawait asyncio.gather(*calls)",
-    "extend": "calls = [g(a) for a in self.as_]\ncalls.extend(f(x) for x in xs)\nawait asyncio.gather(*calls)",
+    "extend": "calls = [f(a) for a in self.as_]\ncalls.extend(f(x) for x in xs)\nawait asyncio.gather(*calls)",
     "adding up": "calls = []\ncalls += [f(x) for x in xs]\nawait asyncio.gather(*calls)",
-    "two lists": "await asyncio.gather(*([g()] + [f(x) for x in xs]))",
-    "an unpacked list": "await asyncio.gather(*[g(), *(f(x) for x in xs)])",
+    "two lists": "await asyncio.gather(*([f(0)] + [f(x) for x in xs]))",
+    "an unpacked list": "await asyncio.gather(*[f(0), *(f(x) for x in xs)])",
     "values of a dict": "calls = {}\nfor x in xs:\n    calls[x] = f(x)\nawait asyncio.gather(*calls.values())",
     "values of a dict comprehension": "await asyncio.gather(*{x: f(x) for x in xs}.values())",
     "filter": "await asyncio.gather(*filter(None, [f(x) for x in xs]))",
     "an unknown order": "await asyncio.gather(*shuffled([f(x) for x in xs]))",
-    "a chain": "import itertools\nawait asyncio.gather(*itertools.chain([g()], (f(x) for x in xs)))",
-    "in both arms": "calls = [f(x) for x in xs] if n else [g(x) for x in xs]\nawait asyncio.gather(*calls)",
+    "a chain": "import itertools\nawait asyncio.gather(*itertools.chain([f(0)], (f(x) for x in xs)))",
+    "in both arms": "calls = [f(x) for x in xs] if n else [f(x, 1) for x in xs]\nawait asyncio.gather(*calls)",
     "a nested loop": "await asyncio.gather(*[f(x, y) for x in (1, 2) for y in xs])",
     "a number from outside": "await asyncio.gather(*[f(i) for i in range(n)])",
     "a count of data": "await asyncio.gather(*[f(i) for i in range(len(xs))])",
@@ -330,6 +330,27 @@ NOT_REWRITTEN = {
         "def named(x):\n    CURRENT.set(x)\n    return x\n"
         "ts = [asyncio.create_task(f(named(x))) for x in xs]\nawait asyncio.gather(*ts)"
     ),
+    "a set, which is gathered in another order": (
+        "ts = set()\nfor x in xs:\n    ts.add(asyncio.create_task(f(x)))\nawait asyncio.gather(*ts)"
+    ),
+    "a list that has another name": (
+        "self.ts = ts = []\nfor x in xs:\n    ts.append(asyncio.create_task(f(x)))\nawait asyncio.gather(*ts)"
+    ),
+    "coroutines among the tasks": (
+        "ts = []\nfor x in xs:\n    if n:\n        ts.append(f(x))\n    else:\n"
+        "        ts.append(asyncio.create_task(f(x)))\nawait asyncio.gather(*ts)"
+    ),
+    "coroutines or tasks": "await asyncio.gather(*[f(x) if n else asyncio.create_task(f(x)) for x in xs])",
+    "tasks in another order": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\nus = [asyncio.create_task(f(x)) for x in xs]\n"
+        "await asyncio.gather(*(us + ts))"
+    ),
+    "another gather made after them": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\np = asyncio.gather(g(), g())\nawait asyncio.gather(*ts)\nawait p"
+    ),
+    "a context left on the way": (
+        "ts = [asyncio.create_task(f(x)) for x in xs]\nself.context.pop()\nawait asyncio.gather(*ts)"
+    ),
     "a context entered on the way": (
         "ts = []\nfor x in xs:\n    stack.enter_context(span(x))\n    ts.append(asyncio.create_task(f(x)))\n"
         "await asyncio.gather(*ts)"
@@ -380,7 +401,7 @@ MOVED = {
     ),
     "in a branch": (
         "if n:\n    ts = []\n    for x in xs:\n        ts.append(asyncio.create_task(f(x)))\nelse:\n"
-        "    ts = [asyncio.create_task(g(x)) for x in xs]\nawait asyncio.gather(*ts)"
+        "    ts = [asyncio.create_task(f(x, 1)) for x in xs]\nawait asyncio.gather(*ts)"
     ),
     "in a context around all": (
         "with span('all'):\n    ts = [asyncio.create_task(f(x)) for x in xs]\n    await asyncio.gather(*ts)"
@@ -432,6 +453,14 @@ def test_writes_the_limit_that_the_settings_name(tmp_path):
 
 
 REVIEWED = {
+    "tasks, and a call that nobody sees through": (
+        (
+            "from app import start_span\n\nasync def run(xs):\n    ts = []\n    for x in xs:\n"
+            "        span = start_span(x)\n        ts.append(asyncio.create_task(f(x, span)))\n"
+            "    await asyncio.gather(*ts)\n"
+        ),
+        Severity.HIGH,
+    ),
     "what callers hand in": ("async def all_of(*coros):\n    return await asyncio.gather(*coros)\n", Severity.MEDIUM),
     "annotated tasks": (
         (
@@ -519,6 +548,51 @@ REVIEWED = {
     ),
     "handlers": ("async def run(xs):\n    await asyncio.gather(*[on_message(x) for x in xs])\n", Severity.HIGH),
     "tearing down": ("async def run(xs):\n    await asyncio.gather(*[x.close() for x in xs])\n", Severity.LOW),
+    "unlike work in one list": (
+        (
+            "async def run(xs, queue):\n    jobs = [produce(queue, x) for x in xs]\n    jobs.append(collect(queue))\n"
+            "    await asyncio.gather(*jobs)\n"
+        ),
+        Severity.HIGH,
+    ),
+    "an event of a dict": (
+        (
+            "done = {}\n\nasync def one(x):\n    for other in x.needs:\n        await done[other].wait()\n"
+            "    done[x].set()\n\nasync def run(xs):\n    done.update({x: asyncio.Event() for x in xs})\n"
+            "    await asyncio.gather(*[one(x) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "a method of what is in a list": (
+        (
+            "class Step:\n    async def run(self):\n        await self.ready\n\nasync def run(steps: list[Step]):\n"
+            "    await asyncio.gather(*[step.run() for step in steps])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "putting into a bounded queue": (
+        (
+            "async def one(x, queue):\n    await queue.put(await f(x))\n\n"
+            "async def run(xs, queue):\n    await asyncio.gather(*[one(x, queue) for x in xs])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "messages of a consumer": (
+        (
+            "async def one(topic):\n    consumer = Client(topic)\n    async for message in consumer:\n"
+            "        await f(message)\n\n"
+            "async def run(topics):\n    await asyncio.gather(*[one(topic) for topic in topics])\n"
+        ),
+        Severity.HIGH,
+    ),
+    "called by what is called under a lock": (
+        (
+            "class A:\n    async def all_of(self, xs):\n        await asyncio.gather(*[f(x) for x in xs])\n\n"
+            "    async def load(self, xs):\n        await self.all_of(xs)\n\n"
+            "    async def run(self, xs):\n        async with self.lock:\n            await self.load(xs)\n"
+        ),
+        Severity.HIGH,
+    ),
     "unlike work": ("async def run(xs):\n    await asyncio.gather(g(), *[f(x) for x in xs])\n", Severity.HIGH),
 }
 

@@ -18,11 +18,14 @@ _WRAPPERS = frozenset({"gather", "wait", "wait_for", "shield", "create_task", "e
 _BARRIERS = frozenset({"Barrier"})
 _PEERS = _BARRIERS | {"Condition"}
 _LOCKS = frozenset({"Lock", "Semaphore", "BoundedSemaphore"})
+_QUEUES = frozenset({"Queue", "PriorityQueue", "LifoQueue"})
 _EVENTS = frozenset({"Event"})
 _FUTURES = frozenset({"create_future", "Future"})
 _TAKING = frozenset({"recv", "receive", "accept", "get"})
 _FOREVER = frozenset({"run_forever", "run_until_disconnected", "serve", "serve_forever", "wait_for_termination"})
-_LISTENING = vocabulary("consume forever listen subscribe watch")
+_LISTENING = vocabulary(
+    "channel consume consumer forever listen pubsub socket subscribe subscription watch watcher websocket ws"
+)
 _DEEP = 6
 
 
@@ -74,7 +77,8 @@ class Endings:
             if isinstance(node, ast.Await):
                 yield from self._unwrapped(node.value, Ending.NEVER, _DEEP)
             else:
-                yield node.iter, Ending.NEVER
+                yield node.iter, Ending.NEVER  # its name tells something, too
+                yield from self._unwrapped(node.iter, Ending.NEVER, _DEEP)
         for block in self.module.blocks_in(function):
             if isinstance(block, ast.AsyncWith):
                 yield from ((item.context_expr, Ending.NEVER) for item in block.items)
@@ -117,7 +121,8 @@ class Endings:
             return Ending.ALONE
         if self._is_event(node) or self._is_future(function, node) or self._takes(function, node):
             return Ending.OTHERS
-        listens = not _LISTENING.isdisjoint((*words(called)[:1], *words(called)[-1:])) and not self._functions(node)
+        name = called or (last_name(node) if isinstance(self.module.parents[node], ast.AsyncFor) else "")
+        listens = not _LISTENING.isdisjoint((*words(name)[:1], *words(name)[-1:])) and not self._functions(node)
         return Ending.OTHERS if listens or self._takes_lock(node) else Ending.ALONE
 
     def _waits_for_peers(self, node: ast.expr) -> bool:
@@ -151,6 +156,8 @@ class Endings:
         match node:
             case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[], keywords=[]):
                 return method in _TAKING and (not isinstance(owner, ast.Name) or self._is_given(function, owner))
+            case ast.Call(func=ast.Attribute(value=owner, attr="put")):
+                return self._is_called(owner, _QUEUES)
             case _:
                 return False
 
@@ -214,14 +221,23 @@ class Endings:
         if not isinstance(node, ast.Call):
             return []
         if found := self.names.functions(node):
-            return found
+            return list(found)
         if (made := self._class_of(node)) is not None:
             return self.module.method_named("__aenter__", made.body[0])
         if isinstance(node.func, ast.Attribute):
             owners = [node.func.value, *self.names.values(node.func.value)]
             classes = [one for owner in owners if (one := self._class_of(owner)) is not None]
-            return [one for made in classes for one in self.module.method_named(node.func.attr, made.body[0])]
+            found = [one for made in classes for one in self.module.method_named(node.func.attr, made.body[0])]
+            return found or self._methods_named(node)
         return []
+
+    def _methods_named(self, call: ast.Call) -> list[Function]:
+        """Return what a method of an object may mean that is not seen to be of a class: any of that name here."""
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if self.module.qualified(call.func) is not None:
+            return []
+        classes = self.module.classes.items()
+        return [one for owner, _ in classes for one in self.module.functions.get(f"{owner}.{name}", ())]
 
     def _class_of(self, node: ast.expr) -> ast.ClassDef | None:
         """Return the class of this module that a call makes an object of."""
@@ -233,9 +249,24 @@ class Endings:
 
     def _is_called(self, node: ast.expr, classes: frozenset[str]) -> bool:
         """Say whether an object is of some class, by what it is made by or called."""
+        if isinstance(node, ast.Subscript):
+            return self._is_called(node.value, classes) or self._holds(node.value, classes)
         called = frozenset(word for name in classes for word in words(name))
         made = {last_name(value.func) for value in self.names.values(node) if isinstance(value, ast.Call)}
         return mentions(last_name(node), called) or not made.isdisjoint(classes)
+
+    def _holds(self, node: ast.expr, classes: frozenset[str]) -> bool:
+        """Say whether a collection is filled with objects of some class: `{name: Event() for name in names}`."""
+        match node:
+            case ast.Name(id=name):
+                _, found = self.module.bindings(name, node)
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                found = self.module.attribute_bindings(name, node)
+            case _:
+                found = []
+        values = [one.value for one in found if one.value is not None]
+        made = [part for value in values for part in (value, *own_nodes(value)) if isinstance(part, ast.Call)]
+        return any(last_name(call.func) in classes for call in made)
 
     def _is_shared(self, function: Function, node: ast.expr) -> bool:
         """Say whether an object is another's: of `self`, of an outer function, or handed in."""

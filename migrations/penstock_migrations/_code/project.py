@@ -14,7 +14,7 @@ from penstock_migrations._code.facts import FunctionFacts, ModuleFacts
 
 __all__ = ["Known", "Project"]
 
-_CALLS_DEEP = 3
+_CALLS_DEEP = 6
 _NAMES_DEEP = 6
 
 

@@ -37,10 +37,12 @@ class FanOut:
     Attributes:
         call: The offending call.
         works: What it starts without a limit.
+        is_unlike: It starts different work beside.
     """
 
     call: ast.Call
     works: tuple[Work, ...]
+    is_unlike: bool = False
 
 
 class FanOuts:
@@ -93,7 +95,8 @@ class FanOuts:
         windows = [ast.unparse(name) for name in names if isinstance(name, ast.Name | ast.Attribute)]
         if not unlimited or is_race(self.module, call) or any(has_window(self.module, one, call) for one in windows):
             return None
-        return FanOut(_blamed(call, works, unlimited), tuple(unlimited))
+        started = {ast.unparse(work.call.func) for work in works if work.call is not None}
+        return FanOut(_blamed(call, works, unlimited), tuple(unlimited), len(started) > 1)
 
     def _gathered(self, node: ast.expr) -> Iterator[Element]:
         """Yield the elements of a collection; what a local one has piled up in a loop without a head is data."""

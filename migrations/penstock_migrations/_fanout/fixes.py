@@ -12,13 +12,14 @@ from penstock_migrations._code.vocabulary import words
 from penstock_migrations._fanout.fan_outs import FanOut, FanOuts
 from penstock_migrations._fanout.holders import is_annotated_as_task
 from penstock_migrations._fanout.messages import severity_of
-from penstock_migrations._fanout.unwrapping import task_obstacle
+from penstock_migrations._fanout.unwrapping import task_doubt, task_obstacle
 from penstock_migrations._fanout.work import GATHERS, Kind
 from penstock_migrations.rule import Fix, ReplaceCall, Rewrite, Severity, UnwrapCall
 
 __all__ = ["TEMPORAL", "gather_fix", "is_temporal", "work_doubt"]
 
 TEMPORAL = "code of a Temporal workflow may use asyncio's own primitives only"
+_CALLERS_DEEP = 3
 _REACTIONS = (("on",), ("handle",))
 
 
@@ -70,8 +71,12 @@ def _doubt(found: FanOuts, fan_out: FanOut) -> str | None:
         return "an annotation says that tasks are held, and coroutines will be"
     if any(work.kind is Kind.UNKNOWN for work in fan_out.works):
         return "the callers decide what is gathered: tasks they have already started are not limited here"
-    if len(fan_out.call.args) > 1:
+    if len(fan_out.call.args) > 1 or fan_out.is_unlike:
         return "what is gathered side by side may wait for each other"
+    creations = [work.creation for work in fan_out.works if work.creation is not None]
+    for creation in creations:
+        if (reason := task_doubt(found.works.names, fan_out.call, creation, creations)) is not None:
+            return reason
     return work_doubt(found, fan_out)
 
 
@@ -93,10 +98,10 @@ def work_doubt(found: FanOuts, fan_out: FanOut) -> str | None:
     return None
 
 
-def _under(found: FanOuts, call: ast.Call) -> Iterator[ast.AST]:
+def _under(found: FanOuts, call: ast.Call, deep: int = _CALLERS_DEEP) -> Iterator[ast.AST]:
     """Yield what a call is made in: the blocks around it, and around the calls of its function in this module."""
     yield from found.module.ancestors(call)
     function = found.module.function(call)
-    for caller in found.module.calls_of(function.name) if function is not None else ():
+    for caller in found.module.calls_of(function.name) if function is not None and deep else ():
         if function in found.works.names.functions(caller):
-            yield from found.module.ancestors(caller)
+            yield from _under(found, caller, deep - 1)

@@ -16,18 +16,22 @@ from penstock_migrations._code.vocabulary import vocabulary, words
 from penstock_migrations._fanout.holders import is_counted, name_of_growth
 from penstock_migrations._fanout.work import SPAWNS
 
-__all__ = ["task_obstacle"]
+__all__ = ["task_doubt", "task_obstacle"]
 
 _LOOPS = frozenset({"asyncio.get_running_loop", "asyncio.get_event_loop"})
-_COPIES = frozenset({"list", "set", "tuple"})
+_COPIES = frozenset({"list", "tuple"})
 _PASSING = (ast.expr, ast.keyword, ast.Expr, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Return)
 # First words of what changes context variables, whatever it returns; and what starts other work meanwhile.
 _CHANGING = vocabulary("activate attach bind bound clear deactivate detach enter push reset set switch unbind use")
-_STARTING = vocabulary("call_later call_soon create_task ensure_future start_soon")
-# What is called for an effect, and changes no context variable.
+_STARTING = vocabulary("call_later call_soon create_task ensure_future gather shield start_soon")
+# What is known to do neither.
 _HARMLESS = vocabulary(
-    "add append appendleft critical debug discard error exception extend info insert log pop print remove setdefault"
-    " update warn warning"
+    "abs add all any append appendleft bool bytes copy count critical debug decode dict discard divmod dumps encode"
+    " endswith enumerate error exception extend filter find float format frozenset get getattr group hasattr hash id"
+    " index info insert int isinstance isoformat items iter join keys len list loads log lower lstrip map match max min"
+    " model_dump monotonic next now ord perf_counter print range remove replace repr reversed round rstrip search"
+    " setdefault sorted split splitlines startswith str strip sum time title tuple type upper uuid4 values warn warning"
+    " zip"
 )
 
 
@@ -58,6 +62,16 @@ def task_obstacle(names: Reaching, gather: ast.Call, creation: ast.Call, creatio
     if not way.is_reached():
         return "the tasks run even where the function does not come to the gather"
     return None
+
+
+def task_doubt(names: Reaching, gather: ast.Call, creation: ast.Call, creations: Collection[ast.Call]) -> str | None:
+    """Say what to look at before the creation of a task is left to the gather; None if there is nothing."""
+    way = _Way(names, gather, creation, creations)
+    unknown = next(filter(way.may_matter, way.nodes), None)
+    if unknown is None:
+        return None
+    called = ast.unparse(unknown.func) if isinstance(unknown, ast.Call) else ""
+    return f"does `{called}` set a context variable or start other work? The tasks would notice, as they start later"
 
 
 def _is_asyncios_own(module: Module, creation: ast.Call) -> bool:
@@ -116,11 +130,20 @@ class _Way:
         match node:
             case ast.With():
                 return self.module.contains(node, self.creation) or self.module.contains(node, self.gather)
-            case ast.Call() if node is not self.gather and node not in self.creations:
+            case ast.Call() if self._is_beside(node):
                 effect = isinstance(self.module.parents[node], ast.Expr) and last_name(node.func) not in _HARMLESS
                 return effect or _may_change_context(self.names, node, set())
             case _:
                 return False
+
+    def may_matter(self, node: ast.AST) -> bool:
+        """Say whether a node calls something of which it is not known that it changes no context."""
+        return isinstance(node, ast.Call) and self._is_beside(node) and not _is_harmless(self.names, node, set())
+
+    def _is_beside(self, call: ast.Call) -> bool:
+        """Say whether a call is another than those that make the coroutines and the tasks, and that wait for them."""
+        made = any(call is creation or call in creation.args for creation in self.creations)
+        return not made and not self.module.contains(call, self.gather)
 
     def is_reached(self) -> bool:
         """Say whether the function comes to the gather wherever it made a task, unless something fails."""
@@ -168,9 +191,7 @@ class _Way:
                 following = self._next(statement)
                 read = [node for node in _mentions(function, task) if not isinstance(node.ctx, ast.Store)]
                 match following:
-                    case ast.Expr(
-                        value=ast.Call(func=ast.Attribute(attr="append" | "add"), args=[ast.Name() as given])
-                    ):
+                    case ast.Expr(value=ast.Call(func=ast.Attribute(attr="append"), args=[ast.Name() as given])):
                         return following if read == [given] else None
                     case _:
                         return None
@@ -188,13 +209,16 @@ class _Way:
         node: ast.AST = self.creation
         while (around := self.module.parents[node]) is not outer:
             match around:
-                case ast.ListComp(elt=made) | ast.SetComp(elt=made) | ast.GeneratorExp(elt=made) if made is node:
+                case ast.ListComp(elt=made) | ast.GeneratorExp(elt=made) if made is node:
                     pass
-                case ast.List() | ast.Tuple() | ast.Set() | ast.Starred() | ast.BinOp(op=ast.Add()) | ast.IfExp():
+                case ast.List(elts=elements) | ast.Tuple(elts=elements):
+                    if any(isinstance(one, ast.Call) and one not in self.creations for one in elements):
+                        return False  # a coroutine among the tasks starts after them, or else in its turn
+                case ast.Starred():
                     pass
                 case ast.Call(func=ast.Name(id=name)) if name in _COPIES:
                     pass
-                case ast.Call(func=ast.Attribute(value=ast.Name(), attr="append" | "add" | "extend")):
+                case ast.Call(func=ast.Attribute(value=ast.Name(), attr="append" | "extend")):
                     if self.module.parents[around] is not outer:
                         return False
                 case _:
@@ -209,8 +233,21 @@ class _Way:
         origin = self._origin(growth, made)
         if origin is None or not _is_new(origin.value, self.creation, self.module):
             return False
+        if isinstance(origin.node, ast.Assign) and len(origin.node.targets) > 1:
+            return False
+        if not all(map(self._puts_tasks, bindings)):
+            return False
         later = [one.node for one in made if start_of(origin.node) < start_of(one.node) < start_of(self.gather)]
         return all(_exclude_each_other(self.module, origin.node, one) for one in later)
+
+    def _puts_tasks(self, binding: Binding) -> bool:
+        """Say whether a binding of the collection adds tasks only: coroutines among them would start after them."""
+        value = binding.value
+        if isinstance(value, ast.Name):
+            return all(made in self.creations for made in self.names.values(value))
+        calls = [node for node in (value, *own_nodes(value)) if isinstance(node, ast.Call)] if value is not None else []
+        empty = isinstance(value, ast.Call) and last_name(value.func) in _COPIES and not value.args
+        return not calls or empty or any(call in self.creations for call in calls)
 
     def _origin(self, growth: ast.stmt, made: list[Binding]) -> Binding | None:
         """Return the binding that every growth comes by, with nothing but an `if` between it and the gather's block."""
@@ -239,7 +276,7 @@ class _Way:
             return False
         parent = self.module.parents[name]
         match parent, self.module.statement(name):
-            case ast.Attribute(attr="append" | "add" | "extend"), ast.Expr(value=ast.Call(func=func)) if func is parent:
+            case ast.Attribute(attr="append" | "extend"), ast.Expr(value=ast.Call(func=func)) if func is parent:
                 return True
             case _:
                 return is_counted(self.module, name) or self._is_gathered(name)
@@ -249,7 +286,7 @@ class _Way:
         given: ast.AST = name
         while (around := self.module.parents.get(given)) is not self.gather:
             match around:
-                case ast.Starred() | ast.BinOp(op=ast.Add()) | ast.List() | ast.Tuple():
+                case ast.Starred():
                     pass
                 case ast.Call(func=ast.Name(id="list" | "tuple")) | ast.comprehension(ifs=[]):
                     pass
@@ -302,7 +339,7 @@ def _mentions(function: Function, name: str) -> list[ast.Name]:
 def _is_new(value: ast.expr | None, creation: ast.Call, module: Module) -> bool:
     """Say whether an expression makes a collection that nobody else has."""
     match value:
-        case ast.List() | ast.Set() | ast.ListComp() | ast.SetComp():
+        case ast.List() | ast.ListComp():
             return True
         case ast.Call(func=ast.Name(id=name)):
             return name in _COPIES
@@ -332,6 +369,18 @@ def _may_change_context(names: Reaching, call: ast.Call, seen: set[Function]) ->
     seen.update(functions)
     inner = [node for function in functions for node in own_nodes(function) if isinstance(node, ast.Call)]
     return any(_may_change_context(names, one, seen) for one in inner)
+
+
+def _is_harmless(names: Reaching, call: ast.Call, seen: set[Function]) -> bool:
+    """Say whether a call is known to change no context: built-in, of a plain value, of a class, or seen through."""
+    functions = names.functions(call)
+    if not functions:
+        name = last_name(call.func)
+        makes_set = isinstance(call.func, ast.Name) and name == "set"
+        return name in _HARMLESS or name[:1].isupper() or makes_set
+    inner = [node for one in functions if one not in seen for node in own_nodes(one) if isinstance(node, ast.Call)]
+    seen.update(functions)
+    return all(_is_harmless(names, one, seen) for one in inner)
 
 
 def _sounds_changing(func: ast.expr, name: str) -> bool:

@@ -53,7 +53,7 @@ messages, where an annotation promises tasks, and where the number follows from 
 It is never done where the work may not end or waits for its peers (listeners, servers, workers on a queue, a barrier),
 where tasks are kept in a dict, run already when they reach gather or belong to a group, where the name `gather` may be
 another's, and in Temporal workflows. What the work awaits is followed through this module's functions and methods, and
-three calls deep into other audited modules.
+six calls deep into other audited modules.
 
 A test that replaces `asyncio.gather` itself no longer meets the rewritten call while its limit is on.
 
