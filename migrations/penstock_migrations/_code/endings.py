@@ -19,7 +19,7 @@ _BARRIERS = frozenset({"Barrier"})
 _PEERS = _BARRIERS | {"Condition"}
 _LOCKS = frozenset({"Lock", "Semaphore", "BoundedSemaphore"})
 _QUEUES = frozenset({"Queue", "PriorityQueue", "LifoQueue"})
-_EVENTS = frozenset({"Event"})
+_PROCESSES = frozenset({"Process", "Proc", "Popen", "create_subprocess_exec", "create_subprocess_shell"})
 _FUTURES = frozenset({"create_future", "Future"})
 _TAKING = frozenset({"recv", "receive", "accept", "get"})
 _FOREVER = frozenset({"run_forever", "run_until_disconnected", "serve", "serve_forever", "wait_for_termination"})
@@ -48,8 +48,9 @@ class Endings:
         """Say how what a call starts ends: by what it does where that is in this module, else by its name."""
         if functions := self._functions(call):
             return max(self.of(function) for function in functions)
-        endless = mentions(last_name(call.func), ENDLESS) or self._waits_for_peers(call)
-        return Ending.NEVER if endless else Ending.ALONE
+        if mentions(last_name(call.func), ENDLESS):
+            return Ending.NEVER
+        return self._of_wait(self.module.function(call), call)
 
     def of(self, function: Function, _around: frozenset[Function] = frozenset()) -> Ending:
         """Say how a function ends, with those of this module that it waits for."""
@@ -111,7 +112,7 @@ class Endings:
         module = (self.module.qualified(call.func) or "").partition(".")[0]
         return name in _WRAPPERS and (name == "create_task" or module in {"asyncio", "penstock_limits"})
 
-    def _of_wait(self, function: Function, node: ast.expr) -> Ending:
+    def _of_wait(self, function: Function | None, node: ast.expr) -> Ending:
         """Say how a wait ends."""
         called = last_name(node.func) if isinstance(node, ast.Call) else ""
         entered = isinstance(self.module.parents[node], ast.withitem)
@@ -135,23 +136,26 @@ class Endings:
                 return False
 
     def _is_event(self, node: ast.expr) -> bool:
+        """Say whether an expression waits for an event, or for whatever else is no process."""
         match node:
-            case ast.Call(func=ast.Attribute(value=owner, attr="wait")):
-                return self._is_called(owner, _EVENTS)
+            case ast.Call(func=ast.Attribute(value=owner, attr="wait"), args=[]):
+                return self.module.qualified(node.func) is None and not self._is_called(owner, _PROCESSES)
             case _:
                 return False
 
-    def _is_future(self, function: Function, node: ast.expr) -> bool:
+    def _is_future(self, function: Function | None, node: ast.expr) -> bool:
         """Say whether an object is waited for that others settle or feed: handed in, kept elsewhere, made here."""
         match node:
             case ast.Call(func=func):
                 return last_name(func) in _FUTURES
             case ast.Name(id=name):
-                return self._is_outer(function, node) or (self._is_given(function, node) and says(name, TASK))
+                starred = isinstance(self.module.parents[node], ast.Starred)
+                given = self._is_given(function, node) and (starred or says(name, TASK))
+                return given or self._is_outer(function, node)
             case _:
                 return isinstance(node, ast.Attribute | ast.Subscript)
 
-    def _takes(self, function: Function, node: ast.expr) -> bool:
+    def _takes(self, function: Function | None, node: ast.expr) -> bool:
         """Say whether an expression takes something that was put in elsewhere."""
         match node:
             case ast.Call(func=ast.Attribute(value=owner, attr=method), args=[], keywords=[]):
@@ -252,7 +256,8 @@ class Endings:
         if isinstance(node, ast.Subscript):
             return self._is_called(node.value, classes) or self._holds(node.value, classes)
         called = frozenset(word for name in classes for word in words(name))
-        made = {last_name(value.func) for value in self.names.values(node) if isinstance(value, ast.Call)}
+        values = [one.value if isinstance(one, ast.Await) else one for one in self.names.values(node)]
+        made = {last_name(value.func) for value in values if isinstance(value, ast.Call)}
         return mentions(last_name(node), called) or not made.isdisjoint(classes)
 
     def _holds(self, node: ast.expr, classes: frozenset[str]) -> bool:
@@ -274,10 +279,10 @@ class Endings:
             node = node.func if isinstance(node, ast.Call) else node.value
         return isinstance(node, ast.Name) and (self._is_outer(function, node) or self._is_given(function, node))
 
-    def _is_outer(self, function: Function, node: ast.Name) -> bool:
+    def _is_outer(self, function: Function | None, node: ast.Name) -> bool:
         scope, _ = self.module.bindings(node.id, node)
-        return scope is not None and not self.module.contains(function, scope)
+        return scope is not None and (function is None or not self.module.contains(function, scope))
 
-    def _is_given(self, function: Function, node: ast.Name) -> bool:
+    def _is_given(self, function: Function | None, node: ast.Name) -> bool:
         scope, found = self.module.bindings(node.id, node)
         return scope is not function or any(isinstance(binding.node, ast.arg) for binding in found)

@@ -200,7 +200,7 @@ def verify(
 
 
 def listed(path: Path, settings: Settings) -> dict[str, Path]:
-    """Return the Python files that are audited beneath a path, by the name that findings give them."""
+    """Return the Python files beneath a path that the settings do not exclude, by the name that findings give them."""
     return {each.shown: each.file for each in discover([path], settings.exclude) if each.error is None}
 
 

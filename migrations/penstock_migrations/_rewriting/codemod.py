@@ -54,7 +54,7 @@ class Plan:
         mended: The findings that they mend.
         left: What they leave, and why.
         notes: What people should know about them.
-        files: The files that were audited, by the path that findings give.
+        files: The files that the settings do not exclude, by the path that findings give.
     """
 
     report: Report

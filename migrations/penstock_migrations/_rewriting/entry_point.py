@@ -55,7 +55,7 @@ def entry_point(root: Path, files: Sequence[Path]) -> EntryPoint:
     choices = (
         sorted(set(_script_targets(root)), key=str),
         [EntryPoint(file) for file in candidates if file.name == "__main__.py"],
-        [EntryPoint(file) for file in candidates if _main_block_line(file) is not None],
+        [EntryPoint(file) for file in candidates if _has_main_block(file)],
     )
     found = next((choice for choice in choices if choice), [])
     if not found:
@@ -146,9 +146,9 @@ def _tree(file: Path, needed: bytes) -> ast.Module | None:
         return None
 
 
-def _main_block_line(file: Path) -> int | None:
+def _has_main_block(file: Path) -> bool:
     tree = _tree(file, b"__main__")
-    return next((node.lineno for node in tree.body if _is_main_block(node)), None) if tree else None
+    return tree is not None and any(map(_is_main_block, tree.body))
 
 
 def _is_main_block(node: ast.stmt) -> bool:

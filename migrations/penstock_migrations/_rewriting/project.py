@@ -1,4 +1,4 @@
-"""The project around a path: its root, and the files and folders that a check of it leaves alone."""
+"""The project around a path: its root and its `pyproject.toml`."""
 
 from __future__ import annotations
 

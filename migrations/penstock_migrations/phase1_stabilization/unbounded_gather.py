@@ -40,22 +40,27 @@ the mode off, the call is `asyncio.gather`.
 ## Fix safety
 
 The rewrite is safe where coroutines are gathered, and where tasks are made that nobody would notice to start later:
-made in gather's own arguments, or in a block that makes a new list or set, fills it with tasks and gathers all of it,
-with no wait, no other use, no `with`, no other task and no call for an effect in between that might set a context
-variable. Then the coroutines themselves are gathered. Where something raises between the making and the gather, the
-tasks would have run on; the coroutines never start, and Python warns that they were never awaited. Work that fans out
-again under the same limit lends its permit on, so nesting and recursion do not deadlock.
+made in gather's own arguments, or in a block that makes a new list, fills it with tasks and gathers all of it, with no
+wait, no other use, no `with`, no other task and no call in between but such as are known to change no context variable.
+Then the coroutines themselves are gathered. Where something raises between the making and the gather, the tasks would
+have run on; the coroutines never start, and Python warns that they were never awaited. Work that fans out again under
+the same limit lends its permit on, so nesting and recursion do not deadlock.
 
-It is left to review where callers decide what is gathered, where unlike work is gathered side by side, where the work,
-or what it awaits, waits for what others bring (an event, a future, a queue, a state that it polls, a signal to stop)
-and may so wait for its peers, where the gather stands under a lock that admitted work may wait for, where it handles
-messages, where an annotation promises tasks, and where the number follows from what the object was set up with before.
+It is left to review where callers decide what is gathered, where unlike work is gathered together, where the work, or
+what it awaits, waits for what others bring (an event, a future, a queue, a state that it polls, a signal to stop) and
+may so wait for its peers, where the gather stands under a lock that admitted work may wait for, where it handles
+messages, where tasks are made beside a call that nobody sees through, where an annotation promises tasks, and where the
+number follows from what the object was set up with before.
+
 It is never done where the work may not end or waits for its peers (listeners, servers, workers on a queue, a barrier),
-where tasks are kept in a dict, run already when they reach gather or belong to a group, where the name `gather` may be
-another's, and in Temporal workflows. What the work awaits is followed through this module's functions and methods, and
-six calls deep into other audited modules.
+where tasks are kept in a dict or a set, stand among coroutines, run already when they reach gather or belong to a
+group, where the name `gather` may be another's, and in Temporal workflows.
 
-A test that replaces `asyncio.gather` itself no longer meets the rewritten call while its limit is on.
+What the work awaits is followed through this module's functions and methods, and six calls deep into other audited
+modules. Work of which nothing is seen is taken to end by itself: a method of an object whose class no annotation and no
+call in the module tells, `anext`, what runs in an executor or a thread. Work that holds the same limiter itself, or in a
+thread of its own fans out on it, needs a place beside the one it has. So observe first: `would_wait` says where a limit
+would hold back at all.
 
 A finding of low severity is advice: what the object itself holds, what is torn down, and what never ends.
 """
