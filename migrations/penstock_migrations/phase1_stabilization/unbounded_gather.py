@@ -58,9 +58,9 @@ group, where the name `gather` may be another's, and in Temporal workflows.
 
 What the work awaits is followed through this module's functions and methods, and six calls deep into other audited
 modules. Work of which nothing is seen is taken to end by itself: a method of an object whose class no annotation and no
-call in the module tells, `anext`, what runs in an executor or a thread. Work that holds the same limiter itself, or in a
-thread of its own fans out on it, needs a place beside the one it has. So observe first: `would_wait` says where a limit
-would hold back at all.
+call in the module tells, `anext`, what runs in an executor or a thread. Work that holds the same limiter itself, or
+fans out on it in a thread of its own, needs a place beside the one it has. So observe first: `would_wait` says where a
+limit would hold back at all.
 
 A finding of low severity is advice: what the object itself holds, what is torn down, and what never ends.
 """
