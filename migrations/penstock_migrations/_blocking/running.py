@@ -36,15 +36,22 @@ class _Generators:
 
 
 class _HandedOn:
-    """The names that are handed to calls, each with the function in which that is."""
+    """The names that are handed to calls, function by function."""
 
     def __init__(self, module: Module) -> None:
-        self.names = {
-            (module.function(call), each.id)
-            for call in module.calls
-            for each in (*call.args, *(keyword.value for keyword in call.keywords))
-            if isinstance(each, ast.Name) and last_name(call.func) not in _ITERATING
-        }
+        self._module = module
+        self._names: dict[Function | None, frozenset[str]] = {}
+
+    def names(self, function: Function | None) -> frozenset[str]:
+        """Return the names that a function hands to calls, not those that it hands to what iterates."""
+        if function not in self._names:
+            self._names[function] = frozenset(
+                each.id
+                for call in self._module.calls_in(function)
+                for each in (*call.args, *(keyword.value for keyword in call.keywords))
+                if isinstance(each, ast.Name) and last_name(call.func) not in _ITERATING
+            )
+        return self._names[function]
 
 
 def runs(module: Module, function: Function) -> str:
@@ -62,7 +69,7 @@ def is_iterated(module: Module, call: ast.Call) -> bool:
     parent = module.parents.get(call)
     match parent:
         case ast.Assign(targets=[ast.Name(id=name)]):
-            return (module.function(call), name) not in module.analysis(_HandedOn).names
+            return name not in module.analysis(_HandedOn).names(module.function(call))
         case ast.For(iter=iterated) | ast.comprehension(iter=iterated):
             return iterated is call
         case ast.YieldFrom() | ast.Starred():
