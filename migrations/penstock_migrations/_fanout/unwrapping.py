@@ -256,12 +256,8 @@ class _Way:
         while node is not self._owner:
             around = self.module.parents[node]
             if found is None:
-                before = [
-                    one
-                    for one in made
-                    for block in blocks(around)
-                    if node in block and one.node in block[: block.index(node)]
-                ]
+                beside = [statement for block in blocks(around) if node in block for statement in block]
+                before = [one for one in made if one.node in beside and start_of(one.node) < start_of(node)]
                 found = max(before, key=lambda one: start_of(one.node), default=None)
             if found is not None and around is not self._owner and not isinstance(around, ast.If):
                 return None
