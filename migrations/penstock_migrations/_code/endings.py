@@ -52,15 +52,22 @@ class Endings:
             return Ending.NEVER
         return self._of_wait(self.module.function(call), call)
 
-    def of(self, function: Function, _around: frozenset[Function] = frozenset()) -> Ending:
-        """Say how a function ends, with those of this module that it waits for."""
-        around = _around | {function}
-        found = self.own(function)
-        for waited_for, most in self._waited_for(function) if len(around) <= _DEEP else ():
-            for inner in self._functions(waited_for) if isinstance(waited_for, ast.Call) else ():
-                if found < most and inner not in around:
-                    found = max(found, min(most, self.of(inner, around)))
+    def of(self, function: Function) -> Ending:
+        """Say how a function ends, with those of this module that it waits for, a few calls deep."""
+        found = Ending.ALONE
+        layer = [(function, Ending.NEVER)]
+        seen = set(layer)
+        for _ in range(_DEEP):
+            found = max([found, *(min(most, self.own(one)) for one, most in layer)])
+            following = dict.fromkeys(inner for one in layer for inner in self._awaited_by(*one))
+            layer = [one for one in following if one not in seen]
+            seen.update(layer)
         return found
+
+    def _awaited_by(self, function: Function, most: Ending) -> Iterator[tuple[Function, Ending]]:
+        for waited_for, at_most in self._waited_for(function):
+            for inner in self._functions(waited_for):
+                yield inner, min(most, at_most)
 
     def own(self, function: Function) -> Ending:
         """Say how a function ends, by its own loops and waits alone."""
@@ -76,15 +83,17 @@ class Endings:
         """Yield what a function awaits, iterates or enters, and how bad that may be: a wait with a timeout ends."""
         for node in self.module.awaits_in(function):
             if isinstance(node, ast.Await):
-                yield from self._unwrapped(node.value, Ending.NEVER, _DEEP)
+                yield from self._unwrapped(node.value, Ending.NEVER)
             else:
                 yield node.iter, Ending.NEVER  # its name tells something, too
-                yield from self._unwrapped(node.iter, Ending.NEVER, _DEEP)
+                yield from self._unwrapped(node.iter, Ending.NEVER)
         for block in self.module.blocks_in(function):
             if isinstance(block, ast.AsyncWith):
                 yield from ((item.context_expr, Ending.NEVER) for item in block.items)
 
-    def _unwrapped(self, node: ast.expr, most: Ending, deep: int) -> Iterator[tuple[ast.expr, Ending]]:
+    def _unwrapped(
+        self, node: ast.expr, most: Ending, around: frozenset[str] = frozenset()
+    ) -> Iterator[tuple[ast.expr, Ending]]:
         """Yield what is waited for in the end: `work()` of `wait_for(work(), 5)`, of a task, of a list of them."""
         parts: list[ast.expr] = []
         match node:
@@ -97,14 +106,15 @@ class Endings:
                 pass
             case ast.IfExp(body=body, orelse=orelse):
                 parts = [body, orelse]
-            case ast.Name(id=name):
+            case ast.Name(id=name) if name not in around:
                 scope, found = self.module.bindings(name, node)
                 if scope is self.module.function(node):
+                    around |= {name}
                     parts = [one.value for one in found if one.value is not None]
-        if not parts or not deep:
+        if not parts:
             yield node, most
-        for part in parts if deep else ():
-            yield from self._unwrapped(part, most, deep - 1)
+        for part in parts:
+            yield from self._unwrapped(part, most, around)
 
     def _wraps(self, call: ast.Call) -> bool:
         """Say whether a call waits for what it is given: asyncio's, or one that makes a task of it."""
