@@ -91,30 +91,40 @@ class Endings:
             if isinstance(block, ast.AsyncWith):
                 yield from ((item.context_expr, Ending.NEVER) for item in block.items)
 
-    def _unwrapped(
-        self, node: ast.expr, most: Ending, around: frozenset[str] = frozenset()
-    ) -> Iterator[tuple[ast.expr, Ending]]:
+    def _unwrapped(self, node: ast.expr, most: Ending) -> Iterator[tuple[ast.expr, Ending]]:
         """Yield what is waited for in the end: `work()` of `wait_for(work(), 5)`, of a task, of a list of them."""
-        parts: list[ast.expr] = []
+        waiting = [(node, most)]
+        seen: set[tuple[str, Ending]] = set()  # names: each is looked up once, however many lead to it
+        while waiting:
+            node, most = waiting.pop()
+            if isinstance(node, ast.Name):
+                if (node.id, most) in seen:
+                    continue
+                seen.add((node.id, most))
+            if isinstance(node, ast.Call) and self._wraps(node) and last_name(node.func) == "wait_for":
+                most = min(most, Ending.OTHERS)
+            parts = self._parts(node)
+            waiting += [(part, most) for part in parts]
+            if not parts:
+                yield node, most
+
+    def _parts(self, node: ast.expr) -> list[ast.expr]:
+        """Return what an expression that is waited for waits for itself; nothing if it is a wait of its own."""
         match node:
-            case ast.Call(args=[_, *_] as arguments) if self._wraps(node):
-                most = Ending.OTHERS if last_name(node.func) == "wait_for" else most
-                parts = arguments if last_name(node.func) == "gather" else arguments[:1]
+            case ast.Call(args=[first, *_] as arguments) if self._wraps(node):
+                return arguments if last_name(node.func) == "gather" else [first]
             case ast.Starred(value=part) | ast.ListComp(elt=part) | ast.GeneratorExp(elt=part) | ast.SetComp(elt=part):
-                parts = [part]
+                return [part]
             case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
-                pass
+                return parts
             case ast.IfExp(body=body, orelse=orelse):
-                parts = [body, orelse]
-            case ast.Name(id=name) if name not in around:
+                return [body, orelse]
+            case ast.Name(id=name):
                 scope, found = self.module.bindings(name, node)
-                if scope is self.module.function(node):
-                    around |= {name}
-                    parts = [one.value for one in found if one.value is not None]
-        if not parts:
-            yield node, most
-        for part in parts:
-            yield from self._unwrapped(part, most, around)
+                values = [one.value for one in found if one.value is not None]
+                return values if scope is self.module.function(node) else []
+            case _:
+                return []
 
     def _wraps(self, call: ast.Call) -> bool:
         """Say whether a call waits for what it is given: asyncio's, or one that makes a task of it."""
