@@ -515,9 +515,8 @@ REVIEWED = {
     ),
     "work that waits for an event for some time": (
         (
-            "async def one(x, ready):\n    await asyncio.wait_for(ready(), 5)\n\nready = asyncio.Event()\n\n"
-            "async def two(x):\n    await asyncio.wait_for(ready.wait(), 5)\n\n"
-            "async def run(xs):\n    await asyncio.gather(*[two(x) for x in xs])\n"
+            "ready = asyncio.Event()\n\nasync def one(x):\n    await asyncio.wait_for(ready.wait(), 5)\n\n"
+            "async def run(xs):\n    await asyncio.gather(*[one(x) for x in xs])\n"
         ),
         Severity.HIGH,
     ),

@@ -260,8 +260,7 @@ class Endings:
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if self.module.qualified(call.func) is not None:
             return []
-        classes = self.module.classes.items()
-        return [one for owner, _ in classes for one in self.module.functions.get(f"{owner}.{name}", ())]
+        return [one for owner in self.module.classes for one in self.module.functions.get(f"{owner}.{name}", ())]
 
     def _class_of(self, node: ast.expr) -> ast.ClassDef | None:
         """Return the class of this module that a call makes an object of."""
@@ -282,14 +281,7 @@ class Endings:
 
     def _holds(self, node: ast.expr, classes: frozenset[str]) -> bool:
         """Say whether a collection is filled with objects of some class: `{name: Event() for name in names}`."""
-        match node:
-            case ast.Name(id=name):
-                _, found = self.module.bindings(name, node)
-            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                found = self.module.attribute_bindings(name, node)
-            case _:
-                found = []
-        values = [one.value for one in found if one.value is not None]
+        values = [one.value for one in self.names.all_bindings(node) if one.value is not None]
         made = [part for value in values for part in (value, *own_nodes(value)) if isinstance(part, ast.Call)]
         return any(last_name(call.func) in classes for call in made)
 

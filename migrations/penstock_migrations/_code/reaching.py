@@ -36,16 +36,19 @@ class Reaching:
 
     def values(self, node: ast.expr) -> list[ast.expr]:
         """Return what a name, or an attribute of self, is bound to or entered as anywhere; each part of `a or b`."""
-        match node:
-            case ast.Name(id=name):
-                _, found = self.module.bindings(name, node)
-            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                found = self.module.attribute_bindings(name, node)
-            case _:
-                return []
-        bound = [binding for binding in found if binding.kind in ("value", "context")]
+        bound = [binding for binding in self.all_bindings(node) if binding.kind in ("value", "context")]
         values = [binding.value for binding in bound if binding.value is not None]
         return [part for value in values for part in (value.values if isinstance(value, ast.BoolOp) else [value])]
+
+    def all_bindings(self, node: ast.expr) -> list[Binding]:
+        """Return every binding of a name, or of an attribute of self, wherever it is; none of anything else."""
+        match node:
+            case ast.Name(id=name):
+                return self.module.bindings(name, node)[1]
+            case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
+                return self.module.attribute_bindings(name, node)
+            case _:
+                return []
 
     def functions(self, call: ast.Call) -> list[Function]:
         """Return the functions of this module that a call means."""
