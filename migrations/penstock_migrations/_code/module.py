@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = ["Binding", "Function", "Module", "Scope", "children"]
 
@@ -14,6 +14,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 T = TypeVar("T")
 N = TypeVar("N", bound=ast.AST)
+_ByFunction = dict[Function | None, list[N]]
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _SCOPES = (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 _FUNCTION_KINDS = frozenset(_FUNCTIONS)
@@ -29,7 +30,7 @@ _GROWERS = {
     "update": "items",
 }
 _GROWTH = ("item", "items")
-_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias})
+_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias, type(None)})
 # Where the nodes are beneath the frequent kinds, in the order of the text; the others are looked through.
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.AnnAssign: ("target", "annotation", "value"),
@@ -92,6 +93,7 @@ _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.withitem: ("context_expr", "optional_vars"),
 }
 _GAPS = frozenset({ast.Dict, ast.arguments})  # None stands among their nodes: for `**` and where a default is missing
+_BACKWARDS = {kind: names[::-1] for kind, names in _FIELDS.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +114,22 @@ class Binding:
     path: tuple[int, ...] = ()
 
 
+class _Place(NamedTuple):
+    """Where in a module a node stands.
+
+    Attributes:
+        function: The innermost function around it.
+        scope: The innermost function, lambda or module.
+        class_: The innermost class.
+        name: The qualified name of the innermost function or class, with a dot; empty outside of both.
+    """
+
+    function: Function | None
+    scope: Scope
+    class_: ast.ClassDef | None = None
+    name: str = ""
+
+
 def children(node: ast.AST) -> list[ast.AST]:
     """Return the nodes right beneath a node, in the order of the text, without operators and contexts."""
     fields = _FIELDS.get(node.__class__)
@@ -129,6 +147,12 @@ def children(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+def _rare_fields(node: ast.AST) -> list[str]:
+    """Return where the nodes are beneath a node of a rare kind, backwards."""
+    found = [(name, value[0] if isinstance(value, list) and value else value) for name, value in ast.iter_fields(node)]
+    return [name for name, value in reversed(found) if isinstance(value, ast.AST)]
+
+
 @dataclass(slots=True)
 class Module:
     """A parsed file and the index of its names.
@@ -138,10 +162,8 @@ class Module:
         text: The text that it was parsed from.
         parents: The node around each node.
         calls: Every call, in the order of the text.
-        blocks: Every `with`, `async with` and `while`.
         lambdas: Every lambda.
         yields: Every `yield`.
-        awaits: Every `await` and `async for`.
         functions: The functions of each qualified name.
         classes: The class of each qualified name.
         imports: What imported names stand for.
@@ -152,10 +174,8 @@ class Module:
     text: str
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
-    blocks: list[ast.With | ast.AsyncWith | ast.While] = field(default_factory=list)
     lambdas: list[ast.Lambda] = field(default_factory=list)
     yields: list[ast.Yield] = field(default_factory=list)
-    awaits: list[ast.Await | ast.AsyncFor] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
@@ -164,30 +184,41 @@ class Module:
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
     _aliases: set[str] = field(default_factory=set)
-    _calls_in: dict[Function | None, list[ast.Call]] | None = None
-    _blocks_in: dict[Function | None, list[ast.With | ast.AsyncWith | ast.While]] | None = None
-    _awaits_in: dict[Function | None, list[ast.Await | ast.AsyncFor]] | None = None
-    _returns: list[ast.Return] = field(default_factory=list)
-    _returns_in: dict[Function | None, list[ast.Return]] | None = None
+    _calls_in: _ByFunction[ast.Call] = field(default_factory=lambda: defaultdict(list))
+    _blocks_in: _ByFunction[ast.With | ast.AsyncWith | ast.While] = field(default_factory=lambda: defaultdict(list))
+    _awaits_in: _ByFunction[ast.Await | ast.AsyncFor] = field(default_factory=lambda: defaultdict(list))
+    _returned_by: _ByFunction[ast.expr] = field(default_factory=lambda: defaultdict(list))
     _lines: list[str] | None = None
     _bound: set[str] = field(default_factory=set)
+    _stack: list[Any] = field(default_factory=list)  # while indexing: what is to come, and the places to come back to
+    _place: _Place = field(init=False)
     _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
+        self._place = _Place(None, self.tree)
         visits = self._visits()
-        parents = self.parents
-        stack: list[ast.AST] = [self.tree]
+        parents, stack = self.parents, self._stack
+        stack.append(self.tree)
         while stack:  # a loop and no recursion: generated code nests deeper than the interpreter's stack
             node = stack.pop()
             kind = node.__class__
+            if kind is _Place:
+                self._place = node
+                continue
             if (visit := visits.get(kind)) is not None:
                 visit(node)
-            found = children(node)
-            found.reverse()
-            for child in found:
-                parents[child] = node
-                if child.__class__ not in _LEAVES:
-                    stack.append(child)
+            for name in _BACKWARDS.get(kind) or _rare_fields(node):
+                child = getattr(node, name)
+                if child.__class__ is list:
+                    for one in reversed(child):
+                        parents[one] = node
+                        if one.__class__ not in _LEAVES:
+                            stack.append(one)
+                else:
+                    parents[child] = node
+                    if child.__class__ not in _LEAVES:
+                        stack.append(child)
+        parents.pop(None, None)  # type: ignore[call-overload]  # it stands for what is missing
         self._settle_growth()
         self._bound = {name for _, name in self._names}
 
@@ -228,34 +259,19 @@ class Module:
 
     def calls_in(self, function: Function | None) -> list[ast.Call]:
         """Return the calls of a function, not those of the functions within it; None stands for the module's own."""
-        if self._calls_in is None:
-            self._calls_in = self._by_function(self.calls)
         return self._calls_in.get(function, [])
 
     def blocks_in(self, function: Function | None) -> list[ast.With | ast.AsyncWith | ast.While]:
         """Return every `with`, `async with` and `while` of a function; None stands for the module's own code."""
-        if self._blocks_in is None:
-            self._blocks_in = self._by_function(self.blocks)
         return self._blocks_in.get(function, [])
 
     def awaits_in(self, function: Function | None) -> list[ast.Await | ast.AsyncFor]:
         """Return every `await` and `async for` of a function; None stands for the module's own code."""
-        if self._awaits_in is None:
-            self._awaits_in = self._by_function(self.awaits)
         return self._awaits_in.get(function, [])
 
     def returned_by(self, function: Function) -> list[ast.expr]:
         """Return what a function returns, in the order of the text, without None."""
-        if self._returns_in is None:
-            self._returns_in = self._by_function(self._returns)
-        values = [node.value for node in self._returns_in.get(function, []) if node.value is not None]
-        return [value for value in values if not (isinstance(value, ast.Constant) and value.value is None)]
-
-    def _by_function(self, nodes: list[N]) -> dict[Function | None, list[N]]:
-        found: dict[Function | None, list[N]] = defaultdict(list)
-        for node in nodes:
-            found[self.function(node)].append(node)
-        return found
+        return self._returned_by.get(function, [])
 
     def _aliased(self, node: ast.Name) -> str | None:
         """Return what a name stands for that is bound once, to an attribute of an import: `gather = asyncio.gather`."""
@@ -308,7 +324,10 @@ class Module:
 
     def class_around(self, node: ast.AST) -> ast.ClassDef | None:
         """Return the innermost class around a node."""
-        return next((around for around in self.ancestors(node) if isinstance(around, ast.ClassDef)), None)
+        around = self.parents.get(node)
+        while around is not None and around.__class__ is not ast.ClassDef:
+            around = self.parents.get(around)
+        return around
 
     def qualname(self, node: ast.AST | None) -> str | None:
         """Return the qualified name of a function or class of this module, without `<locals>`."""
@@ -391,18 +410,19 @@ class Module:
             ast.AugAssign: lambda node: self._bind(node.target, "items", node, node.value),
             ast.For: self._loop,
             ast.AsyncFor: self._async_loop,
-            ast.Await: self.awaits.append,
+            ast.Await: self._await,
             ast.comprehension: self._loop,
             ast.withitem: self._entry,
-            ast.With: self.blocks.append,
-            ast.AsyncWith: self.blocks.append,
-            ast.While: self.blocks.append,
-            ast.Return: self._returns.append,
+            ast.With: self._block,
+            ast.AsyncWith: self._block,
+            ast.While: self._block,
+            ast.Return: self._return,
             ast.Yield: self.yields.append,
         }
 
     def _call(self, call: ast.Call) -> None:
         self.calls.append(call)
+        self._calls_in[self._place.function].append(call)
         func = call.func
         if isinstance(func, ast.Attribute):
             self._called[func.attr].append(call)
@@ -411,8 +431,22 @@ class Module:
         elif isinstance(func, ast.Name):
             self._called[func.id].append(call)
 
+    def _await(self, node: ast.Await | ast.AsyncFor) -> None:
+        self._awaits_in[self._place.function].append(node)
+
+    def _block(self, node: ast.With | ast.AsyncWith | ast.While) -> None:
+        self._blocks_in[self._place.function].append(node)
+
+    def _return(self, node: ast.Return) -> None:
+        value = node.value
+        if self._place.function is not None and value is not None:
+            if not (isinstance(value, ast.Constant) and value.value is None):
+                self._returned_by[self._place.function].append(value)
+
     def _class(self, node: ast.ClassDef) -> None:
-        self.classes[self._named(node)] = node
+        name = self._named(node)
+        self.classes[name] = node
+        self._enter(self._place._replace(class_=node, name=f"{name}."))
 
     def _assignment(self, node: ast.Assign) -> None:
         for target in node.targets:
@@ -428,7 +462,7 @@ class Module:
         self._bind(node.target, "element", node, node.iter)
 
     def _async_loop(self, node: ast.AsyncFor) -> None:
-        self.awaits.append(node)
+        self._await(node)
         self._loop(node)
 
     def _entry(self, node: ast.withitem) -> None:
@@ -437,16 +471,20 @@ class Module:
 
     def _named(self, node: Function | ast.ClassDef) -> str:
         """Give a function or class its qualified name."""
-        around = next((one for one in self.ancestors(node) if one in self._qualnames), None)
-        self._qualnames[node] = node.name if around is None else f"{self._qualnames[around]}.{node.name}"
-        return self._qualnames[node]
+        self._qualnames[node] = name = f"{self._place.name}{node.name}"
+        return name
+
+    def _enter(self, place: _Place) -> None:
+        """Go to a place for what is beneath a node, and come back when that has been visited."""
+        self._stack.append(self._place)
+        self._place = place
 
     def _bind(self, target: ast.expr, kind: str, node: ast.AST, value: ast.expr, path: tuple[int, ...] = ()) -> None:
         match target:
             case ast.Name(id=name):
                 self._names[self._home(node), name].append(Binding(kind, node, value, path))
             case ast.Attribute(value=ast.Name(id="self" | "cls"), attr=name):
-                if (around := self.class_around(node)) is not None:
+                if (around := self._place.class_) is not None:
                     self._names[around, name].append(Binding(kind, node, value, path))
             case ast.Subscript(value=(ast.Name() | ast.Attribute()) as container) if not path:
                 self._bind(container, "item", node, value)
@@ -459,7 +497,7 @@ class Module:
                 pass
 
     def _home(self, node: ast.AST) -> ast.AST:
-        return self.parents[node] if isinstance(node, ast.comprehension) else self.scope(node)
+        return self.parents[node] if isinstance(node, ast.comprehension) else self._place.scope
 
     def _settle_growth(self) -> None:
         """Give what an inner function puts into an outer function's list to the list's own scope."""
@@ -469,12 +507,15 @@ class Module:
                 self._names[owner, name].extend(self._names.pop((scope, name)))
 
     def _definition(self, function: Function) -> None:
-        self.functions[self._named(function)].append(function)
+        name = self._named(function)
+        self.functions[name].append(function)
         self._parameters(function)
+        self._enter(_Place(function, function, self._place.class_, f"{name}."))
 
     def _lambda(self, node: ast.Lambda) -> None:
         self.lambdas.append(node)
         self._parameters(node)
+        self._enter(self._place._replace(scope=node))
 
     def _parameters(self, function: Function | ast.Lambda) -> None:
         found = function.args
