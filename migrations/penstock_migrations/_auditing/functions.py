@@ -50,10 +50,11 @@ def _function_facts(limits: Limits, telling: Telling, function: Function) -> Fun
 def _calls(telling: Telling, function: Function | None) -> Iterator[CallFacts]:
     """Yield the calls of a function that may mean the project's own functions."""
     for call in telling.module.calls_in(function):
-        references = [one for one in telling.references.of(call) or telling.more(call) if not _is_elsewhere(one)]
-        if references:
-            how = telling.how(call, function)
-            yield from (telling.fact(call, one, how) for one in references)
+        how = None
+        for reference in telling.references.of(call) or telling.more(call):
+            if not _is_elsewhere(reference):
+                how = how or telling.how(call, function)
+                yield telling.fact(call, reference, how)
     yield from (one for one in telling.ships(function) if not _is_elsewhere(one.reference))
 
 

@@ -22,10 +22,10 @@ _ITERATING = frozenset(
 
 
 class _Development:
-    """Whether a module speaks of development at all, so that few are looked at closely."""
+    """The `if` statements that ask whether the program is being developed."""
 
     def __init__(self, module: Module) -> None:
-        self.spoken = any(word in module.text for word in ("debug", "DEBUG", "Debug", "dev", "DEV", "Dev"))
+        self.asked = frozenset(one for one in module.ifs if _asks_for_development(one.test))
 
 
 class _Generators:
@@ -82,19 +82,18 @@ def is_iterated(module: Module, call: ast.Call) -> bool:
 
 def is_told_not_to_wait(call: ast.Call) -> bool:
     """Say whether a call is told not to wait: `lock(path, blocking=False)`."""
-    return any(
-        one.arg in _WAITING and isinstance(one.value, ast.Constant) and one.value.value is False
-        for one in call.keywords
-    )
+    for one in call.keywords:
+        if one.arg in _WAITING and isinstance(one.value, ast.Constant) and one.value.value is False:
+            return True
+    return False
 
 
 def is_for_development(module: Module, node: ast.AST) -> bool:
     """Say whether a node runs only where a flag says that the program is being developed: `if settings.DEBUG:`."""
-    if not module.analysis(_Development).spoken:
-        return False
+    asked = module.analysis(_Development).asked
     inner = node
-    for around in module.ancestors(node):
-        if isinstance(around, ast.If) and inner in around.body and _asks_for_development(around.test):
+    for around in module.ancestors(node) if asked else ():
+        if around in asked and inner in around.body:  # type: ignore[attr-defined]
             return True
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
             return False

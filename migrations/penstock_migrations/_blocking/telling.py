@@ -34,6 +34,7 @@ class Telling:
         self.module = module
         self.references = references
         self.blockings: Blockings = blockings(module, options)
+        self._shipping = _shipping_words(module)
 
     def blocks(self, function: Function) -> tuple[Blocking, ...]:
         """Return where a function blocks its thread itself."""
@@ -75,8 +76,8 @@ class Telling:
 
     def ships(self, function: Function | None) -> Iterator[CallFacts]:
         """Yield what the calls of a function hand to threads and executors; a pool in a `with` is waited for."""
-        for call in self.module.calls_in(function):
-            if not _may_ship(last_name(call.func)):
+        for call in self.module.calls_in(function) if self._shipping else ():
+            if last_name(call.func) not in self._shipping:
                 continue
             if (found := shipped(self.module, call)) is not None:
                 for reference in self.of_function(found, call) or _of_any(found):
@@ -134,9 +135,15 @@ def _unpacked(value: ast.expr, path: tuple[int, ...]) -> ast.expr:
 
 def shipping_calls(module: Module) -> Iterator[tuple[ast.Call, ast.expr]]:
     """Yield the calls of a module that ship work to threads, each with what it ships."""
-    for call in module.calls:
-        if _may_ship(last_name(call.func)) and (found := shipped(module, call)) is not None:
+    shipping = _shipping_words(module)
+    for call in module.calls if shipping else ():
+        if last_name(call.func) in shipping and (found := shipped(module, call)) is not None:
             yield call, found
+
+
+def _shipping_words(module: Module) -> frozenset[str]:
+    """Return the last words of what is called in a module that may ship work to threads."""
+    return frozenset(filter(_may_ship, module.called))
 
 
 def _of_any(node: ast.expr) -> list[str]:

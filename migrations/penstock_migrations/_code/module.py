@@ -162,24 +162,30 @@ class Module:
         text: The text that it was parsed from.
         parents: The node around each node.
         calls: Every call, in the order of the text.
+        called: The calls of each last word: `f` of `f()` and `a.b.f()`.
         lambdas: Every lambda.
+        ifs: Every `if` statement.
         yields: Every `yield`.
         functions: The functions of each qualified name.
         classes: The class of each qualified name.
         imports: What imported names stand for.
         reimported: The names that are imported more than once, as different things.
+        names: Every name that is imported, bound or defined anywhere, and every attribute of self.
     """
 
     tree: ast.Module
     text: str
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
+    called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
     lambdas: list[ast.Lambda] = field(default_factory=list)
+    ifs: list[ast.If] = field(default_factory=list)
     yields: list[ast.Yield] = field(default_factory=list)
     functions: dict[str, list[Function]] = field(default_factory=lambda: defaultdict(list))
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
     reimported: set[str] = field(default_factory=set)
+    names: frozenset[str] = frozenset()
     _analyses: dict[type, Any] = field(default_factory=dict)
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
@@ -192,7 +198,6 @@ class Module:
     _bound: set[str] = field(default_factory=set)
     _stack: list[Any] = field(default_factory=list)  # while indexing: what is to come, and the places to come back to
     _place: _Place = field(init=False)
-    _called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         self._place = _Place(None, self.tree)
@@ -221,6 +226,8 @@ class Module:
         parents.pop(None, None)  # type: ignore[call-overload]  # it stands for what is missing
         self._settle_growth()
         self._bound = {name for _, name in self._names}
+        named = (qualname.rpartition(".")[2] for qualname in (*self.functions, *self.classes))
+        self.names = frozenset((*self.imports, *self._bound, *named))
 
     # -- what rules ask -------------------------------------------------------------------------------------------
 
@@ -233,7 +240,7 @@ class Module:
 
     def calls_of(self, *names: str) -> list[ast.Call]:
         """Return the calls whose last word is one of some names, in the order of the text: `f()`, `a.b.f()`."""
-        found = [call for name in dict.fromkeys(names) for call in self._called.get(name, ())]
+        found = [call for name in dict.fromkeys(names) for call in self.called.get(name, ())]
         return found if len(names) == 1 else sorted(found, key=lambda call: (call.lineno, call.col_offset))
 
     def calls_to(self, names: frozenset[str]) -> list[ast.Call]:
@@ -248,14 +255,19 @@ class Module:
 
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
-        root, attributes = node, ""
-        while isinstance(root, ast.Attribute):
-            attributes = f".{root.attr}{attributes}"
-            root = root.value
+        root = node
+        while root.__class__ is ast.Attribute:
+            root = root.value  # type: ignore[attr-defined]
         if not isinstance(root, ast.Name):
             return None
         base = self.imports.get(root.id) or self._aliased(root)
-        return base and base + attributes
+        if base is None or root is node:
+            return base
+        words: list[str] = []
+        while isinstance(node, ast.Attribute):
+            words.append(node.attr)
+            node = node.value
+        return ".".join((base, *reversed(words)))
 
     def calls_in(self, function: Function | None) -> list[ast.Call]:
         """Return the calls of a function, not those of the functions within it; None stands for the module's own."""
@@ -417,6 +429,7 @@ class Module:
             ast.AsyncWith: self._block,
             ast.While: self._block,
             ast.Return: self._return,
+            ast.If: self.ifs.append,
             ast.Yield: self.yields.append,
         }
 
@@ -425,11 +438,11 @@ class Module:
         self._calls_in[self._place.function].append(call)
         func = call.func
         if isinstance(func, ast.Attribute):
-            self._called[func.attr].append(call)
+            self.called[func.attr].append(call)
             if func.attr in _GROWERS and call.args and isinstance(func.value, ast.Name | ast.Attribute):
                 self._bind(func.value, _GROWERS[func.attr], call, call.args[-1])
         elif isinstance(func, ast.Name):
-            self._called[func.id].append(call)
+            self.called[func.id].append(call)
 
     def _await(self, node: ast.Await | ast.AsyncFor) -> None:
         self._awaits_in[self._place.function].append(node)

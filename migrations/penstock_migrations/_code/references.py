@@ -19,11 +19,14 @@ class References:
     def __init__(self, names: Reaching) -> None:
         self.names = names
         self.module = names.module
+        self._names = names.module.names | {"self", "cls"}
 
     def of(self, call: ast.Call) -> list[str]:
         """Return references of what a call runs, to be looked up in this module (`:Class.method`) or in others."""
         if isinstance(call.func, ast.Call):
             return self.of(call.func)
+        if not self._is_told_of(call.func):
+            return []
         found = self._reference(call.func)
         if call.args and not _WRAPPERS.isdisjoint(found):
             inner = call.args[0]
@@ -42,6 +45,13 @@ class References:
             case _:
                 found = self.module.qualified(node)
                 return [found] if found is not None else []
+
+    def _is_told_of(self, func: ast.expr) -> bool:
+        """Say whether the module tells anything of the name that a function starts with; of `len` it does not."""
+        root = func
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        return root.id in self._names if isinstance(root, ast.Name) else isinstance(root, ast.Call)
 
     def _reference(self, func: ast.expr) -> list[str]:
         if (imported := self.module.qualified(func)) is not None:
