@@ -93,7 +93,7 @@ def is_for_development(module: Module, node: ast.AST) -> bool:
     asked = module.analysis(_Development).asked
     inner = node
     for around in module.ancestors(node) if asked else ():
-        if around in asked and inner in around.body:  # type: ignore[attr-defined]
+        if around in asked and inner in around.body:
             return True
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
             return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from penstock_migrations._blocking.blocking import Blockings, blockings
 from penstock_migrations._blocking.telling import shipping_calls
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations.rule import Options
 
 __all__ = ["ShippedCall", "shipped_http"]
@@ -57,7 +57,7 @@ def _may_do_http(module: Module) -> bool:
 def _of_call(found: Blockings, call: ast.Call, function: ast.expr) -> Iterator[ShippedCall]:
     by = ast.unparse(call.func)
     if isinstance(function, ast.Lambda):
-        inner = [found.classified(node) for node in ast.walk(function) if isinstance(node, ast.Call)]
+        inner = [found.classified(node) for node in walk(function) if isinstance(node, ast.Call)]
         calls = [one for one in inner if one is not None and one.kind in _HTTP]
         yield from (ShippedCall(call, one.kind, one.what, by) for one in calls[:1])
     elif (named := found.named(function)) is not None:

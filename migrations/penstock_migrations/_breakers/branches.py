@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.places import is_audited
 from penstock_migrations._breakers.words import STATE_SWITCHES, is_off, switch_polarity
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations.rule import Severity
 
@@ -73,7 +73,7 @@ class Branches:
 
     def _hears(self, test: ast.expr) -> bool:
         """Say whether a test has a breaker's answer in it as well: `not bypass and not breaker.allow_request()`."""
-        return any(self._is_answer(node) for node in ast.walk(test) if isinstance(node, ast.expr))
+        return any(self._is_answer(node) for node in walk(test) if isinstance(node, ast.expr))
 
     def _is_answer(self, node: ast.expr) -> bool:
         if isinstance(node, ast.Name):
@@ -155,11 +155,11 @@ class Branches:
         return isinstance(flag, ast.Name) and self._default(flag, function) is not None
 
     def _asks_within(self, node: ast.If | ast.IfExp) -> bool:
-        return any(self.breakers.asks(inner) for inner in ast.walk(node))
+        return any(self.breakers.asks(inner) for inner in walk(node))
 
     def _calls_past(self, past: list[ast.stmt], function: Function) -> bool:
         """Say whether a branch makes a call, while its function uses a breaker besides."""
-        inside = {inner for statement in past for inner in ast.walk(statement)}
+        inside = {inner for statement in past for inner in walk(statement)}
         makes = any(isinstance(inner, ast.Call) for inner in inside)
         others = [node for node in own_nodes(function) if node not in inside]
         return makes and not any(self._uses(one) for one in inside) and any(self._uses(one) for one in others)

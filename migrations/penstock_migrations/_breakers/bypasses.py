@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.words import names_breaker, switch_polarity
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.vocabulary import mentions, words
 
@@ -196,5 +196,5 @@ def _called_in(body: list[ast.stmt]) -> list[ast.Call]:
 
 
 def _speaks_of_breaker(test: ast.expr) -> bool:
-    names = [last_name(node) for node in ast.walk(test) if isinstance(node, ast.Name | ast.Attribute)]
+    names = [last_name(node) for node in walk(test) if isinstance(node, ast.Name | ast.Attribute)]
     return any(names_breaker(name) or switch_polarity(name) is not None for name in names)

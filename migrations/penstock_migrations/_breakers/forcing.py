@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.thresholds import Thresholds, is_huge, is_threshold, is_zero
 from penstock_migrations._breakers.words import CHECKS, CLOSES, GUARDS, names_breaker
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import last_name, loops_around, start_of
 from penstock_migrations._code.vocabulary import words
 
@@ -150,7 +150,7 @@ class Forcing:
         """Say whether a breaker is closed because it was open: `except CircuitBreakerError: breaker.close()`."""
         for around in self.module.ancestors(call):
             if isinstance(around, ast.ExceptHandler) and around.type is not None:
-                named = [last_name(one) for one in ast.walk(around.type) if isinstance(one, ast.Name | ast.Attribute)]
+                named = [last_name(one) for one in walk(around.type) if isinstance(one, ast.Name | ast.Attribute)]
                 return any(names_breaker(name, short=True) for name in named)
             if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
                 return False
@@ -166,7 +166,7 @@ class Forcing:
             node.id
             for loop in loops
             if isinstance(loop, ast.For | ast.AsyncFor)
-            for node in ast.walk(loop.target)
+            for node in walk(loop.target)
             if isinstance(node, ast.Name)
         }
         return isinstance(root, ast.Name) and root.id in names

@@ -14,7 +14,7 @@ from penstock_migrations._breakers.words import (
     REPORTS,
     names_breaker,
 )
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.vocabulary import mentions, words
 
@@ -165,7 +165,7 @@ def _is_breaker_class(found: ast.ClassDef) -> bool:
 def _asserts_breaker(node: ast.AST) -> bool:
     """Say whether a statement asserts a breaker's state, or expects its error."""
     if isinstance(node, ast.Assert):
-        found = [inner for inner in ast.walk(node.test) if isinstance(inner, ast.Attribute | ast.Name)]
+        found = [inner for inner in walk(node.test) if isinstance(inner, ast.Attribute | ast.Name)]
         return any(names_breaker(last_name(inner)) for inner in found)
     if isinstance(node, ast.Call) and last_name(node.func) in ("raises", "assertRaises"):
         return any(names_breaker(last_name(arg), short=True) for arg in node.args)
@@ -174,12 +174,12 @@ def _asserts_breaker(node: ast.AST) -> bool:
 
 def is_audited(body: list[ast.stmt]) -> bool:
     """Say whether a block logs, warns or counts what it does."""
-    return any(_audits(node) for statement in body for node in ast.walk(statement))
+    return any(_audits(node) for statement in body for node in walk(statement))
 
 
 def is_announced(body: list[ast.stmt]) -> bool:
     """Say whether a block logs, warns or counts something about a breaker."""
-    found = [node for statement in body for node in ast.walk(statement) if _audits(node)]
+    found = [node for statement in body for node in walk(statement) if _audits(node)]
     return any(_ABOUT.search(ast.unparse(node)) for node in found)
 
 

@@ -6,7 +6,7 @@ import ast
 import enum
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Function
+from penstock_migrations._code.module import Function, walk
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._code.vocabulary import ENDLESS, TASK, mentions, says, vocabulary, words
 
@@ -216,7 +216,7 @@ class Endings:
         return any(
             (isinstance(part, ast.Attribute | ast.Subscript) and self._is_shared(function, part))
             or (isinstance(part, ast.Name) and self._is_outer(function, part))
-            for part in ast.walk(test)
+            for part in walk(test)
         )
 
     def _leaves_when_told(self, node: ast.AST) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from penstock_migrations._code.module import Function
+from penstock_migrations._code.module import Function, walk
 from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.references import References
 from penstock_migrations._code.vocabulary import LIMITER, LIMITING, mentions, vocabulary
@@ -95,7 +95,7 @@ class Limits:
             if isinstance(value, ast.Call)
             for setting in value.keywords
             if setting.arg in {"connector", "limits"}
-            for part in ast.walk(setting.value)
+            for part in walk(setting.value)
         )
 
     def _makes_limiter(self, node: ast.expr) -> bool:
@@ -127,7 +127,7 @@ class Limits:
             if around is function:
                 return False
             if isinstance(around, ast.If) and any(
-                isinstance(part, ast.Name | ast.Attribute) and self._is_limiter(part) for part in ast.walk(around.test)
+                isinstance(part, ast.Name | ast.Attribute) and self._is_limiter(part) for part in walk(around.test)
             ):
                 return True
         return False

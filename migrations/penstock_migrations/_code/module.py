@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Binding", "Function", "Module", "Scope", "children"]
+__all__ = ["Binding", "Function", "Module", "Scope", "children", "walk"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -147,6 +147,14 @@ def children(node: ast.AST) -> list[ast.AST]:
     return found
 
 
+def walk(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node and all nodes beneath it, outer before inner, without operators and contexts."""
+    waiting = [node]
+    for found in waiting:  # which grows meanwhile
+        yield found
+        waiting += children(found)
+
+
 def _rare_fields(node: ast.AST) -> list[str]:
     """Return where the nodes are beneath a node of a rare kind, backwards."""
     found = [(name, value[0] if isinstance(value, list) and value else value) for name, value in ast.iter_fields(node)]
@@ -257,7 +265,7 @@ class Module:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
         root = node
         while root.__class__ is ast.Attribute:
-            root = root.value  # type: ignore[attr-defined]
+            root = root.value
         if not isinstance(root, ast.Name):
             return None
         base = self.imports.get(root.id) or self._aliased(root)
@@ -451,10 +459,10 @@ class Module:
         self._blocks_in[self._place.function].append(node)
 
     def _return(self, node: ast.Return) -> None:
-        value = node.value
-        if self._place.function is not None and value is not None:
-            if not (isinstance(value, ast.Constant) and value.value is None):
-                self._returned_by[self._place.function].append(value)
+        value, function = node.value, self._place.function
+        is_none = isinstance(value, ast.Constant) and value.value is None
+        if function is not None and value is not None and not is_none:
+            self._returned_by[function].append(value)
 
     def _class(self, node: ast.ClassDef) -> None:
         name = self._named(node)

@@ -6,7 +6,7 @@ import ast
 import enum
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, start_of
 from penstock_migrations._code.vocabulary import vocabulary
 
@@ -199,7 +199,7 @@ class Fates:
         return any(self._closes_over(one, name) and self._outlives(one, function) for one in inner)
 
     def _closes_over(self, inner: ast.AST, name: str) -> bool:
-        return any(_reads(node, name) for node in ast.walk(inner)) and not any(
+        return any(_reads(node, name) for node in walk(inner)) and not any(
             isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
             for node in own_nodes(inner)
         )

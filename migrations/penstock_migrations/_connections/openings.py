@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from penstock_migrations._code.following import Following
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._code.vocabulary import vocabulary, words
 from penstock_migrations._connections.fates import Fate, Fates
@@ -182,7 +182,7 @@ class Openings:
 
     def _readings(self, function: Function) -> Iterator[ast.expr]:
         around = self.module.class_around(function)
-        for node in ast.walk(around) if around is not None else ():
+        for node in walk(around) if around is not None else ():
             match node:
                 case ast.Attribute(value=ast.Name(id="self"), attr=function.name, ctx=ast.Load()):
                     yield node

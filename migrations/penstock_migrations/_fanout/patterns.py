@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Module, walk
 from penstock_migrations._code.reaching import LOOPS, blocks, own_nodes
 
 __all__ = ["collections_of", "growing_loops", "has_window", "is_consumed_in_turn", "is_drained", "is_race"]
@@ -20,8 +20,8 @@ def is_drained(module: Module, collection: ast.expr, call: ast.Call) -> bool:
     return any(
         isinstance(loop, ast.For | ast.ListComp | ast.GeneratorExp)
         and loop.lineno < call.lineno
-        and any(ast.unparse(part) == name for iterable in _iterables(loop) for part in ast.walk(iterable))
-        and any(_is_cancel(part) for part in ast.walk(loop))
+        and any(ast.unparse(part) == name for iterable in _iterables(loop) for part in walk(iterable))
+        and any(_is_cancel(part) for part in walk(loop))
         for loop in own_nodes(function)
     )
 
@@ -43,7 +43,7 @@ def has_window(module: Module, collection: str, call: ast.Call) -> bool:
     return any(
         isinstance(check, ast.If | ast.While)
         and _measures(check.test, collection)
-        and any(_admits(part, collection) for statement in check.body for part in ast.walk(statement))
+        and any(_admits(part, collection) for statement in check.body for part in walk(statement))
         for check in own_nodes(module.function(call) or module.tree)
     )
 
@@ -93,7 +93,7 @@ def collections_of(module: Module, call: ast.Call) -> list[str]:
     for node in own_nodes(module.function(call) or module.tree):
         match node:
             case ast.Call(func=ast.Attribute(value=owner, attr="append" | "add"), args=[item]):
-                if item is call or any(isinstance(part, ast.Name) and part.id in tasks for part in ast.walk(item)):
+                if item is call or any(isinstance(part, ast.Name) and part.id in tasks for part in walk(item)):
                     found.append(ast.unparse(owner))
             case ast.Assign(targets=[ast.Subscript(value=owner, slice=key)], value=value):
                 if {ast.unparse(key), ast.unparse(value)} & tasks:
@@ -133,7 +133,7 @@ def _is_cancel(node: ast.AST) -> bool:
 
 def _is_awaited(name: str, loop: ast.AST) -> bool:
     return any(
-        isinstance(node, ast.Await) and any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(node))
+        isinstance(node, ast.Await) and any(isinstance(part, ast.Name) and part.id == name for part in walk(node))
         for node in own_nodes(loop)
     )
 

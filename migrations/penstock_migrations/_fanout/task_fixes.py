@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 
 from penstock_migrations._code.endings import ENDLESS_WORK, Ending
+from penstock_migrations._code.module import walk
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.sizes import Size
 from penstock_migrations._code.vocabulary import words
@@ -79,8 +80,8 @@ def _maker(creation: ast.Call) -> str:
 def _refers_to(found: FanOuts, work: Work, siblings: frozenset[str]) -> bool:
     """Say whether a work is given what keeps the tasks, or reads it."""
     assert work.call is not None
-    given = [part for argument in (*work.call.args, *work.call.keywords) for part in ast.walk(argument)]
-    read = [part for function in found.works.names.functions(work.call) for part in ast.walk(function)]
+    given = [part for argument in (*work.call.args, *work.call.keywords) for part in walk(argument)]
+    read = [part for function in found.works.names.functions(work.call) for part in walk(function)]
     return any(isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) in siblings for part in given + read)
 
 

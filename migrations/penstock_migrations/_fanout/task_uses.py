@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import LOOPS, own_nodes, start_of
 from penstock_migrations._fanout.holders import holders_of, is_counted
 from penstock_migrations._fanout.patterns import collections_of
@@ -71,11 +71,11 @@ class TaskUses:
     def _derived(self, held: list[str]) -> frozenset[str]:
         """Return the names that hold the tasks, or each of them in a loop."""
         names = set(held)
-        for node in ast.walk(self.function):
+        for node in walk(self.function):
             match node:
                 case ast.For(target=target, iter=iterable) | ast.comprehension(target=target, iter=iterable):
                     if self._iterated(iterable) in held:
-                        names |= {part.id for part in ast.walk(target) if isinstance(part, ast.Name)}
+                        names |= {part.id for part in walk(target) if isinstance(part, ast.Name)}
                 case _:
                     pass
         return frozenset(names)
@@ -91,10 +91,10 @@ class TaskUses:
         """Say whether a node waits for the tasks that a name holds."""
         awaits = isinstance(node, ast.Await)
         names = awaits or (isinstance(node, ast.Call) and self.module.qualified(node.func) in WAITS | GATHERS)
-        return names and any(isinstance(part, ast.Name) and part.id in self._tasks for part in ast.walk(node))
+        return names and any(isinstance(part, ast.Name) and part.id in self._tasks for part in walk(node))
 
     def _mentions(self) -> list[ast.Name]:
-        names = [node for node in ast.walk(self.function) if isinstance(node, ast.Name) and node.id in self._tasks]
+        names = [node for node in walk(self.function) if isinstance(node, ast.Name) and node.id in self._tasks]
         return [name for name in names if isinstance(name.ctx, ast.Load)]
 
     def _is_kept_elsewhere(self) -> bool:

@@ -10,7 +10,7 @@ import ast
 import itertools
 from collections.abc import Collection, Iterator
 
-from penstock_migrations._code.module import Binding, Function, Module
+from penstock_migrations._code.module import Binding, Function, Module, walk
 from penstock_migrations._code.reaching import LOOPS, Reaching, blocks, last_name, own_nodes, start_of
 from penstock_migrations._code.vocabulary import vocabulary, words
 from penstock_migrations._fanout.holders import is_counted, name_of_growth
@@ -329,7 +329,7 @@ class _Way:
 
 def _mentions(function: Function, name: str) -> list[ast.Name]:
     """Return where a function, or one defined in it, names something."""
-    return [node for node in ast.walk(function) if isinstance(node, ast.Name) and node.id == name]
+    return [node for node in walk(function) if isinstance(node, ast.Name) and node.id == name]
 
 
 def _is_new(value: ast.expr | None, creation: ast.Call, module: Module) -> bool:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.vocabulary import TEARDOWN, mentions
 from penstock_migrations._lifetimes.resources import CLOSERS
@@ -96,7 +96,7 @@ class Closings:
 
     def _copied(self, value: ast.expr) -> Iterator[tuple[str, bool]]:
         """Yield the attributes that local names within stand for: `clients = list(self._clients)`."""
-        for node in ast.walk(value):
+        for node in walk(value):
             if isinstance(node, ast.Name):
                 for binding in self.module.bindings(node.id, node)[1]:
                     if binding.value is not None and binding.value is not value:
@@ -109,7 +109,7 @@ def _is_self(node: ast.AST) -> bool:
 
 def _attributes(node: ast.expr) -> Iterator[tuple[str, bool]]:
     """Yield the attributes that an expression is made of, and their names where `getattr` spells them."""
-    for one in ast.walk(node):
+    for one in walk(node):
         match one:
             case ast.Attribute(value=owner, attr=name):
                 yield name, _is_self(owner)

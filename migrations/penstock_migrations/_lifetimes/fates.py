@@ -7,7 +7,7 @@ import enum
 from dataclasses import dataclass
 
 from penstock_migrations._code.following import Following
-from penstock_migrations._code.module import Function, Module, Scope
+from penstock_migrations._code.module import Function, Module, Scope, walk
 from penstock_migrations._code.reaching import Reaching, blocks, last_name
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._lifetimes.closings import ENDING, Closings
@@ -235,10 +235,10 @@ class Fates:
         return name in self._declared(scope)
 
     def _declared(self, scope: Function) -> set[str]:
-        return {name for node in ast.walk(scope) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+        return {name for node in walk(scope) if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
 
     def _closes_something(self, scope: Function) -> bool:
-        return any(isinstance(node, ast.Attribute) and node.attr in CLOSERS for node in ast.walk(scope))
+        return any(isinstance(node, ast.Attribute) and node.attr in CLOSERS for node in walk(scope))
 
     def _owned(self, owner: ast.expr, attribute: str) -> Fate:
         own = isinstance(owner, ast.Name) and owner.id == "self"
@@ -265,7 +265,7 @@ class Fates:
     def _uses(self, scope: Scope, name: str) -> list[ast.Name]:
         if scope not in self._loads:
             found: dict[str, list[ast.Name]] = {}
-            for node in ast.walk(scope):
+            for node in walk(scope):
                 if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
                     found.setdefault(node.id, []).append(node)
             self._loads[scope] = found

@@ -7,7 +7,7 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Module, walk
 from penstock_migrations._code.reaching import last_name
 
 __all__ = ["CLIENTS", "CLOSERS", "EXECUTORS", "FILES", "Kind", "Resource", "made", "managed"]
@@ -165,4 +165,4 @@ def _is_shared(module: Module, node: ast.expr) -> bool:
 
 
 def _names(node: ast.expr) -> set[str]:
-    return {last_name(one) for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute)}
+    return {last_name(one) for one in walk(node) if isinstance(one, ast.Name | ast.Attribute)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Module, walk
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.vocabulary import words
 from penstock_migrations.rule import Severity
@@ -69,7 +69,7 @@ def _severity_of_name(module: Module, assignment: ast.Assign, name: str) -> Seve
     function = module.function(assignment)
     if function is None or not isinstance(module.bindings(name, assignment)[0], ast.FunctionDef | ast.AsyncFunctionDef):
         return None
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Global | ast.Nonlocal) and name in node.names:
             return None
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):

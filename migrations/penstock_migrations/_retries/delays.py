@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from penstock_migrations._code.module import Binding, Module
+from penstock_migrations._code.module import Binding, Module, walk
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._retries.words import COUNTER, HEADER
 
@@ -66,7 +66,7 @@ class Delays:
     def texts(self, node: ast.expr) -> Iterator[str]:
         """Yield the names and texts of a delay, and of what its names are bound to."""
         for leaf in (node, *self._alternatives(node, _DEEP)):
-            for part in ast.walk(leaf):
+            for part in walk(leaf):
                 match part:
                     case ast.Name(id=text) | ast.Attribute(attr=text) | ast.Constant(value=str() as text):
                         yield text
@@ -160,7 +160,7 @@ class Delays:
 def _growth(name: ast.Name, binding: Binding) -> Iterator[ast.AST]:
     """Yield a power where a name becomes a multiple of itself: `delay *= 2`, `delay = min(delay * 2, 60)`."""
     augmented = isinstance(binding.node, ast.AugAssign) and isinstance(binding.node.op, ast.Mult | ast.LShift)
-    parts = list(ast.walk(binding.value)) if binding.kind == "value" and binding.value is not None else []
+    parts = list(walk(binding.value)) if binding.kind == "value" and binding.value is not None else []
     multiplied = any(isinstance(part, ast.BinOp) and isinstance(part.op, ast.Mult) for part in parts)
     if augmented or (multiplied and any(isinstance(part, ast.Name) and part.id == name.id for part in parts)):
         yield ast.BinOp(name, ast.Pow(), name)
@@ -181,7 +181,7 @@ def _is_growing(node: ast.AST) -> bool:
 
 
 def _grows(node: ast.AST) -> bool:
-    return any(map(_is_growing, ast.walk(node)))
+    return any(map(_is_growing, walk(node)))
 
 
 def _says(node: ast.AST, pattern: re.Pattern[str]) -> bool:
@@ -195,4 +195,4 @@ def _says(node: ast.AST, pattern: re.Pattern[str]) -> bool:
 
 
 def _mentions(node: ast.AST, pattern: re.Pattern[str]) -> bool:
-    return any(_says(part, pattern) for part in ast.walk(node))
+    return any(_says(part, pattern) for part in walk(node))

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Module, walk
 from penstock_migrations._code.reaching import last_name
 from penstock_migrations._retries.delays import Delays
 from penstock_migrations._retries.words import ABSENT, LOCAL_ERRORS
@@ -91,10 +91,10 @@ def _is_no_retry(call: ast.Call) -> bool:
     condition = keyword_of(call, "retry")
     if condition is None:
         return False
-    called = [last_name(part) for part in ast.walk(condition) if isinstance(part, ast.Call)]
+    called = [last_name(part) for part in walk(condition) if isinstance(part, ast.Call)]
     if called and all(_POLLING.match(name) for name in called):
         return True
-    errors = [last_name(part) for part in ast.walk(condition) if isinstance(part, ast.Name | ast.Attribute)]
+    errors = [last_name(part) for part in walk(condition) if isinstance(part, ast.Name | ast.Attribute)]
     errors = [name for name in errors if name[:1].isupper()]
     return bool(errors) and all(name in LOCAL_ERRORS or ABSENT.search(name) for name in errors)
 
@@ -111,7 +111,7 @@ def _is_sum(module: Module, node: ast.AST) -> bool:
         joins = isinstance(around, ast.BinOp) or (
             isinstance(around, ast.Call) and last_name(around.func) in {"wait_combine", "wait_chain", "sum"}
         )
-        if joins and any(_is_random(part) for part in ast.walk(around)):
+        if joins and any(_is_random(part) for part in walk(around)):
             return True
     return False
 
@@ -135,7 +135,7 @@ def _is_named_sum(module: Module, call: ast.Call) -> bool:
     for other in module.calls_of(*sorted(_JITTERED), "wait_combine"):
         around = module.parents[other] if last_name(other.func) != "wait_combine" else other
         if isinstance(around, ast.BinOp | ast.Call) and any(
-            isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) in names for part in ast.walk(around)
+            isinstance(part, ast.Name | ast.Attribute) and ast.unparse(part) in names for part in walk(around)
         ):
             return True
     return False

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import last_name, loops_around, own_nodes
 from penstock_migrations._retries.delays import Delay, Delays
 from penstock_migrations._retries.shapes import (
@@ -101,14 +101,14 @@ class Loops:
             return None
         delay = self.delays.of(amount)
         around = self.module.function(call) or self.module.tree
-        texts = list(texts_in(ast.walk(loop)))
+        texts = list(texts_in(walk(loop)))
         return Retry(
             sleep=call,
             amount=amount,
             loop=loop,
             delay=delay,
             limited=any(LIMITED.search(text) for text in texts) or mentions_429(loop),
-            heeds=delay.server or any(HEADER.search(text) for text in texts_in(ast.walk(around))),
+            heeds=delay.server or any(HEADER.search(text) for text in texts_in(walk(around))),
             unlimited=is_unlimited(loop) and self._ends_by_success(call, loop),
         )
 
@@ -146,9 +146,9 @@ class Loops:
     def _is_named(self, amount: ast.expr, loop: Loop, function: Function | None) -> bool:
         """Say whether a name around the loop speaks of attempts: what it counts, tests, or sleeps for."""
         heads: list[ast.AST] = [loop.test] if isinstance(loop, ast.While) else [loop.target, loop.iter]
-        names = list(names_in(part for head in (*heads, amount) for part in ast.walk(head)))
+        names = list(names_in(part for head in (*heads, amount) for part in walk(head)))
         counted = [one.target for one in own_nodes(loop) if isinstance(one, ast.AugAssign)]
-        names += names_in(part for target in counted for part in ast.walk(target))
+        names += names_in(part for target in counted for part in walk(target))
         return any(map(RETRY.search, names)) or (function is not None and bool(RETRY.search(function.name)))
 
     def _walks_over_data(self, loop: Loop) -> bool:
@@ -157,7 +157,7 @@ class Loops:
             return False
         if isinstance(loop, ast.AsyncFor):
             return True
-        names = list(names_in(ast.walk(loop.target)))
+        names = list(names_in(walk(loop.target)))
         if any(map(RETRY.search, names)) or any(
             word in name for name in names for word in ("delay", "wait", "backoff")
         ):
@@ -165,11 +165,11 @@ class Loops:
         iterated = loop.iter
         called = last_name(iterated) if isinstance(iterated, ast.Call) else ""
         if called not in {"range", "count", "repeat", "trange"}:
-            return not any(map(RETRY.search, names_in(ast.walk(iterated))))
+            return not any(map(RETRY.search, names_in(walk(iterated))))
         if len(getattr(iterated, "args", ())) > 2 or any(last_name(part) == "len" for part in calls_in(iterated)):
             return True
         blocks = [one for one in own_nodes(loop) if isinstance(one, ast.Try)]
-        return any(uses_as_data(part, names) for block in blocks for line in block.body for part in ast.walk(line))
+        return any(uses_as_data(part, names) for block in blocks for line in block.body for part in walk(line))
 
     def _waits(self, loop: Loop, function: Function | None, *, named: bool) -> bool:
         """Say whether the loop waits for a state, or comes back now and then."""
@@ -212,7 +212,7 @@ class Loops:
             if around is loop:
                 return False
             if isinstance(around, ast.If):
-                names = list(names_in(ast.walk(around.test)))
+                names = list(names_in(walk(around.test)))
                 if any(STATUS.search(name) or COUNTER.search(name) for name in names) or mentions_429(around.test):
                     return bool(self._requests(loop))
         return False
@@ -277,7 +277,7 @@ class Loops:
 
     def _unsets(self, loop: ast.While, lines: Iterable[ast.stmt]) -> bool:
         """Say whether success changes what the loop tests: `connected = True`."""
-        tested = {ast.unparse(part) for part in ast.walk(loop.test) if isinstance(part, ast.Name | ast.Attribute)}
+        tested = {ast.unparse(part) for part in walk(loop.test) if isinstance(part, ast.Name | ast.Attribute)}
         for line in lines:
             for part in own(line):
                 targets = part.targets if isinstance(part, ast.Assign) else []
@@ -287,7 +287,7 @@ class Loops:
 
     def _asks_for_state(self, block: ast.Try) -> bool:
         """Say whether the attempt looks whether something is there already."""
-        return any(WAITING.search(text) for line in block.body for text in words_in(ast.walk(line)))
+        return any(WAITING.search(text) for line in block.body for text in words_in(walk(line)))
 
     def _is_of_this_machine(self, call: ast.Call, handlers: Iterable[ast.ExceptHandler]) -> bool:
         """Say whether SQLite, or a lock, is what is tried: by the names of class, function and errors."""
@@ -308,7 +308,7 @@ class Loops:
         """Say whether a loop without an end comes back to a service after failures, slower and slower."""
         if not isinstance(loop, ast.While):
             return False
-        words = list(names_in(ast.walk(amount)))
+        words = list(names_in(walk(amount)))
         grows = self.delays.of(amount).grows
         named = any(map(RETRY.search, words))
         return (grows or named) and not self._is_in_success(call, loop)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
+from penstock_migrations._code.module import walk
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._retries.words import ABSENT, COUNTER, LOCAL_CALLS, LOCAL_ERRORS, RETRY, RHYTHM
 
@@ -57,7 +58,7 @@ def own(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def calls_in(node: ast.AST) -> list[ast.Call]:
-    return [part for part in ast.walk(node) if isinstance(part, ast.Call)]
+    return [part for part in walk(node) if isinstance(part, ast.Call)]
 
 
 def names_in(parts: Iterable[ast.AST]) -> Iterator[str]:
@@ -85,7 +86,7 @@ def words_in(parts: Iterable[ast.AST]) -> Iterator[str]:
 
 
 def mentions_429(node: ast.AST) -> bool:
-    return any(isinstance(part, ast.Constant) and part.value == 429 for part in ast.walk(node))
+    return any(isinstance(part, ast.Constant) and part.value == 429 for part in walk(node))
 
 
 def ends(block: Iterable[ast.stmt]) -> bool:
@@ -130,7 +131,7 @@ def is_local(block: ast.Try, handlers: Iterable[ast.ExceptHandler]) -> bool:
     local_errors = all(name in LOCAL_ERRORS for handler in handlers for name in _caught(handler))
     called = [part for line in block.body for part in calls_in(line)]
     touches = any(last_name(part) in LOCAL_CALLS for part in called)
-    awaits = any(isinstance(part, ast.Await) for line in block.body for part in ast.walk(line))
+    awaits = any(isinstance(part, ast.Await) for line in block.body for part in walk(line))
     return touches and (local_errors or not awaits) and not any(_is_remote(part) for part in called)
 
 
@@ -163,7 +164,7 @@ def is_unlimited(loop: Loop) -> bool:
             and not all(ABSENT.search(name) for name in _caught(part))
         ):
             return False
-        if isinstance(part, ast.If) and any(COUNTER.search(name) for name in names_in(ast.walk(part.test))):
+        if isinstance(part, ast.If) and any(COUNTER.search(name) for name in names_in(walk(part.test))):
             return False
         if isinstance(part, ast.If) and any(last_name(call) in CLOCKS for call in calls_in(part.test)):
             return False

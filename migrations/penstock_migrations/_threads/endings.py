@@ -6,7 +6,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Module, walk
 from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._threads.places import Place, Places, meet
@@ -27,7 +27,7 @@ class Endings:
         self._entered: list[ast.expr] = []
         self._flags: dict[str, list[ast.expr]] = defaultdict(list)
         self._known: dict[ast.AST, set[Place]] = {}
-        for node in ast.walk(self.module.tree):
+        for node in walk(self.module.tree):
             self._index(node)
 
     def _index(self, node: ast.AST) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.module import Function, Module, walk
 from penstock_migrations._code.reaching import Reaching, own_nodes
 from penstock_migrations._threads.shapes import bound_to, parts_of
 from penstock_migrations._threads.words import ENTERING
@@ -228,7 +228,7 @@ class Places:
             scope = self.module.function(made)
         if scope is None or isinstance(scope, ast.Module):
             return
-        for node in ast.walk(scope):
+        for node in walk(scope):
             if isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Load) and self._is(node, place):
                 yield node
 

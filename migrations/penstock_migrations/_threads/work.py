@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
+from penstock_migrations._code.module import walk
 from penstock_migrations._code.reaching import LOOPS, last_name, own_nodes
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._threads.places import Place, Places
@@ -142,7 +143,7 @@ class ThreadWork:
                 tests += [node.test for node in own_nodes(loop) if isinstance(node, ast.If) and _leaves(node)]
         if self.rearms:
             tests += [node.test for node in self.nodes if isinstance(node, ast.If)]
-        parts = [part for test in tests for part in ast.walk(test)]
+        parts = [part for test in tests for part in walk(test)]
         names = [part for part in parts if isinstance(part, ast.Name | ast.Attribute | ast.Call)]
         return self._seen(names) | self.events
 
@@ -170,7 +171,7 @@ class ThreadWork:
     @cached_property
     def reads_pipe(self) -> bool:
         """Whether it reads what a process or a stream writes, and so ends with it."""
-        if any(_is_pipe(part) for node in self.handed for part in ast.walk(node)):
+        if any(_is_pipe(part) for node in self.handed for part in walk(node)):
             return True
         return any(_reads(node) for node in self.nodes)
 
@@ -211,8 +212,8 @@ def _is_pipe(node: ast.AST) -> bool:
 def _reads(node: ast.AST) -> bool:
     match node:
         case ast.Call(func=ast.Attribute(attr=attr, value=owner)) if attr in READING:
-            return any(_is_pipe(part) for part in ast.walk(owner))
+            return any(_is_pipe(part) for part in walk(owner))
         case ast.For(iter=iterable):
-            return any(_is_pipe(part) for part in ast.walk(iterable))
+            return any(_is_pipe(part) for part in walk(iterable))
         case _:
             return False
