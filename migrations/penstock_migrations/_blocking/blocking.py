@@ -73,9 +73,8 @@ class Blockings:
         self.module = module
         self.listed = options.blocking_calls
         self.makers = Makers(module)
-        roots = {target.partition(".")[0] for target in module.imports.values()}
-        self.has_clients = bool(self.listed) or not _HTTP_ROOTS.isdisjoint(roots)
-        self._has_processes = not _PROCESS_LIBRARIES.isdisjoint(roots)
+        self.has_clients = bool(self.listed) or not _HTTP_ROOTS.isdisjoint(module.roots)
+        self._has_processes = not _PROCESS_LIBRARIES.isdisjoint(module.roots)
         self._in: dict[Function | None, list[BlockingCall]] = defaultdict(list)
         for call in self._candidates():
             found = self.classified(call)
@@ -107,15 +106,12 @@ class Blockings:
         names = {"sleep", "open", "system", "wait_procs", "waitpid", *_FILE_NAMES}
         if self.has_clients:
             names |= _FUNCTION_NAMES | _METHOD_NAMES | {"submit", "map"}
-            if self.listed or any(one.partition(".")[0] in self._roots() for one in SDK_CLASSES):
+            if self.listed or any(one.partition(".")[0] in module.roots for one in SDK_CLASSES):
                 yield from module.calls
                 return
         elif self._has_processes:
             names |= {name for name in _FUNCTION_NAMES if f"subprocess.{name}" in FUNCTIONS} | {"wait", "communicate"}
         yield from module.calls_of(*names)
-
-    def _roots(self) -> set[str]:
-        return {target.partition(".")[0] for target in self.module.imports.values()}
 
     def classified(self, call: ast.Call) -> BlockingCall | None:
         what = self.named(call.func) or self._waited_for(call)

@@ -72,13 +72,9 @@ class Places:
         self.module = module
 
     @cached_property
-    def _roots(self) -> frozenset[str]:
-        return frozenset(target.partition(".")[0] for target in self.module.imports.values())
-
-    @cached_property
     def _is_load_module(self) -> bool:
         text = ast.get_docstring(self.module.tree) or ""
-        return not self._roots.isdisjoint(_LOAD_MODULES) or bool(_LOAD_TEXT.search(text.partition("\n\n")[0]))
+        return not self.module.roots.isdisjoint(_LOAD_MODULES) or bool(_LOAD_TEXT.search(text.partition("\n\n")[0]))
 
     def around(self, node: ast.AST) -> list[Function | ast.ClassDef]:
         """Return the functions and classes around a node, innermost first."""
@@ -94,7 +90,7 @@ class Places:
 
     def is_test(self, node: ast.AST) -> bool:
         """Say whether a node is part of any test."""
-        if not self._roots.isdisjoint(_TEST_MODULES):
+        if not self.module.roots.isdisjoint(_TEST_MODULES):
             return True
         return any(one.name.startswith("Test") or mentions(one.name, _TESTED) for one in self.around(node))
 

@@ -6,9 +6,10 @@ import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["Binding", "Function", "Module", "Scope", "children", "walk"]
+__all__ = ["LEAVES", "Binding", "Function", "Module", "Scope", "children", "walk"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -30,7 +31,7 @@ _GROWERS = {
     "update": "items",
 }
 _GROWTH = ("item", "items")
-_LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias, type(None)})
+LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias, type(None)})  # nothing is beneath them
 # Where the nodes are beneath the frequent kinds, in the order of the text; the others are looked through.
 _FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
     ast.AnnAssign: ("target", "annotation", "value"),
@@ -130,6 +131,11 @@ class _Place(NamedTuple):
     name: str = ""
 
 
+@cache
+def _first_and_last_words(names: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    return frozenset(name.partition(".")[0] for name in names), frozenset(name.rpartition(".")[2] for name in names)
+
+
 def children(node: ast.AST) -> list[ast.AST]:
     """Return the nodes right beneath a node, in the order of the text, without operators and contexts."""
     fields = _FIELDS.get(node.__class__)
@@ -152,7 +158,8 @@ def walk(node: ast.AST) -> Iterator[ast.AST]:
     waiting = [node]
     for found in waiting:  # which grows meanwhile
         yield found
-        waiting += children(found)
+        if found.__class__ not in LEAVES:
+            waiting += children(found)
 
 
 def _rare_fields(node: ast.AST) -> list[str]:
@@ -170,7 +177,6 @@ class Module:
         text: The text that it was parsed from.
         parents: The node around each node.
         calls: Every call, in the order of the text.
-        called: The calls of each last word: `f` of `f()` and `a.b.f()`.
         lambdas: Every lambda.
         ifs: Every `if` statement.
         yields: Every `yield`.
@@ -178,14 +184,15 @@ class Module:
         classes: The class of each qualified name.
         imports: What imported names stand for.
         reimported: The names that are imported more than once, as different things.
+        called: The last words of what is called: `f` of `f()` and `a.b.f()`.
         names: Every name that is imported, bound or defined anywhere, and every attribute of self.
+        roots: The first words of what is imported; "" for what is imported from nearby.
     """
 
     tree: ast.Module
     text: str
     parents: dict[ast.AST, ast.AST] = field(default_factory=dict)
     calls: list[ast.Call] = field(default_factory=list)
-    called: dict[str, list[ast.Call]] = field(default_factory=lambda: defaultdict(list))
     lambdas: list[ast.Lambda] = field(default_factory=list)
     ifs: list[ast.If] = field(default_factory=list)
     yields: list[ast.Yield] = field(default_factory=list)
@@ -193,9 +200,12 @@ class Module:
     classes: dict[str, ast.ClassDef] = field(default_factory=dict)
     imports: dict[str, str] = field(default_factory=dict)
     reimported: set[str] = field(default_factory=set)
+    called: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
+    roots: frozenset[str] = frozenset()
     _analyses: dict[type, Any] = field(default_factory=dict)
     _names: dict[tuple[ast.AST, str], list[Binding]] = field(default_factory=lambda: defaultdict(list))
+    _called: dict[str, list[tuple[int, ast.Call]]] = field(default_factory=lambda: defaultdict(list))
     _qualnames: dict[ast.AST, str] = field(default_factory=dict)
     _aliases: set[str] = field(default_factory=set)
     _calls_in: _ByFunction[ast.Call] = field(default_factory=lambda: defaultdict(list))
@@ -225,17 +235,19 @@ class Module:
                 if child.__class__ is list:
                     for one in reversed(child):
                         parents[one] = node
-                        if one.__class__ not in _LEAVES:
+                        if one.__class__ not in LEAVES:
                             stack.append(one)
                 else:
                     parents[child] = node
-                    if child.__class__ not in _LEAVES:
+                    if child.__class__ not in LEAVES:
                         stack.append(child)
         parents.pop(None, None)  # type: ignore[call-overload]  # it stands for what is missing
         self._settle_growth()
         self._bound = {name for _, name in self._names}
+        self.called = frozenset(self._called)
         named = (qualname.rpartition(".")[2] for qualname in (*self.functions, *self.classes))
         self.names = frozenset((*self.imports, *self._bound, *named))
+        self.roots = frozenset(target.partition(".")[0] for target in self.imports.values())
 
     # -- what rules ask -------------------------------------------------------------------------------------------
 
@@ -248,14 +260,19 @@ class Module:
 
     def calls_of(self, *names: str) -> list[ast.Call]:
         """Return the calls whose last word is one of some names, in the order of the text: `f()`, `a.b.f()`."""
-        found = [call for name in dict.fromkeys(names) for call in self.called.get(name, ())]
-        return found if len(names) == 1 else sorted(found, key=lambda call: (call.lineno, call.col_offset))
+        if len(names) == 1:
+            return [call for _, call in self._called.get(names[0], ())]
+        return [
+            call for _, call in sorted(each for name in self.called.intersection(names) for each in self._called[name])
+        ]
 
     def calls_to(self, names: frozenset[str]) -> list[ast.Call]:
         """Return the calls of some imported names, whatever they are called here, in the order of the text."""
-        words = {name.rpartition(".")[2] for name in names} | self._aliases
-        words |= {local for local, target in self.imports.items() if target in names}
-        return [call for call in self.calls_of(*words) if self.qualified(call.func) in names]
+        roots, words = _first_and_last_words(names)
+        if roots.isdisjoint(self.roots):
+            return []
+        renamed = [local for local, target in self.imports.items() if target in names]
+        return [call for call in self.calls_of(*words, *self._aliases, *renamed) if self.qualified(call.func) in names]
 
     def forget(self) -> None:
         """Let go of the analyses, which hold on to the module: then nothing of it waits for the garbage collector."""
@@ -446,11 +463,11 @@ class Module:
         self._calls_in[self._place.function].append(call)
         func = call.func
         if isinstance(func, ast.Attribute):
-            self.called[func.attr].append(call)
+            self._called[func.attr].append((len(self.calls), call))
             if func.attr in _GROWERS and call.args and isinstance(func.value, ast.Name | ast.Attribute):
                 self._bind(func.value, _GROWERS[func.attr], call, call.args[-1])
         elif isinstance(func, ast.Name):
-            self.called[func.id].append(call)
+            self._called[func.id].append((len(self.calls), call))
 
     def _await(self, node: ast.Await | ast.AsyncFor) -> None:
         self._awaits_in[self._place.function].append(node)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from penstock_migrations._code.module import Binding, Function, Module, children
+from penstock_migrations._code.module import LEAVES, Binding, Function, Module, children
 
 __all__ = ["Reaching", "last_name", "loops_around", "own_nodes", "start_of"]
 
 LOOPS = (ast.For, ast.AsyncFor, ast.While)
-_OPAQUE = frozenset({ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda})
+_CLOSED = LEAVES | {ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda}
 _COMPOUND = (*LOOPS, ast.If, ast.With, ast.AsyncWith)
 
 
@@ -114,7 +114,7 @@ def own_nodes(node: ast.AST) -> Iterator[ast.AST]:
     while stack:
         found = stack.pop()
         yield found
-        if found.__class__ not in _OPAQUE:
+        if found.__class__ not in _CLOSED:
             stack += children(found)
 
 

@@ -123,8 +123,7 @@ def managed(names: Iterable[str]) -> dict[str, Resource]:
 
 def made(module: Module, resources: Mapping[str, Resource]) -> Iterator[tuple[ast.Call, str, Resource]]:
     """Yield the calls that make a resource, with the name they call."""
-    words = {name.rpartition(".")[2] for name in resources}
-    for call in module.calls_of(*words):
+    for call in module.calls_of(*(name.rpartition(".")[2] for name in resources)):
         name = _called(module, call)
         if name in resources and not _is_borrowing(module, call):
             yield call, name, resources[name]

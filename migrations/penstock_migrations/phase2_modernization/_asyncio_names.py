@@ -71,6 +71,8 @@ def asyncio_name(module: Module, node: ast.expr) -> str | None:
 
 def asyncio_calls(module: Module, *names: str) -> Iterator[ast.Call]:
     """Yield the calls of some functions or classes of asyncio that are not for older Pythons only."""
+    if "asyncio" not in module.roots:
+        return
     renamed = [alias for alias, target in module.imports.items() if target.rpartition(".")[2] in names]
     for call in module.calls_of(*names, *renamed):
         if asyncio_name(module, call.func) in names and not is_for_old_python(module, call):
