@@ -43,11 +43,12 @@ def discover(paths: Sequence[Path], exclude: Sequence[str] = (), include: Sequen
         include: Globs of which a file beneath a folder, or a folder that it is in, matches one; empty for all.
     """
     found: dict[str, AuditedFile] = {}
+    folders: dict[Path, str] = {}
     for root in paths:
         for audited in _beneath(root, exclude):
             if include and not audited.error and root.is_dir() and not _is_included(audited.shown, include):
                 continue
-            found.setdefault(os.path.realpath(audited.file), audited)
+            found.setdefault(_real(audited.file, folders), audited)
     return sorted(_told_apart(list(found.values())), key=lambda audited: audited.shown)
 
 
@@ -70,10 +71,10 @@ def _beneath(root: Path, exclude: Sequence[str]) -> Iterator[AuditedFile]:
     for folder, folders, files in os.walk(root, onerror=fail):
         here = Path(folder)
         folders[:] = sorted(name for name in folders if not _is_skipped(here / name, root, exclude))
+        shown = _shown_folder(here, root)
         for name in sorted(files):
-            shown = _shown(here / name, root)
-            if name.endswith(".py") and not _is_excluded(shown, exclude):
-                yield AuditedFile(here / name, shown, root)
+            if name.endswith(".py") and not _is_excluded(shown + name, exclude):
+                yield AuditedFile(here / name, shown + name, root)
     for where, reason in failed:
         yield AuditedFile(where, _shown(where, root), root, f"cannot be listed: {reason}")
 
@@ -85,14 +86,21 @@ def _is_skipped(folder: Path, root: Path, exclude: Sequence[str]) -> bool:
 
 
 def _is_excluded(shown: str, exclude: Sequence[str]) -> bool:
-    path = PurePath(shown)
-    return any(
-        fnmatch.fnmatch(shown, glob.rstrip("/")) or fnmatch.fnmatch(path.name, glob.rstrip("/")) for glob in exclude
-    )
+    name = shown.rpartition("/")[2]
+    return any(fnmatch.fnmatch(shown, glob.rstrip("/")) or fnmatch.fnmatch(name, glob.rstrip("/")) for glob in exclude)
 
 
 def _is_included(shown: str, include: Sequence[str]) -> bool:
     return any(_is_excluded(each.as_posix(), include) for each in (PurePath(shown), *PurePath(shown).parents))
+
+
+def _real(file: Path, folders: dict[Path, str]) -> str:
+    """Return the path of a file without links; that of its folder is looked up once."""
+    if file.is_symlink():
+        return os.path.realpath(file)
+    if file.parent not in folders:
+        folders[file.parent] = os.path.realpath(file.parent)
+    return f"{folders[file.parent]}/{file.name}"
 
 
 def _shown(file: Path, root: Path) -> str:
@@ -101,6 +109,11 @@ def _shown(file: Path, root: Path) -> str:
         if absolute != base and absolute.is_relative_to(base):
             return absolute.relative_to(base).as_posix()
     return absolute.name
+
+
+def _shown_folder(folder: Path, root: Path) -> str:
+    """Return what the paths shown of the files in a folder start with."""
+    return _shown(folder / "_", root).removesuffix("_")
 
 
 def _absolute(path: Path) -> Path:

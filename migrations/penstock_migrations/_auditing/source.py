@@ -6,6 +6,7 @@ import ast
 import hashlib
 import io
 import re
+import stat
 import sys
 import tokenize
 import warnings
@@ -49,11 +50,15 @@ def read(file: Path) -> Source:
         UnreadableError: It is missing, no regular file, too big, or may not be read.
     """
     try:
-        if not file.is_file():
-            raise UnreadableError("not a regular file, or gone since it was listed")
-        if file.stat().st_size > _MAX_BYTES:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise UnreadableError("no regular file")
+        if found.st_size > _MAX_BYTES:
             raise UnreadableError(f"larger than {_MAX_BYTES // 1_000_000} MB, no source that people write")
-        data = file.read_bytes()
+        with file.open("rb", buffering=0) as opened:
+            data = opened.read()
+    except FileNotFoundError:
+        raise UnreadableError("gone since it was listed") from None
     except OSError as error:
         raise UnreadableError(f"cannot be read: {error.strerror or error}") from None
     return Source(data, digest(data))

@@ -90,9 +90,10 @@ def is_told_not_to_wait(call: ast.Call) -> bool:
 
 def is_for_development(module: Module, node: ast.AST) -> bool:
     """Say whether a node runs only where a flag says that the program is being developed: `if settings.DEBUG:`."""
-    asked = module.analysis(_Development).asked
+    if not (asked := module.analysis(_Development).asked):
+        return False
     inner = node
-    for around in module.ancestors(node) if asked else ():
+    for around in module.ancestors(node):
         if around in asked and inner in around.body:
             return True
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
