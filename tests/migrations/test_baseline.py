@@ -66,6 +66,21 @@ def test_a_finding_is_known_again_when_its_line_moves(folder, monkeypatch):
     assert CliRunner().invoke(audit, [".", "--baseline", "../base.json"]).exit_code == 0
 
 
+@pytest.mark.parametrize("marked", [True, False])
+@pytest.mark.parametrize(("where", "path"), [("src", "."), ("src", ".."), ("src", "one.py"), (".", "src/one.py")])
+def test_a_finding_is_known_from_every_folder(folder, monkeypatch, where, path, marked):
+    """Also where nothing marks the project's own folder."""
+    if not marked:
+        Path("pyproject.toml").unlink()
+        Path("base.json").unlink()
+        assert keep("update", "src").exit_code == 0
+    monkeypatch.chdir(where)
+    result = CliRunner().invoke(audit, ["--baseline", str(folder / "base.json"), path])
+
+    assert result.exit_code == 0, result.stdout
+    assert "1 known finding not reported, 0 fixed" in result.stdout
+
+
 def test_a_second_of_the_same_is_new(folder):
     """Equal calls in one function are counted."""
     change("one.py", to=DEFECT + "    await asyncio.gather(*[f(x) for x in xs])\n")

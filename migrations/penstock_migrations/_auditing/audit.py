@@ -173,10 +173,10 @@ def _finding(rule: Rule, site: Site, path: str, fingerprint: str, sha256: str) -
 
 
 def _project_path(audited: AuditedFile) -> str:
-    """Return the file's path within its project, which is the same from wherever the audit is run."""
+    """Return the file's path within its project, else its name: the same from wherever, and however, it is audited."""
     file = audited.file.absolute()
     markers = ("pyproject.toml", "penstock.toml", "setup.py", ".git")
     for folder in file.parents:
         if any((folder / marker).exists() for marker in markers):
             return file.relative_to(folder).as_posix()
-    return audited.shown
+    return file.name

@@ -55,8 +55,7 @@ def read(file: Path) -> Source:
             raise UnreadableError("no regular file")
         if found.st_size > _MAX_BYTES:
             raise UnreadableError(f"larger than {_MAX_BYTES // 1_000_000} MB, no source that people write")
-        with file.open("rb", buffering=0) as opened:
-            data = opened.read()
+        data = file.read_bytes()
     except FileNotFoundError:
         raise UnreadableError("gone since it was listed") from None
     except OSError as error:
