@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -80,14 +81,14 @@ class Blockings:
             found = self.classified(call)
             if found is not None and not self.is_awaited(call) and self.is_run_at_once(call):
                 self._in[module.function(call)].append(found)
-        self._aware = {module.function(call) for call in module.calls_of(*_LOOP_ASKED)}
+        self._aware = {module.function(call) for call in module.calls_of(*_LOOP_ASKED)} | set(_two_coloured(module))
 
     def calls(self, function: Function | None) -> list[BlockingCall]:
         """Return the blocking calls of a function, not those of the functions within it."""
         return self._in.get(function, [])
 
     def tells(self, function: Function) -> bool:
-        """Say whether calling the function blocks as its body does: it is not run elsewhere, nor asks for a loop."""
+        """Say whether calling the function blocks as its body does: it is not run elsewhere, nor knows who asks."""
         if isinstance(function, ast.AsyncFunctionDef):
             return True
         return function not in self._aware and not is_shipped_by_decorator(function)
@@ -240,6 +241,25 @@ def blockings(module: Module, options: Options) -> Blockings:
     if options not in kept.known:
         kept.known[options] = Blockings(module, options)
     return kept.known[options]
+
+
+def _two_coloured(module: Module) -> Iterator[Function]:
+    """Yield the functions that hand a coroutine of their own to some callers, and do the work for the others."""
+    for name, inner in ((name, one) for name, found in module.functions.items() for one in found):
+        outer = module.function(inner) if isinstance(inner, ast.AsyncFunctionDef) else None
+        if isinstance(outer, ast.FunctionDef):
+            made = [one for one in module.returned_by(outer) if isinstance(one, ast.Call) and _is_named(one.func, name)]
+            if any(isinstance(around, ast.If) for one in made for around in _within(module, one, outer)):
+                yield outer
+
+
+def _within(module: Module, node: ast.AST, outer: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes around a node, as far as an outer one."""
+    return itertools.takewhile(lambda around: around is not outer, module.ancestors(node))
+
+
+def _is_named(func: ast.expr, qualname: str) -> bool:
+    return isinstance(func, ast.Name) and func.id == qualname.rpartition(".")[2]
 
 
 def _of_path(func: ast.Attribute) -> tuple[str, str] | None:

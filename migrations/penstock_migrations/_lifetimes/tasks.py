@@ -65,14 +65,27 @@ def _is_callback(module: Module, made: ast.Lambda) -> bool:
 
 
 def _severity_of_name(module: Module, assignment: ast.Assign, name: str) -> Severity | None:
-    """Say how much it matters that a name has the task: a name that is read, or is not the function's, keeps it."""
+    """Say how much it matters that a name has the task: a name that is read, or is not the function's, keeps it.
+
+    Only adding a callback to the task is no reading: the task refers to the callback, not the callback to the task.
+    """
     function = module.function(assignment)
     if function is None or not isinstance(module.bindings(name, assignment)[0], ast.FunctionDef | ast.AsyncFunctionDef):
         return None
     for node in walk(function):
         if isinstance(node, ast.Global | ast.Nonlocal) and name in node.names:
             return None
-        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
+        is_read = isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load)
+        if is_read and not _only_adds_callback(module, node):
             return None
     goes_on = any(isinstance(node, _WAITING) and node.lineno > assignment.lineno for node in own_nodes(function))
     return Severity.LOW if goes_on else Severity.MEDIUM
+
+
+def _only_adds_callback(module: Module, name: ast.AST) -> bool:
+    """Say whether a name is read for nothing but `task.add_done_callback(done)`, a statement of its own."""
+    method = module.parents[name]
+    if not (isinstance(method, ast.Attribute) and method.attr == "add_done_callback"):
+        return False
+    call = module.parents[method]
+    return isinstance(call, ast.Call) and call.func is method and isinstance(module.parents[call], ast.Expr)

@@ -169,6 +169,27 @@ def main():
 """,
         ),
         Example(
+            "a function of two colours, which hands a coroutine to those who await it",
+            """
+import httpx
+
+class Client:
+    async def connect(self):
+        await self._open("async")
+
+    def _open(self, colour):
+        if colour == "async":
+
+            async def opened():
+                async with httpx.AsyncClient() as client:
+                    return await client.get(URL)
+
+            return opened()
+        with httpx.Client() as client:
+            return client.get(URL)
+""",
+        ),
+        Example(
             "a dictionary that is called like a module",
             """
 async def load(requests, session):

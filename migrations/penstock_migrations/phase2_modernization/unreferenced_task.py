@@ -4,7 +4,8 @@
 
 Reports `asyncio.create_task`, `asyncio.ensure_future` and `loop.create_task` where the task is thrown away: the call
 stands alone, is bound to `_`, is all that a callback's lambda does (`loop.call_later(5, lambda:
-asyncio.create_task(f()))`), or is bound to a name that is never read in a function that ends without waiting.
+asyncio.create_task(f()))`), or is bound to a name that is never read in a function that ends without waiting. Adding
+a callback to the task is no reading: the task refers to the callback, not the callback to the task.
 
 It leaves alone a task that is awaited, returned, kept in a name, an attribute or a collection, and
 `TaskGroup.create_task`, whose group keeps it.
@@ -88,6 +89,16 @@ import asyncio
 class Client:
     def __del__(self):
         asyncio.get_running_loop().create_task(self.client.close())
+""",
+        ),
+        Example(
+            "a name that only adds a callback",
+            """
+import asyncio
+
+def record(event):
+    task = asyncio.create_task(store.save(event))
+    task.add_done_callback(log_failure)
 """,
         ),
         Example(
