@@ -25,7 +25,7 @@ class _Development:
     """The `if` statements that ask whether the program is being developed."""
 
     def __init__(self, module: Module) -> None:
-        self.asked = frozenset(one for one in module.ifs if _asks_for_development(one.test))
+        self.asked = frozenset[ast.AST](one for one in module.ifs if _asks_for_development(one.test))
 
 
 class _Generators:
@@ -94,7 +94,7 @@ def is_for_development(module: Module, node: ast.AST) -> bool:
         return False
     inner = node
     for around in module.ancestors(node):
-        if around in asked and inner in around.body:
+        if around in asked and isinstance(around, ast.If) and inner in around.body:
             return True
         if isinstance(around, ast.FunctionDef | ast.AsyncFunctionDef):
             return False

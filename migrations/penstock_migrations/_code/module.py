@@ -281,7 +281,7 @@ class Module:
     def qualified(self, node: ast.AST) -> str | None:
         """Return the imported name that an expression stands for: `asyncio.gather` for `g` after `import ... as g`."""
         root = node
-        while root.__class__ is ast.Attribute:
+        while isinstance(root, ast.Attribute):
             root = root.value
         if not isinstance(root, ast.Name):
             return None
@@ -362,7 +362,7 @@ class Module:
     def class_around(self, node: ast.AST) -> ast.ClassDef | None:
         """Return the innermost class around a node."""
         around = self.parents.get(node)
-        while around is not None and around.__class__ is not ast.ClassDef:
+        while around is not None and not isinstance(around, ast.ClassDef):
             around = self.parents.get(around)
         return around
 

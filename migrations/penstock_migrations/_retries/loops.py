@@ -1,4 +1,4 @@
-"""`Loops`: hand-written loops that try a call again after a pause."""
+"""`Loops`: hand-written loops, and functions that call themselves, that try a call again after a pause."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from penstock_migrations._code.module import Function, Module, walk
-from penstock_migrations._code.reaching import last_name, loops_around, own_nodes
+from penstock_migrations._code.reaching import Reaching, last_name, loops_around, own_nodes, start_of
 from penstock_migrations._retries.delays import Delay, Delays
 from penstock_migrations._retries.shapes import (
     CLOCKS,
@@ -53,7 +53,6 @@ class Retry:
     Attributes:
         sleep: The call that pauses.
         amount: What it is given.
-        loop: The loop of attempts.
         delay: How long it pauses.
         limited: It answers a provider that says "too many requests".
         heeds: The function reads Retry-After, or what it is told by another name.
@@ -62,7 +61,6 @@ class Retry:
 
     sleep: ast.Call
     amount: ast.expr
-    loop: Loop
     delay: Delay
     limited: bool
     heeds: bool
@@ -74,6 +72,7 @@ class Loops:
 
     def __init__(self, module: Module) -> None:
         self.module = module
+        self.names = Reaching(module)
         self.delays = Delays(module)
 
     @cached_property
@@ -94,22 +93,21 @@ class Loops:
 
     def _retry(self, call: ast.Call) -> Retry | None:
         amount = amount_of(call)
-        loop = next(iter(loops_around(self.module, call)), None)
-        if amount is None or not isinstance(loop, Loop) or not self._is_sleep(call) or is_short(amount):
+        if amount is None or not self._is_sleep(call) or is_short(amount):
             return None
-        if not self._is_retry(call, amount, loop):
+        again = self._loop(call, amount) or self._recursion(call)
+        if again is None:
             return None
         delay = self.delays.of(amount)
         around = self.module.function(call) or self.module.tree
-        texts = list(texts_in(walk(loop)))
+        texts = list(texts_in(walk(again)))
         return Retry(
             sleep=call,
             amount=amount,
-            loop=loop,
             delay=delay,
-            limited=any(LIMITED.search(text) for text in texts) or mentions_429(loop),
+            limited=any(LIMITED.search(text) for text in texts) or mentions_429(again),
             heeds=delay.server or any(HEADER.search(text) for text in texts_in(walk(around))),
-            unlimited=is_unlimited(loop) and self._ends_by_success(call, loop),
+            unlimited=isinstance(again, Loop) and is_unlimited(again) and self._ends_by_success(call, again),
         )
 
     def _is_sleep(self, call: ast.Call) -> bool:
@@ -118,6 +116,25 @@ class Loops:
         return (self.module.qualified(call.func) or "sleep").rpartition(".")[2] in _SLEEPS
 
     # -- is it a retry? -------------------------------------------------------------------------------------------
+
+    def _loop(self, call: ast.Call, amount: ast.expr) -> Loop | None:
+        """Return the loop around a pause that tries again."""
+        loop = next(iter(loops_around(self.module, call)), None)
+        return loop if isinstance(loop, Loop) and self._is_retry(call, amount, loop) else None
+
+    def _recursion(self, call: ast.Call) -> ast.ExceptHandler | None:
+        """Return the handler around a pause in which the function calls itself afterwards."""
+        function = self.module.function(call)
+        around = [one for one in self.module.ancestors(call) if isinstance(one, ast.ExceptHandler)]
+        handler = next((one for one in around if self.module.function(one) is function), None)
+        block = self.module.parents[handler] if handler is not None else None
+        if function is None or handler is None or not isinstance(block, ast.Try):
+            return None
+        later = [one for one in calls_in(handler) if start_of(one) > start_of(call)]
+        if not any(function in self.names.functions(one) for one in later):
+            return None
+        harmless = is_absent(handler) or is_local(block, [handler]) or self._only_probes(block)
+        return None if harmless or self._is_of_this_machine(call, [handler]) else handler
 
     def _is_retry(self, call: ast.Call, amount: ast.expr, loop: Loop) -> bool:
         function = self.module.function(call)

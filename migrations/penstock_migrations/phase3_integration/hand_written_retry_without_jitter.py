@@ -3,9 +3,9 @@
 ## What it does
 
 Looks at loops of attempts: `for attempt in range(...)`, `while`, a `try` whose failure leads to a sleep and to another
-attempt, an answer with a status that is retried. It reports the sleep if its length is a constant or computed without
-chance: `2**attempt`, a doubled variable, a table. The delay is followed through variables, attributes and helper
-functions of the module, where the jitter often is.
+attempt, an answer with a status that is retried; and at functions that call themselves after a failure and a pause. It
+reports the sleep if its length is a constant or computed without chance: `2**attempt`, a doubled variable, a table. The
+delay is followed through variables, attributes and helper functions of the module, where the jitter often is.
 
 It leaves alone what is no retry: polling until a state is there, throttles, idle queues, heartbeats and other periodic
 loops, walks over data where each turn has its own item, retries of local files, delays that the server asked for, and
@@ -86,6 +86,22 @@ async def fetch(client, url):
             return await client.get(url)
         except ConnectionError:
             await asyncio.sleep(2**attempt)
+""",
+        ),
+        Example(
+            "a function that calls itself again",
+            """
+import asyncio
+
+class Client:
+    async def fetch(self, url, attempt=0):
+        try:
+            return await self.session.get(url)
+        except ConnectionError:
+            if attempt > 5:
+                raise
+            await asyncio.sleep(2**attempt)
+            return await self.fetch(url, attempt + 1)
 """,
         ),
         Example(
