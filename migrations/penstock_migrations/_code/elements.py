@@ -105,7 +105,9 @@ class Elements:
 
     def name(self, node: ast.Name) -> Iterator[Element]:
         """Yield the elements of what a name holds."""
-        yield from self._bound(node, *self.names.bindings(node.id, node))
+        most = Size.LIMITED if self.sizes.is_cut(node) else Size.DATA
+        found = self._bound(node, *self.names.bindings(node.id, node))
+        yield from (replace(one, size=min(one.size, most)) for one in found)
 
     def attribute(self, node: ast.Attribute) -> Iterator[Element]:
         """Yield the elements of what `self.name` holds."""

@@ -82,7 +82,7 @@ class Sizes:
         if not found:
             known = node.id.isupper() or node.id in self.names.module.classes  # a constant, or an enumeration
             return Size.CONSTANT if known else _hinted(node.id, Size.DATA)
-        if self._is_cut(node):
+        if self.is_cut(node):
             return Size.LIMITED
         return _hinted(node.id, max(self._binding_size(node, origin, binding) for binding in found))
 
@@ -97,6 +97,8 @@ class Sizes:
             return max(turns, self.size(value)) if binding.kind == "items" else turns
         if binding.kind == "element" and value is not None and self._is_chunk(node.id, value):
             return Size.LIMITED
+        if isinstance(binding.node, ast.arg) and _is_of_known_length(binding.node.annotation):
+            return Size.CONSTANT
         return Size.DATA
 
     def _is_chunk(self, name: str, iterable: ast.expr) -> bool:
@@ -106,8 +108,8 @@ class Sizes:
             return True
         return mentions(name, CHUNK) and not isinstance(iterable, ast.Call)
 
-    def _is_cut(self, node: ast.Name) -> bool:
-        """Say whether the function leaves when the collection is longer than a limit."""
+    def is_cut(self, node: ast.Name) -> bool:
+        """Say whether the function, or the loop, is left when the collection is longer than a limit."""
         function = self.names.module.function(node)
         return function is not None and any(
             isinstance(check, ast.If) and check.lineno < node.lineno and _refuses_length(check, node.id)
@@ -222,6 +224,15 @@ def _dict(sizes: Sizes, node: ast.Dict) -> Size:
     return sizes.largest(value for key, value in zip(node.keys, node.values, strict=True) if key is None)
 
 
+def _is_of_known_length(annotation: ast.expr | None) -> bool:
+    """Say whether an annotation is that of a tuple whose elements it lists: `tuple[str, int]`."""
+    match annotation:
+        case ast.Subscript(value=ast.Name(id="tuple" | "Tuple"), slice=ast.Tuple(elts=elements)):
+            return not any(isinstance(one, ast.Constant) and one.value is Ellipsis for one in elements)
+        case _:
+            return False
+
+
 def _refuses_length(check: ast.If, name: str) -> bool:
     match check.test:
         case ast.Compare(
@@ -230,7 +241,7 @@ def _refuses_length(check: ast.If, name: str) -> bool:
             comparators=[limit],
         ):
             refused = measured == name and not (isinstance(limit, ast.Constant) and limit.value in (0, 1))
-            return refused and any(isinstance(statement, ast.Raise | ast.Return) for statement in check.body)
+            return refused and any(isinstance(line, ast.Raise | ast.Return | ast.Break) for line in check.body)
         case _:
             return False
 

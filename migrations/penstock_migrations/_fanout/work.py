@@ -88,6 +88,8 @@ class Works:
             return [self._task(made, element, call) for made in self._spawned(call, element)]
         if self._is_running(call):
             return []
+        if name == "asyncio.shield" and call.args and not isinstance(call.args[0], ast.Call):
+            return []  # of what runs already
         if name in GATHERS or name == "asyncio.shield":
             return [Work(Kind.FUTURE, element, call)]
         if name == "asyncio.wait_for" and call.args and isinstance(call.args[0], ast.Call):

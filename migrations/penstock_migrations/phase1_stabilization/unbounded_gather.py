@@ -265,6 +265,26 @@ class Runner:
     ),
     good=(
         Example(
+            "as many as there are slots, a tuple of two, futures that run already",
+            """
+import asyncio
+
+async def dispatch(jobs, slots):
+    started = []
+    for job in jobs:
+        if len(started) >= slots:
+            break
+        started.append(run(job))
+    await asyncio.gather(*started)
+
+async def race(selectors: tuple[str, str]):
+    return await asyncio.gather(*[find(selector) for selector in selectors])
+
+async def settle(running):
+    return await asyncio.gather(*[asyncio.shield(future) for future in running])
+""",
+        ),
+        Example(
             "a nested wrapper takes a semaphore",
             """
 import asyncio
