@@ -121,8 +121,19 @@ class Blockings:
         kind, name = what
         if kind == "sleep":
             seconds = _constant(call.args[0]) if call.args else None
-            return None if seconds == 0 else BlockingCall(call, kind, name, seconds)
+            return None if seconds == 0 or self._dies_before(call) else BlockingCall(call, kind, name, seconds)
         return None if _is_quick(call) else BlockingCall(call, kind, name)
+
+    def _dies_before(self, sleep: ast.Call) -> bool:
+        """Say whether a function kills its own process, and sleeps until that is done."""
+        return any(
+            self.module.qualified(one.func) == "os.kill"
+            and one.lineno < sleep.lineno
+            and bool(one.args)
+            and isinstance(one.args[0], ast.Call)
+            and self.module.qualified(one.args[0].func) == "os.getpid"
+            for one in self.module.calls_in(self.module.function(sleep))
+        )
 
     def _waited_for(self, call: ast.Call) -> tuple[str, str] | None:
         handed = waited_for(self.module, call) if last_name(call.func) in {"submit", "map"} else None

@@ -114,6 +114,18 @@ async def run():
     ),
     good=(
         Example(
+            "a wait for the process's own end",
+            """
+import os
+import signal
+import time
+
+async def stop_for_good():
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(10)
+""",
+        ),
+        Example(
             "the coroutine alone pauses",
             """
 import asyncio
