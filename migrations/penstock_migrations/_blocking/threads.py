@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from penstock_migrations._blocking.blocking import Blockings, blockings
 from penstock_migrations._blocking.telling import shipping_calls
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.tree import walk
 from penstock_migrations.rule import Options
 
 __all__ = ["ShippedCall", "shipped_http"]

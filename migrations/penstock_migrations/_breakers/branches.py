@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.places import is_audited
 from penstock_migrations._breakers.words import STATE_SWITCHES, is_off, switch_polarity
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations.rule import Severity
 
 __all__ = ["Branches", "Switch", "parameter_default"]

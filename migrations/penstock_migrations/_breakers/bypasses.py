@@ -7,8 +7,9 @@ from collections.abc import Hashable, Iterable, Iterator
 
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.words import names_breaker, switch_polarity
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import mentions, words
 
 __all__ = ["Bypasses"]

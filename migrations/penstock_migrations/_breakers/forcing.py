@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from penstock_migrations._breakers.breakers import Breakers
 from penstock_migrations._breakers.thresholds import Thresholds, is_huge, is_threshold, is_zero
 from penstock_migrations._breakers.words import CHECKS, CLOSES, GUARDS, names_breaker
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, loops_around, start_of
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import words
 
 __all__ = ["Forcing"]

@@ -14,8 +14,9 @@ from penstock_migrations._breakers.words import (
     REPORTS,
     names_breaker,
 )
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import mentions, words
 
 __all__ = ["Places", "is_announced", "is_audited"]

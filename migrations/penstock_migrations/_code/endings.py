@@ -6,8 +6,9 @@ import ast
 import enum
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Function, walk
+from penstock_migrations._code.module import Function
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import ENDLESS, TASK, mentions, says, vocabulary, words
 
 __all__ = ["ENDLESS_WORK", "WAITING_WORK", "Ending", "Endings"]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 
-from penstock_migrations._code.module import Function, walk
+from penstock_migrations._code.module import Function
 from penstock_migrations._code.reaching import Reaching, last_name
 from penstock_migrations._code.references import References
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import LIMITER, LIMITING, mentions, vocabulary
 
 __all__ = ["Limits"]

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
-__all__ = ["LEAVES", "Binding", "Function", "Module", "Scope", "children", "walk"]
+from penstock_migrations._code.tree import LEAVES, backwards
+
+__all__ = ["Binding", "Function", "Module", "Scope"]
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Scope = ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -31,70 +33,6 @@ _GROWERS = {
     "update": "items",
 }
 _GROWTH = ("item", "items")
-LEAVES = frozenset({ast.Name, ast.Constant, ast.Pass, ast.alias, type(None)})  # nothing is beneath them
-# Where the nodes are beneath the frequent kinds, in the order of the text; the others are looked through.
-_FIELDS: dict[type[ast.AST], tuple[str, ...]] = {
-    ast.AnnAssign: ("target", "annotation", "value"),
-    ast.Assert: ("test", "msg"),
-    ast.Assign: ("targets", "value"),
-    ast.AsyncFor: ("target", "iter", "body", "orelse"),
-    ast.AsyncFunctionDef: ("args", "body", "decorator_list", "returns"),
-    ast.AsyncWith: ("items", "body"),
-    ast.Attribute: ("value",),
-    ast.AugAssign: ("target", "value"),
-    ast.Await: ("value",),
-    ast.BinOp: ("left", "right"),
-    ast.BoolOp: ("values",),
-    ast.Break: (),
-    ast.Call: ("func", "args", "keywords"),
-    ast.ClassDef: ("bases", "keywords", "body", "decorator_list"),
-    ast.Compare: ("left", "comparators"),
-    ast.Constant: (),
-    ast.Continue: (),
-    ast.Delete: ("targets",),
-    ast.Dict: ("keys", "values"),
-    ast.DictComp: ("key", "value", "generators"),
-    ast.ExceptHandler: ("type", "body"),
-    ast.Expr: ("value",),
-    ast.For: ("target", "iter", "body", "orelse"),
-    ast.FormattedValue: ("value", "format_spec"),
-    ast.FunctionDef: ("args", "body", "decorator_list", "returns"),
-    ast.GeneratorExp: ("elt", "generators"),
-    ast.If: ("test", "body", "orelse"),
-    ast.IfExp: ("test", "body", "orelse"),
-    ast.Import: ("names",),
-    ast.ImportFrom: ("names",),
-    ast.JoinedStr: ("values",),
-    ast.Lambda: ("args", "body"),
-    ast.List: ("elts",),
-    ast.ListComp: ("elt", "generators"),
-    ast.Module: ("body",),
-    ast.Name: (),
-    ast.NamedExpr: ("target", "value"),
-    ast.Pass: (),
-    ast.Raise: ("exc", "cause"),
-    ast.Return: ("value",),
-    ast.Set: ("elts",),
-    ast.SetComp: ("elt", "generators"),
-    ast.Slice: ("lower", "upper", "step"),
-    ast.Starred: ("value",),
-    ast.Subscript: ("value", "slice"),
-    ast.Try: ("body", "handlers", "orelse", "finalbody"),
-    ast.Tuple: ("elts",),
-    ast.UnaryOp: ("operand",),
-    ast.While: ("test", "body", "orelse"),
-    ast.With: ("items", "body"),
-    ast.Yield: ("value",),
-    ast.YieldFrom: ("value",),
-    ast.alias: (),
-    ast.arg: ("annotation",),
-    ast.arguments: ("posonlyargs", "args", "vararg", "kwonlyargs", "kw_defaults", "kwarg", "defaults"),
-    ast.comprehension: ("target", "iter", "ifs"),
-    ast.keyword: ("value",),
-    ast.withitem: ("context_expr", "optional_vars"),
-}
-_GAPS = frozenset({ast.Dict, ast.arguments})  # None stands among their nodes: for `**` and where a default is missing
-_BACKWARDS = {kind: names[::-1] for kind, names in _FIELDS.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,38 +72,6 @@ class _Place(NamedTuple):
 @cache
 def _first_and_last_words(names: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(name.partition(".")[0] for name in names), frozenset(name.rpartition(".")[2] for name in names)
-
-
-def children(node: ast.AST) -> list[ast.AST]:
-    """Return the nodes right beneath a node, in the order of the text, without operators and contexts."""
-    fields = _FIELDS.get(node.__class__)
-    if fields is None:
-        return list(ast.iter_child_nodes(node))
-    found: list[ast.AST] = []
-    for name in fields:
-        child = getattr(node, name)
-        if child.__class__ is list:
-            found += child
-        elif child is not None:
-            found.append(child)
-    if node.__class__ in _GAPS and None in found:
-        return [child for child in found if child is not None]
-    return found
-
-
-def walk(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield a node and all nodes beneath it, outer before inner, without operators and contexts."""
-    waiting = [node]
-    for found in waiting:  # which grows meanwhile
-        yield found
-        if found.__class__ not in LEAVES:
-            waiting += children(found)
-
-
-def _rare_fields(node: ast.AST) -> list[str]:
-    """Return where the nodes are beneath a node of a rare kind, backwards."""
-    found = [(name, value[0] if isinstance(value, list) and value else value) for name, value in ast.iter_fields(node)]
-    return [name for name, value in reversed(found) if isinstance(value, ast.AST)]
 
 
 @dataclass(slots=True)
@@ -220,7 +126,8 @@ class Module:
     def __post_init__(self) -> None:
         self._place = _Place(None, self.tree)
         visits = self._visits()
-        parents, stack = self.parents, self._stack
+        parents: dict[Any, ast.AST] = self.parents
+        stack = self._stack
         stack.append(self.tree)
         while stack:  # a loop and no recursion: generated code nests deeper than the interpreter's stack
             node = stack.pop()
@@ -230,7 +137,7 @@ class Module:
                 continue
             if (visit := visits.get(kind)) is not None:
                 visit(node)
-            for name in _BACKWARDS.get(kind) or _rare_fields(node):
+            for name in backwards(node):
                 child = getattr(node, name)
                 if child.__class__ is list:
                     for one in reversed(child):
@@ -241,7 +148,7 @@ class Module:
                     parents[child] = node
                     if child.__class__ not in LEAVES:
                         stack.append(child)
-        parents.pop(None, None)  # type: ignore[call-overload]  # it stands for what is missing
+        parents.pop(None, None)  # it stands for what is missing
         self._settle_growth()
         self._bound = {name for _, name in self._names}
         self.called = frozenset(self._called)

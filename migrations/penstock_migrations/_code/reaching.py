@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from penstock_migrations._code.module import LEAVES, Binding, Function, Module, children
+from penstock_migrations._code.module import Binding, Function, Module
+from penstock_migrations._code.tree import LEAVES, children
 
 __all__ = ["Reaching", "last_name", "loops_around", "own_nodes", "start_of"]
 

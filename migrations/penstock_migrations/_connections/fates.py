@@ -6,8 +6,9 @@ import ast
 import enum
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, start_of
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import vocabulary
 
 __all__ = ["Fate", "Fates"]

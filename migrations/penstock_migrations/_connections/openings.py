@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from penstock_migrations._code.following import Following
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import vocabulary, words
 from penstock_migrations._connections.fates import Fate, Fates
 from penstock_migrations._connections.openers import Kind, Opener, openers

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from penstock_migrations._code.module import Module, walk
+from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import LOOPS, blocks, own_nodes
+from penstock_migrations._code.tree import walk
 
 __all__ = ["collections_of", "growing_loops", "has_window", "is_consumed_in_turn", "is_drained", "is_race"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import ast
 
 from penstock_migrations._code.endings import ENDLESS_WORK, Ending
-from penstock_migrations._code.module import walk
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.sizes import Size
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import words
 from penstock_migrations._fanout.fan_outs import FanOut, FanOuts
 from penstock_migrations._fanout.fixes import TEMPORAL, is_temporal, work_doubt

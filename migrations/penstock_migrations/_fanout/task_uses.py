@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import LOOPS, own_nodes, start_of
+from penstock_migrations._code.tree import walk
 from penstock_migrations._fanout.holders import holders_of, is_counted
 from penstock_migrations._fanout.patterns import collections_of
 from penstock_migrations._fanout.work import GATHERS, WAITS

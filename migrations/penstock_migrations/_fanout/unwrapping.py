@@ -10,8 +10,9 @@ import ast
 import itertools
 from collections.abc import Collection, Iterator
 
-from penstock_migrations._code.module import Binding, Function, Module, walk
+from penstock_migrations._code.module import Binding, Function, Module
 from penstock_migrations._code.reaching import LOOPS, Reaching, blocks, last_name, own_nodes, start_of
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import vocabulary, words
 from penstock_migrations._fanout.holders import is_counted, name_of_growth
 from penstock_migrations._fanout.work import SPAWNS

@@ -6,8 +6,9 @@ import ast
 from collections.abc import Iterator
 from functools import cached_property
 
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import TEARDOWN, mentions
 from penstock_migrations._lifetimes.resources import CLOSERS
 

@@ -7,8 +7,9 @@ import enum
 from dataclasses import dataclass
 
 from penstock_migrations._code.following import Following
-from penstock_migrations._code.module import Function, Module, Scope, walk
+from penstock_migrations._code.module import Function, Module, Scope
 from penstock_migrations._code.reaching import Reaching, blocks, last_name
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._lifetimes.closings import ENDING, Closings
 from penstock_migrations._lifetimes.resources import CLOSERS, Kind

@@ -7,8 +7,9 @@ import enum
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from penstock_migrations._code.module import Module, walk
+from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.tree import walk
 
 __all__ = ["CLIENTS", "CLOSERS", "EXECUTORS", "FILES", "Kind", "Resource", "made", "managed"]
 

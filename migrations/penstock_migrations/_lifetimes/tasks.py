@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Module, walk
+from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import words
 from penstock_migrations.rule import Severity
 

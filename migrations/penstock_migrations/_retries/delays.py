@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from penstock_migrations._code.module import Binding, Module, walk
+from penstock_migrations._code.module import Binding, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._retries.words import COUNTER, HEADER
 
 __all__ = ["Delay", "Delays"]

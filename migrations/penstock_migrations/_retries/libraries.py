@@ -6,8 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 
-from penstock_migrations._code.module import Module, walk
+from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.tree import walk
 from penstock_migrations._retries.delays import Delays
 from penstock_migrations._retries.words import ABSENT, LOCAL_ERRORS
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, loops_around, own_nodes, start_of
+from penstock_migrations._code.tree import walk
 from penstock_migrations._retries.delays import Delay, Delays
 from penstock_migrations._retries.shapes import (
     CLOCKS,

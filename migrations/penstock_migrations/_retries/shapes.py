@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator
 
-from penstock_migrations._code.module import walk
 from penstock_migrations._code.reaching import last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._retries.words import ABSENT, COUNTER, LOCAL_CALLS, LOCAL_ERRORS, RETRY, RHYTHM
 
 __all__ = [

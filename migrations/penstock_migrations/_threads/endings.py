@@ -6,8 +6,9 @@ import ast
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 
-from penstock_migrations._code.module import Module, walk
+from penstock_migrations._code.module import Module
 from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._threads.places import Place, Places, meet
 from penstock_migrations._threads.words import ENTERING, SENTINELS, STOPPING, is_teardown

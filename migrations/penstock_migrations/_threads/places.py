@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from penstock_migrations._code.module import Function, Module, walk
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._threads.shapes import bound_to, parts_of
 from penstock_migrations._threads.words import ENTERING
 

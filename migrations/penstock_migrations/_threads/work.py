@@ -6,8 +6,8 @@ import ast
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
-from penstock_migrations._code.module import walk
 from penstock_migrations._code.reaching import LOOPS, last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import mentions
 from penstock_migrations._threads.places import Place, Places
 from penstock_migrations._threads.words import KILLING, PIPES, READING, RUNNING, WARMING
