@@ -7,33 +7,45 @@ from penstock_limits._bounded_map import BoundedMap, bounded_map
 from penstock_limits._config import ConcurrencyConfig, LimitSettings
 from penstock_limits._create_task import create_task
 from penstock_limits._errors import (
+    AcquireTimeoutError,
+    CircuitOpenError,
     ConfigurationError,
     LimitReachedError,
     PenstockError,
     QueueFullError,
+    RequestTooLargeError,
     UnknownLimitError,
 )
+from penstock_limits._events import Event, Listener, add_listener
 from penstock_limits._gather import gather
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode, ModeSource, set_mode_source
 from penstock_limits._names import configure, limiter
+from penstock_limits._outcomes import Outcome
 from penstock_limits._resources import Resource, resources
 from penstock_limits._statistics import LimiterStatistics
 
 __all__ = [
+    "AcquireTimeoutError",
     "BoundedMap",
+    "CircuitOpenError",
     "ConcurrencyConfig",
     "ConfigurationError",
+    "Event",
     "LimitReachedError",
     "LimitSettings",
     "Limiter",
     "LimiterStatistics",
+    "Listener",
     "Mode",
     "ModeSource",
+    "Outcome",
     "PenstockError",
     "QueueFullError",
+    "RequestTooLargeError",
     "Resource",
     "UnknownLimitError",
+    "add_listener",
     "bounded_map",
     "configure",
     "create_task",

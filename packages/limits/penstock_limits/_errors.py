@@ -1,17 +1,29 @@
 """Every error of penstock, in one tree.
 
 PenstockError
-├── ConfigurationError (ValueError)     a setting, name or mode is wrong
-│   └── UnknownLimitError               no limit has this name
-└── LimitReachedError (RuntimeError)    no permit is free right now
-    └── QueueFullError                  and as many callers wait as may wait
+├── ConfigurationError (ValueError)          a setting, name or mode is wrong
+│   └── UnknownLimitError                    no limit has this name
+├── LimitReachedError (RuntimeError)         no permit is free right now
+│   ├── QueueFullError                       and as many callers wait as may wait
+│   └── AcquireTimeoutError (TimeoutError)   and none came free within the caller's deadline
+├── RequestTooLargeError (ValueError)        a single request asks for more than its rate ever admits
+└── CircuitOpenError (RuntimeError)          a circuit breaker refuses the call
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["ConfigurationError", "LimitReachedError", "PenstockError", "QueueFullError", "UnknownLimitError"]
+__all__ = [
+    "AcquireTimeoutError",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "LimitReachedError",
+    "PenstockError",
+    "QueueFullError",
+    "RequestTooLargeError",
+    "UnknownLimitError",
+]
 
 
 class PenstockError(Exception):
@@ -51,7 +63,7 @@ class LimitReachedError(PenstockError, RuntimeError):
         max_running: How many may be out.
     """
 
-    def __init__(self, limiter: str, running: int, max_running: int) -> None:
+    def __init__(self, limiter: str, running: float, max_running: float) -> None:
         super().__init__(limiter, running, max_running)
         self.limiter = limiter
         self.counted = running
@@ -68,7 +80,7 @@ class QueueFullError(LimitReachedError):
     """No permit is free, and as many callers wait as `max_queued` allows.
 
     Args:
-        limiter: The limiter's name.
+        limiter: The name of what refuses: a limiter or a rate.
         queued: How many callers wait.
         max_queued: How many may wait.
     """
@@ -80,4 +92,69 @@ class QueueFullError(LimitReachedError):
         return (
             f"limiter {self.limiter!r} refuses a caller: {self.counted} of {self.allowed} callers wait already. "
             f"Shed load, try again later, or raise max_queued."
+        )
+
+
+class AcquireTimeoutError(LimitReachedError, TimeoutError):
+    """No permit came free within the caller's deadline.
+
+    Args:
+        limiter: The name of what was waited for: a limiter or a rate.
+        queued: How many callers waited with it.
+        timeout: The deadline, in seconds.
+    """
+
+    def __init__(self, limiter: str, queued: int, timeout: float) -> None:
+        super().__init__(limiter, queued, timeout)
+
+    def __str__(self) -> str:
+        return (
+            f"limiter {self.limiter!r} admitted a caller not within {self.allowed:g} s; {self.counted} callers waited. "
+            f"Shed load, try again later, or give it more time."
+        )
+
+
+class RequestTooLargeError(PenstockError, ValueError):
+    """A single request asks for more than its rate admits in a whole period, so no wait would help.
+
+    Args:
+        limiter: The rate's name.
+        dimension: What is counted, such as `tokens`.
+        asked: How much was asked for.
+        allowed: The most that one request may ask for.
+    """
+
+    def __init__(self, limiter: str, dimension: str, asked: float, allowed: float) -> None:
+        super().__init__(limiter, dimension, asked, allowed)
+        self.limiter = limiter
+        self.dimension = dimension
+        self.asked = asked
+        self.allowed = allowed
+
+    def __str__(self) -> str:
+        return (
+            f"rate {self.limiter!r} can never admit {self.asked:g} {self.dimension} at once; "
+            f"{self.allowed:g} is the most. Split the request, or raise the rate."
+        )
+
+
+class CircuitOpenError(PenstockError, RuntimeError):
+    """A circuit breaker refuses the call, as too many calls before it have failed or were slow.
+
+    Args:
+        breaker: The breaker's name.
+        state: Its state: `open`, or `half_open` with as many trial calls on their way as may be.
+        retry_after: Seconds until it may let a call through; 0 if that depends on the trial calls.
+    """
+
+    def __init__(self, breaker: str, state: str, retry_after: float) -> None:
+        super().__init__(breaker, state, retry_after)
+        self.breaker = breaker
+        self.state = state
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        when = f"in {self.retry_after:.3g} s" if self.retry_after else "when its trial calls have ended"
+        return (
+            f"circuit breaker {self.breaker!r} is {self.state}: the call was not made. Fall back, or try again {when}."
         )

@@ -1,0 +1,104 @@
+"""Time that tests turn by hand, an event loop that never sleeps, and a recorder of events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import selectors
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from penstock_limits._events import Event, add_listener
+
+__all__ = ["ManualClock", "VirtualTimeLoop", "recorded", "run_in_virtual_time"]
+
+T = TypeVar("T")
+
+
+class ManualClock:
+    """A clock that stands still until it is told to go on; pass it as `clock=`.
+
+    Args:
+        now: What it shows at first, in seconds.
+    """
+
+    def __init__(self, now: float = 0.0) -> None:
+        self._now = now
+
+    def __call__(self) -> float:
+        """Return what it shows, in seconds."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Go on by some seconds.
+
+        Raises:
+            ValueError: `seconds` is negative: a monotonic clock does not go back.
+        """
+        if seconds < 0:
+            raise ValueError(f"seconds = {seconds!r}; a monotonic clock does not go back")
+        self._now += seconds
+
+
+class VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop in which waiting takes no time: when nothing is ready, its clock jumps to the next timer.
+
+    Its `time` method is the clock to pass as `clock=` to what is under test. It is for code that waits for timers
+    and for its own tasks; what waits for a socket or another thread only while timers are pending sees time fly.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        super().__init__(_JumpingSelector(self))
+
+    def time(self) -> float:
+        """Return the virtual time, in seconds from 0."""
+        return self._now
+
+    def jump(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        self._now += seconds
+
+
+class _JumpingSelector(selectors.DefaultSelector):
+    """Where the loop would sleep until its next timer, the loop's time jumps there."""
+
+    def __init__(self, loop: VirtualTimeLoop) -> None:
+        super().__init__()
+        self._loop = loop
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None or timeout <= 0:
+            return super().select(timeout)
+        ready = super().select(0)
+        if not ready:
+            self._loop.jump(timeout)
+        return ready
+
+
+def run_in_virtual_time(main: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine function as `asyncio.run` would, in a VirtualTimeLoop.
+
+    Args:
+        main: Called without arguments, with the loop not yet running.
+
+    Returns:
+        What it returns.
+    """
+    with asyncio.Runner(loop_factory=VirtualTimeLoop) as runner:
+        return runner.run(main())
+
+
+@contextlib.contextmanager
+def recorded() -> Iterator[list[Event]]:
+    """Record every event while a block runs.
+
+    Yields:
+        A list that grows with each event.
+    """
+    events: list[Event] = []
+    remove = add_listener(events.append)
+    try:
+        yield events
+    finally:
+        remove()
