@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import gc
-import io
 import types
-import unittest
-import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 from unittest import mock
@@ -16,6 +12,8 @@ from unittest import mock
 import penstock_limits
 import pytest
 from penstock_limits import Limiter
+
+from tests.limits.suites import run
 
 try:
     from test.test_asyncio import test_tasks  # type: ignore[import-not-found]
@@ -73,15 +71,3 @@ def test_the_suite_notices_a_wrong_gather(asyncio_with_our_gather: types.ModuleT
     _, outcome = run(*SUITES)
 
     assert len(outcome.failures) + len(outcome.errors) >= 15
-
-
-def run(*suites: type[unittest.TestCase]) -> tuple[str, unittest.TestResult]:
-    stream = io.StringIO()
-    loader = unittest.TestLoader()
-    suite = unittest.TestSuite(map(loader.loadTestsFromTestCase, suites))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        outcome = unittest.TextTestRunner(stream=stream).run(suite)
-        del suite
-        gc.collect()  # what a wrong gather left un-awaited warns here
-    return stream.getvalue(), outcome

@@ -1,20 +1,31 @@
-"""Random storms on one limiter: callers, gathers, maps, cancellations, resizes and flips of the mode.
+"""Random storms on one limiter: callers of every weight and priority, gathers, maps, cancellations, resizes, flips.
 
-Each storm is one seed. What must hold whenever nothing moves is in `Storm.check`; that the storms are worth their
-time is shown by limiters broken on purpose, each of which they catch.
+Each storm is one seed; every other seed flips the mode, too. What must hold whenever nothing moves is in
+`Storm.check`; that the storms are worth their time is shown by limiters broken on purpose, each of which they catch.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from penstock_limits import Limiter, LimitReachedError, Mode, bounded_map, create_task, gather, set_mode_source
+from penstock_limits import (
+    AcquireTimeoutError,
+    Limiter,
+    LimiterStatistics,
+    LimitReachedError,
+    Mode,
+    bounded_map,
+    create_task,
+    gather,
+    set_mode_source,
+)
 
 from tests.limits.gauge import Gauge, settled
 from tests.limits.sources import Source
@@ -29,11 +40,21 @@ class Storm:
         self.random = random.Random(seed)
         self.source = Source("enforce")
         set_mode_source(self.source)
-        self.limiter = make("fuzzed", max_running=self.random.randint(1, 4), mode=None)
+        self.flips = bool(seed % 2)
+        self.limiter = make(
+            "fuzzed",
+            max_running=self.random.randint(1, 4),
+            max_queued=self.random.choice([None, None, 6]),
+            shed=self.random.choice(["newest", "oldest", "lowest-priority"]),
+            mode=None,
+        )
+        self.arrivals = itertools.count()
+        self.queued: dict[int, int] = {}  # arrival and priority of every caller that has not been let in
         self.gauge = Gauge()
         self.leaving: list[asyncio.Event] = []
         self.tasks: list[asyncio.Future[Any]] = []
-        self.by_hand = 0
+        self.by_hand = 0  # permits that are held, beside the one of each who is inside
+        self.taken = 0  # those of them that nobody is inside for
         self.running_before = 0
 
     # --- what comes
@@ -52,6 +73,28 @@ class Storm:
         async with self.limiter:
             await self.stay()
 
+    async def asking(self) -> None:
+        """A caller with wishes: several permits, a priority, a deadline."""
+        arrival, priority, weight = next(self.arrivals), self.random.choice([0, 0, 1, 2]), self.random.randint(1, 5)
+        timeout = self.random.choice([None, None, 0.0])
+        self.queued[arrival] = priority
+        try:
+            hold = await self.limiter.hold(weight=weight, priority=priority, timeout=timeout)
+        finally:
+            del self.queued[arrival]
+        overtaken = [earlier for earlier, other in self.queued.items() if earlier < arrival and other == priority]
+        assert self.flips or not overtaken, "somebody was let in before another of the same priority that came first"
+        try:
+            self.by_hand += weight - 1
+            await self.stay()
+        finally:
+            self.by_hand -= weight - 1
+            hold.close()
+
+    async def inside_again(self) -> None:
+        async with self.limiter.reentrant(), self.limiter.reentrant():
+            await self.stay()
+
     async def branch(self) -> None:
         """Admitted, and fans out on the same limiter; its permit is lent, so only the leaves count."""
         await gather(*(self.stay() for _ in range(self.random.randint(1, 3))), limit=self.limiter)
@@ -65,7 +108,10 @@ class Storm:
 
     def come(self) -> None:
         kind = self.random.choice(
-            [self.plain, self.plain, self.leaves, self.branches, self.tasks_map, self.workers_map]
+            [
+                *(self.plain, self.asking, self.asking, self.asking, self.inside_again),
+                *(self.leaves, self.branches, self.tasks_map, self.workers_map),
+            ]
         )
         self.tasks.append(asyncio.ensure_future(kind()))
 
@@ -88,15 +134,20 @@ class Storm:
         with contextlib.suppress(LimitReachedError):
             self.limiter.acquire_nowait()
             self.by_hand += 1
+            self.taken += 1
 
     # --- what goes
 
     def leave(self) -> None:
-        if self.by_hand and self.random.random() < 0.5:
-            self.by_hand -= 1
-            self.limiter.release()
+        if self.taken and self.random.random() < 0.5:
+            self.give_one_back()
         elif self.leaving:
             self.random.choice(self.leaving).set()
+
+    def give_one_back(self) -> None:
+        self.by_hand -= 1
+        self.taken -= 1
+        self.limiter.release()
 
     def cancel(self) -> None:
         if self.tasks:
@@ -113,7 +164,8 @@ class Storm:
     # --- the storm
 
     async def run(self, steps: int) -> None:
-        actions = [self.come] * 5 + [self.leave] * 6 + [self.nowait, self.cancel, self.resize, self.flip]
+        actions = [self.come] * 5 + [self.leave] * 6 + [self.nowait, self.cancel, self.resize]
+        actions += [self.flip] if self.flips else [self.leave]
         for _ in range(steps):
             self.random.choice(actions)()
             for _ in range(self.random.randint(0, 3)):
@@ -128,17 +180,26 @@ class Storm:
         now = self.limiter.statistics()
         assert now.running >= self.gauge.now + self.by_hand, "somebody runs uncounted"
         if now.mode is Mode.ENFORCE:
-            assert now.running <= max(now.max_running, self.running_before), "somebody was let in beyond the limit"
-            assert not now.queued or now.running >= now.max_running, "somebody waits though there is room"
+            assert now.running <= max(now.max_running, self.running_before, self.alone()), "let in beyond the limit"
+            assert not self.waits_in_vain(now), "somebody waits though there is room"
         else:
             assert not now.queued, "somebody waits though nothing is enforced"
         self.running_before = now.running
 
+    def alone(self) -> int:
+        """A caller that asks for more than the limit may run, alone."""
+        return 5 if self.gauge.now == 1 and not self.taken else 0
+
+    def waits_in_vain(self, now: LimiterStatistics) -> bool:
+        first = next(iter(self.limiter._waiters), None)
+        if first is None or not now.max_running:
+            return False
+        return not now.running or now.running + first.weight <= now.max_running
+
     async def end(self) -> None:
         self.limiter.resize(max(1, self.limiter.max_running))
-        while self.by_hand:
-            self.by_hand -= 1
-            self.limiter.release()
+        while self.taken:
+            self.give_one_back()
         while True:
             await settled()
             if not self.leaving:
@@ -147,7 +208,9 @@ class Storm:
                 event.set()
         unfinished = [task for task in self.tasks if not task.done()]
         assert not unfinished, f"{len(unfinished)} callers were never let in"
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        for outcome in await asyncio.gather(*self.tasks, return_exceptions=True):
+            if isinstance(outcome, AssertionError):
+                raise outcome
         now = self.limiter.statistics()
         assert (now.running, now.queued, now.surplus_releases) == (0, 0, 0), now
 
@@ -177,14 +240,8 @@ def test_no_longer_storm_loses_a_permit_or_lets_in_too_many(hundreds: int) -> No
 class LosesCancelledPermits(Limiter):
     """Forgets that a waiter which is cancelled after it was let in must hand its permit on."""
 
-    async def _wait(self) -> None:
-        held = len(self._held)
-        try:
-            await super()._wait()
-        except asyncio.CancelledError:
-            if len(self._held) < held:
-                self._held.append(0)
-            raise
+    def _withdraw(self, waiter: Any, error: BaseException) -> None:
+        self._leave(waiter)
 
 
 class SleepsThroughFlips(Limiter):
@@ -229,6 +286,41 @@ class ForgetsWhoRunsWhileOff(Limiter):
         return mode is not Mode.ENFORCE
 
 
+class LetsTheLastInFirst(Limiter):
+    """Admits whoever came last."""
+
+    def _first(self) -> Any:
+        waiter = list(self._waiters.by_age())[-1]
+        self._remove(waiter)
+        return waiter
+
+
+class TakesOnePermitForSeveral(Limiter):
+    """Lets a caller in as soon as there is one permit, whatever it asks for."""
+
+    def _pop_weight(self, weight: int) -> bool:
+        if not self._pop():
+            return False
+        self._mint(weight - 1)
+        return True
+
+
+class KeepsWhatWasKeptForTheLast(Limiter):
+    """Forgets that permits were kept free when the caller they were kept for goes away."""
+
+    def _withdraw(self, waiter: Any, error: BaseException) -> None:
+        if not self._leave(waiter) and not waiter.dropped:
+            self.release(waiter.weight)
+
+
+class ShedsWhoWasLetIn(Limiter):
+    """Gives a permit back for a caller that was refused and never had one."""
+
+    def _withdraw(self, waiter: Any, error: BaseException) -> None:
+        waiter.dropped = False
+        super()._withdraw(waiter, error)
+
+
 @pytest.mark.parametrize(
     "broken",
     [
@@ -238,6 +330,10 @@ class ForgetsWhoRunsWhileOff(Limiter):
         LetsInOneTooMany,
         DoesNotHandOn,
         ForgetsWhoRunsWhileOff,
+        LetsTheLastInFirst,
+        TakesOnePermitForSeveral,
+        KeepsWhatWasKeptForTheLast,
+        ShedsWhoWasLetIn,
     ],
 )
 def test_the_storms_catch_a_limiter_that_is_broken(broken: type[Limiter]) -> None:
@@ -253,56 +349,72 @@ def test_the_storms_catch_a_limiter_that_is_broken(broken: type[Limiter]) -> Non
 # --- several loops
 
 
-def storm_of_threads(seed: int, threads: int = 3, callers: int = 60) -> None:
-    """Callers and gathers in several loops, while the mode flips and the limit changes from yet another thread."""
-    source, gauge = Source("enforce"), Gauge()
-    set_mode_source(source)
-    limiter = Limiter("shared", max_running=2, mode=None)
-    failures: list[BaseException] = []
+class StormOfThreads:
+    """Callers in several loops, and in a thread without one; the mode and the limit change from yet another."""
 
-    async def caller(chance: random.Random) -> None:
+    def __init__(self, seed: int, callers: int) -> None:
+        self.seed = seed
+        self.callers = callers
+        self.source, self.gauge = Source("enforce"), Gauge()
+        set_mode_source(self.source)
+        self.limiter = Limiter("shared", max_running=2, mode=None)
+        self.failures: list[BaseException] = []
+
+    def sync_callers(self, chance: random.Random) -> None:
+        for _ in range(self.callers):
+            timeout = chance.choice([None, 0.001])
+            hold = self.limiter.hold(weight=chance.randint(1, 2), priority=chance.randint(0, 1), timeout=timeout)
+            with contextlib.suppress(AcquireTimeoutError), hold, self.gauge.inside():
+                pass
+
+    async def caller(self, chance: random.Random) -> None:
         if chance.random() < 0.5:
-            async with limiter:
-                await gauge.visit(chance.randint(0, 3))
+            async with self.limiter:
+                await self.gauge.visit(chance.randint(0, 3))
         else:
-            await gather(*(gauge.visit(chance.randint(0, 2)) for _ in range(chance.randint(1, 5))), limit=limiter)
+            visits = (self.gauge.visit(chance.randint(0, 2)) for _ in range(chance.randint(1, 5)))
+            await gather(*visits, limit=self.limiter)
 
-    async def callers_of(number: int) -> None:
-        chance = random.Random(seed * 1000 + number)
-        tasks = [asyncio.create_task(caller(chance)) for _ in range(callers)]
-        for task in chance.sample(tasks, callers // 6):
+    async def callers_of_a_loop(self, chance: random.Random) -> None:
+        tasks = [asyncio.create_task(self.caller(chance)) for _ in range(self.callers)]
+        for task in chance.sample(tasks, self.callers // 6):
             await asyncio.sleep(0)
             task.cancel()
         await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
         await settled()
 
-    def loop_of(number: int) -> None:
+    def thread(self, number: int) -> None:
+        chance = random.Random(self.seed * 1000 + number)
         try:
-            asyncio.run(callers_of(number))
+            if number:
+                asyncio.run(self.callers_of_a_loop(chance))
+            else:
+                self.sync_callers(chance)
         except BaseException as error:  # noqa: BLE001 - told by the thread that waits
-            failures.append(error)
+            self.failures.append(error)
 
-    workers = [threading.Thread(target=loop_of, args=(number,), daemon=True) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    chance = random.Random(seed)
-    while any(worker.is_alive() for worker in workers):
-        source.turn(chance.choice(MODES))
-        limiter.resize(chance.randint(1, 4))
-        workers[0].join(0.001)
-    assert not failures
-    now = limiter.statistics()
-    assert (now.running, now.queued, now.surplus_releases, gauge.now) == (0, 0, 0, 0), now
+    def run(self, threads: int) -> None:
+        workers = [threading.Thread(target=self.thread, args=(number,), daemon=True) for number in range(threads)]
+        for worker in workers:
+            worker.start()
+        chance = random.Random(self.seed)
+        while any(worker.is_alive() for worker in workers):
+            self.source.turn(chance.choice(MODES))
+            self.limiter.resize(chance.randint(1, 4))
+            workers[0].join(0.001)
+        assert not self.failures
+        now = self.limiter.statistics()
+        assert (now.running, now.queued, now.surplus_releases, self.gauge.now) == (0, 0, 0, 0), now
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_no_storm_over_several_loops_loses_a_permit(seed: int) -> None:
-    """Three loops, flips and resizes from a fourth thread: everybody gets in, and every permit comes back."""
-    storm_of_threads(seed)
+    """Three loops, a thread without one, flips and resizes: everybody gets in, and every permit comes back."""
+    StormOfThreads(seed, callers=60).run(threads=4)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5, 155))
 def test_no_longer_storm_over_several_loops_loses_a_permit(seed: int) -> None:
     """Five loops, more callers."""
-    storm_of_threads(seed, threads=5, callers=150)
+    StormOfThreads(seed, callers=150).run(threads=6)

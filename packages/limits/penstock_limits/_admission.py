@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
 from penstock_limits._lending import Permit, current_permit, lender_for, living
 from penstock_limits._limiter import Limiter
 
-__all__ = ["Admission", "FanOut", "OwnAdmission", "SharedAdmission"]
+__all__ = ["Admission", "FanOut", "OwnAdmission", "SharedAdmission", "admitted", "held"]
 
 ChildDone = Callable[["asyncio.Future[Any]"], None]
 
@@ -77,6 +78,8 @@ class SharedAdmission:
 
     __slots__ = ("_context", "_fan_out", "_finishing", "_inside", "_queued", "_seated", "limiter", "lineage")
     stays: ClassVar[bool] = True
+    weight = 1
+    priority = 0
 
     def __init__(self, fan_out: FanOut, limiter: Limiter) -> None:
         self._fan_out = fan_out
@@ -126,6 +129,10 @@ class SharedAdmission:
             return True
         permit.ended = True
         return False
+
+    def nudge(self, callback: Callable[[], None]) -> None:
+        """Run a callback in its loop."""
+        self._fan_out.loop.call_soon_threadsafe(callback)
 
     def drop(self) -> None:
         """Be told that it was taken out of the queue, as its loop is closed."""
@@ -200,3 +207,53 @@ class SharedAdmission:
         self._finishing = True
         permit.end()
         self._finishing = False
+
+
+class _Caller:
+    """A fan-out of one: the task itself, which waits to go on."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.permit: asyncio.Future[Permit] = self.loop.create_future()
+
+    def wants(self) -> bool:
+        return not self.permit.done()
+
+    def start(self, done: ChildDone, permit: Permit | None) -> None:  # noqa: ARG002 - it ends the permit itself
+        assert permit is not None
+        self.permit.set_result(permit)
+
+    def record(self, child: asyncio.Future[Any]) -> None:
+        pass
+
+
+async def admitted(limiter: Limiter) -> Permit:
+    """Wait for a permit, of the limiter or on loan from the caller's lineage; it must be ended.
+
+    Raises:
+        QueueFullError: As many callers wait as may wait.
+    """
+    caller = _Caller()
+    admission = SharedAdmission(caller, limiter)
+    try:
+        admission.fill()
+        return await caller.permit
+    except BaseException:
+        admission.leave()
+        if caller.permit.done() and not caller.permit.cancelled():  # it came, but nobody is here to use it
+            caller.permit.result().end()
+        raise
+
+
+@contextlib.asynccontextmanager
+async def held(limiter: Limiter) -> AsyncIterator[None]:
+    """Hold such a permit, and lend it to what fans out within."""
+    permit = await admitted(limiter)
+    outer = current_permit.get()
+    current_permit.set(permit)
+    try:
+        yield
+    finally:
+        if current_permit.get() is permit:  # else the block was left in another context, which never knew of it
+            current_permit.set(outer)
+        permit.end()

@@ -7,9 +7,9 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
-from penstock_limits._admission import ChildDone, SharedAdmission
+from penstock_limits._admission import admitted
 from penstock_limits._errors import ConfigurationError
-from penstock_limits._lending import CountedPermit, Permit, current_permit, living
+from penstock_limits._lending import CountedPermit, current_permit, living
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._names import limiter_for
@@ -89,42 +89,11 @@ def _create_counted(coro: Coroutine[Any, Any, T], limiter: Limiter, options: dic
     return task
 
 
-class _Caller:
-    """A fan-out of one: the task itself, which waits to go on."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.permit: asyncio.Future[Permit] = self.loop.create_future()
-
-    def wants(self) -> bool:
-        return not self.permit.done()
-
-    def start(self, done: ChildDone, permit: Permit | None) -> None:  # noqa: ARG002 - it ends the permit itself
-        assert permit is not None
-        self.permit.set_result(permit)
-
-    def record(self, child: asyncio.Future[Any]) -> None:
-        pass
-
-
 async def _run(coro: Coroutine[Any, Any, T], limiter: Limiter, *, knows: bool) -> T:
-    permit = await _admission(limiter)
+    permit = await admitted(limiter)
     if knows:
         current_permit.set(permit)
     try:
         return await coro
     finally:
         permit.end()
-
-
-async def _admission(limiter: Limiter) -> Permit:
-    caller = _Caller()
-    admission = SharedAdmission(caller, limiter)
-    try:
-        admission.fill()
-        return await caller.permit
-    except BaseException:
-        admission.leave()
-        if caller.permit.done() and not caller.permit.cancelled():  # it came, but nobody is here to use it
-            caller.permit.result().end()
-        raise

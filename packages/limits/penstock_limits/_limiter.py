@@ -1,35 +1,27 @@
-"""A FIFO limit on how much runs at once.
-
-Permits are tokens in two deques, free and held. Taking one and giving it back is one C-atomic `pop` and one `append`,
-so the uncontended path needs no lock and is right with several threads and under a tracer. Each token counts its uses,
-which makes the total exact without a shared counter. Everything else - waiting, resizing, modes - goes under a lock,
-and raises `_crowded`, which sends every later entry and exit there too.
-
-A freed permit goes straight to the caller that has waited longest, so nobody overtakes it before it resumes.
-"""
+"""A limit on how much runs at once: the way in and the way out."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import gc
+import math
 import operator
-import threading
-import weakref
-from collections import OrderedDict, deque
+import time
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import EllipsisType, TracebackType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from penstock_limits import _modes, _resources
-from penstock_limits._errors import ConfigurationError, LimitReachedError, QueueFullError
+from penstock_limits._errors import AcquireTimeoutError, ConfigurationError, LimitReachedError
+from penstock_limits._events import emit
+from penstock_limits._hold import Hold
 from penstock_limits._modes import Mode
+from penstock_limits._permits import CAPABILITY, Permits
 from penstock_limits._statistics import LimiterStatistics
-from penstock_limits._waiting import TaskWaiter, Waiter
+from penstock_limits._wait_queue import Shed
+from penstock_limits._waiting import Caller, TaskWaiter, ThreadWaiter
 
 __all__ = ["CAPABILITY", "Limiter"]
-
-CAPABILITY: Final = "bounded-fanout"
 
 
 class _Ready:
@@ -42,45 +34,28 @@ class _Ready:
 _READY: Final[Any] = _Ready()
 
 
-class Limiter:
+class Limiter(Permits):
     """Lets at most `max_running` callers run at once; the others wait in order.
 
-    `async with limiter` holds a permit. It is never re-entrant. One limiter may be shared by several event loops and
-    threads.
+    `async with limiter` holds a permit, and `with limiter` does in a thread. Neither is re-entrant; `reentrant()` is.
+    One limiter may be shared by several event loops and threads.
 
     Args:
         name: What people know it by; None gives it a name that shows its limit.
         max_running: How many may run at once; 0 lets nobody in until `resize()`.
-        max_queued: How many callers may wait before the next is refused; None for any number.
+        max_queued: How many callers may wait before one is refused; None for any number.
+        shed: Who is refused when the queue is full: the `newest` caller, the `oldest` in the queue, or of the
+            `lowest-priority` callers the newest. Fan-outs that wait are never taken out of the queue.
+        acquire_timeout: How many seconds a caller may wait, unless it says otherwise; None for any time.
+        priority_aging: How many seconds of waiting are worth one step of priority; 10 by default.
         mode: `enforce`, `observe` or `off`; None follows the mode of the capability `bounded-fanout`.
+        clock: Says the time, in seconds, for the aging of priorities.
 
     Raises:
         ConfigurationError: A value is wrong.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_abandoned",
-        "_capacity",
-        "_crowded",
-        "_fixed_mode",
-        "_free",
-        "_held",
-        "_lock",
-        "_loops",
-        "_lost",
-        "_max_queued",
-        "_name",
-        "_peak",
-        "_rejected",
-        "_retired_uses",
-        "_surplus",
-        "_tokens",
-        "_waited",
-        "_waiters",
-        "_would_reject",
-        "_would_wait",
-    )
+    __slots__ = ("__weakref__", "_acquire_timeout")
 
     def __init__(
         self,
@@ -88,26 +63,27 @@ class Limiter:
         *,
         max_running: int,
         max_queued: int | None = None,
+        shed: Shed = "newest",
+        acquire_timeout: float | None = None,
+        priority_aging: float = 10.0,
         mode: Mode | str | None = Mode.ENFORCE,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._name = name or f"max-{max_running}"
-        self._capacity = _count(self._name, "max_running", max_running)
-        self._max_queued = None if max_queued is None else _count(self._name, "max_queued", max_queued)
-        self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"limiter {self._name!r}: mode")
-        self._free: deque[int] = deque()
-        self._held: deque[int] = deque()
-        self._tokens = 0  # free and held together; made when first needed, so this is also the peak
-        self._waiters: OrderedDict[Waiter, None] = OrderedDict()
-        self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = (
-            weakref.WeakSet()
-        )  # where somebody has waited or fanned out
-        self._abandoned = False  # one of them was closed, maybe with permits held
-        self._lost: deque[Callable[[], None]] = deque()  # what gives back permits whose holders have vanished
-        self._crowded = False  # somebody waits, there are more tokens than permits, or some are lost
-        # Re-entrant: the garbage collector may finalize a waiting coroutine, which leaves the queue, while it is held.
-        self._lock = threading.RLock()
-        self._peak = self._retired_uses = self._waited = self._rejected = self._surplus = 0
-        self._would_wait = self._would_reject = 0
+        name = name or f"max-{max_running}"
+        if shed not in get_args(Shed):
+            raise ConfigurationError(
+                f"limiter {name!r}: shed = {shed!r}; allowed are newest, oldest and lowest-priority"
+            )
+        super().__init__(
+            name,
+            _count(name, "max_running", max_running),
+            None if max_queued is None else _count(name, "max_queued", max_queued),
+            None if mode is None else _modes.parse_mode(mode, f"limiter {name!r}: mode"),
+            shed,
+            _seconds(name, "priority_aging", priority_aging),
+            clock,
+        )
+        self._acquire_timeout = None if acquire_timeout is None else _seconds(name, "acquire_timeout", acquire_timeout)
         _resources.enter(self)
 
     def __repr__(self) -> str:
@@ -126,11 +102,6 @@ class Limiter:
         return "limiter"
 
     @property
-    def mode(self) -> Mode:
-        """Its mode now: its own, or that of the capability `bounded-fanout`."""
-        return self._fixed_mode or _modes.mode_of(CAPABILITY)
-
-    @property
     def max_running(self) -> int:
         """How many may run at once."""
         return self._capacity - self._surplus
@@ -140,32 +111,92 @@ class Limiter:
         """How many callers may wait; None for any number."""
         return self._max_queued
 
-    # --- the way in
+    # --- holding permits
 
     def __aenter__(self) -> Awaitable[None]:
         """Take a permit; wait for one if none is free.
 
         Raises:
             QueueFullError: As many callers wait as may wait.
+            AcquireTimeoutError: None came free within `acquire_timeout`.
         """
         if self._crowded:
-            return self._enter()
+            return self._enter(1, 0, self._acquire_timeout)
         try:
             self._held.append(self._free.pop())
         except IndexError:
-            return self._enter()
+            return self._enter(1, 0, self._acquire_timeout)
         return _READY  # type: ignore[no-any-return]
 
-    async def acquire(self) -> Literal[True]:
-        """Take a permit; wait for one if none is free. Give it back with `release()`.
+    def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Awaitable[None]:
+        """Give the permit back."""
+        self.release()
+        return _READY  # type: ignore[no-any-return]
+
+    def __enter__(self) -> None:
+        """Take a permit; block the thread until one is free.
+
+        Raises:
+            QueueFullError: As many callers wait as may wait.
+            AcquireTimeoutError: None came free within `acquire_timeout`.
+            RuntimeError: None is free, and waiting here would block a running event loop.
+        """
+        if not self._seize():
+            self._enter_thread(1, 0, self._acquire_timeout)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Give the permit back."""
+        self.release()
+
+    def hold(self, *, weight: int = 1, priority: int = 0, timeout: float | None = None) -> Hold:
+        """Return permits to take with `async with`, with `with` in a thread, or with `await`.
+
+        What the block hands on - a response, a stream - can keep them until it is closed: see `Hold.until_closed`.
+
+        Args:
+            weight: How many permits, from 1. A weight above the limit is admitted when nobody else runs.
+            priority: How urgent it is; more goes first. Each `priority_aging` seconds of waiting are worth one step.
+            timeout: How many seconds to wait at most; None means the limiter's `acquire_timeout`.
+
+        Raises:
+            ConfigurationError: A value is wrong.
+        """
+        return Hold(self, *self._checked(weight, priority, timeout))
+
+    def reentrant(self) -> AbstractAsyncContextManager[None]:
+        """Hold a permit with `async with`, unless the caller's lineage holds one already.
+
+        Work that was admitted by this limiter - by `gather`, `bounded_map`, `create_task` or `reentrant()` itself, here
+        or in a task further up - lends its permit to one at a time of those it waits for, and so never waits for
+        itself. A plain `async with limiter` lends nothing.
+        """
+        # The admission of fan-outs is built on limiters, and this on the admission.
+        from penstock_limits._admission import held
+
+        return held(self)
+
+    async def acquire(self, *, weight: int = 1, priority: int = 0, timeout: float | None = None) -> Literal[True]:  # noqa: ASYNC109 - as anyio's peers do, it is the queue that knows who is late
+        """Take permits; wait for them if they are not free. Give them back with `release(weight)`.
+
+        Args:
+            weight: How many permits, from 1. A weight above the limit is admitted when nobody else runs.
+            priority: How urgent it is; more goes first. Each `priority_aging` seconds of waiting are worth one step.
+            timeout: How many seconds to wait at most; None means the limiter's `acquire_timeout`.
 
         Returns:
             True.
 
         Raises:
             QueueFullError: As many callers wait as may wait.
+            AcquireTimeoutError: They did not come free in time.
+            ConfigurationError: A value is wrong.
         """
-        await self.__aenter__()
+        if weight != 1 or not self._seize():
+            await self._enter(*self._checked(weight, priority, timeout))
         return True
 
     def acquire_nowait(self) -> None:
@@ -186,31 +217,7 @@ class Limiter:
 
     def locked(self) -> bool:
         """Tell whether the next caller would have to wait, if the limiter enforces."""
-        return bool(self._waiters) or len(self._held) >= self._capacity
-
-    # --- the way out
-
-    def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> Awaitable[None]:
-        """Give the permit back."""
-        self.release()
-        return _READY  # type: ignore[no-any-return]
-
-    def release(self) -> None:
-        """Give a permit back; it goes to the caller that has waited longest.
-
-        A release without an acquire adds a permit, as with `asyncio.Semaphore`, and is counted.
-        """
-        if self._crowded:
-            self._release_crowded()
-            return
-        try:
-            self._free.append(self._held.pop() + 1)
-        except IndexError:
-            self._add_surplus()
-        if self._crowded:  # somebody came in between
-            self._settle()
+        return bool(self._waiters or self._resuming) or len(self._held) >= self._capacity
 
     def resize(self, max_running: int, *, max_queued: int | EllipsisType | None = ...) -> None:
         """Change the limit with work in flight; whoever fits now starts now.
@@ -231,11 +238,6 @@ class Limiter:
                 self._max_queued = max_queued
         self._settle()
 
-    def mode_changed(self) -> None:
-        """Let in whoever need not wait any more; called when the mode may have changed."""
-        if self._waiters:
-            self._settle()
-
     def statistics(self) -> LimiterStatistics:
         """Return a snapshot of its counters."""
         mode = self.mode
@@ -252,227 +254,124 @@ class Limiter:
                 acquired=sum(free) + sum(held) + len(held) + self._retired_uses,
                 waited=self._waited,
                 rejected=self._rejected,
+                timed_out=self._timed_out,
                 would_wait=self._would_wait,
                 would_reject=self._would_reject,
                 surplus_releases=self._surplus,
             )
 
-    # --- what callers and fan-outs share; the mode is read before the lock is taken, as its source may have its own
+    # --- where a permit is not simply there
 
-    def _enter(self) -> Awaitable[None]:
-        mode = self.mode
-        self._recover()
-        with self._lock:
-            admitted = self._take() or self._overdraw(mode)
-        if not admitted:
-            return self._wait()
-        self.mode_changed()  # whoever waits may come in too, if it was the mode that let us in
-        return _READY  # type: ignore[no-any-return]
-
-    async def _wait(self) -> None:
-        waiter = TaskWaiter()
-        self._enqueue(waiter)
-        self._settle()
-        try:
-            await waiter
-        except BaseException:
-            if not self._leave(waiter) and not waiter.dropped:  # the permit came, but nobody is here to use it
-                self.release()
-            raise
-
-    def _take(self) -> bool:
-        """Take a permit that is free and that nobody waits for; the lock is held."""
-        return not self._waiters and self._pop()
-
-    def _overdraw(self, mode: Mode, *, refuses: bool = False, seated: bool = False) -> bool:
-        """Unless the limiter enforces, take a permit that does not exist; the lock is held.
-
-        Args:
-            mode: The limiter's mode.
-            refuses: Whether the caller would have been refused, had the limiter enforced.
-            seated: Whether the caller would have waited already, and so not have been refused.
-        """
-        if mode is Mode.ENFORCE:
-            return False
-        if mode is Mode.OBSERVE:
-            over = self._tokens - self._capacity
-            if refuses or (not seated and self._max_queued is not None and over >= self._max_queued):
-                self._would_reject += 1
-            else:
-                self._would_wait += 1
-        self._mint()
-        return True
-
-    def _join(self, number: int) -> None:
-        """Count callers as running that did not ask."""
-        with self._lock:
-            while number and self._pop():
-                number -= 1
-            self._mint(number)
-
-    def _enqueue(self, waiter: Waiter, *, always: bool = False) -> None:
-        """Put a waiter at the queue's end; `_settle()` must follow, as a permit may have come free meanwhile.
-
-        Args:
-            waiter: Who waits.
-            always: Ignore `max_queued`.
-
-        Raises:
-            QueueFullError: As many callers wait as may wait.
-        """
-        with self._lock:
-            queued = len(self._waiters)
-            if not always and self._max_queued is not None and queued >= self._max_queued:
-                self._rejected += 1
-                raise QueueFullError(self._name, queued, self._max_queued)
-            self._forget_closed_loops()
-            self._loops.add(waiter.loop)
-            self._waiters[waiter] = None
-            self._crowded = True
-
-    def _remember(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take note of a loop whose children may be left with permits, should it be closed while they run."""
-        with self._lock:
-            self._loops.add(loop)
-
-    def _forget_closed_loops(self) -> None:
-        """Drop waiters that nobody can wake; the children that their fan-outs left running may vanish then."""
-        closed = [loop for loop in self._loops if loop.is_closed()]
-        if not closed:
-            return
-        self._loops.difference_update(closed)
-        self._abandoned = True
-        for waiter in [waiter for waiter in self._waiters if waiter.loop in closed]:
-            del self._waiters[waiter]
-            waiter.drop()
-
-    def _leave(self, waiter: Waiter) -> bool:
-        """Take a waiter out of the queue; False if it is not there, because it has been admitted."""
-        with self._lock:
-            try:
-                del self._waiters[waiter]
-            except KeyError:
-                return False
-            self._recount()
-            return True
-
-    def _settle(self) -> None:
-        """Retire what is too much, and admit whoever can be admitted."""
-        if self._abandoned:  # tasks of a closed loop are cycles: without the collector their permits stay with them
-            self._abandoned = False
-            gc.collect()
-        self._recover()
-        while (waiter := self._next_admitted()) is not None:
-            if not waiter.admit(queued=False):
-                self.release()
-
-    def _next_admitted(self) -> Waiter | None:
-        mode = self.mode
-        with self._lock:
-            while self._tokens > self._capacity and self._free:
-                self._retire(self._free)
-            waiter = None
-            if self._waiters and (self._pop() or self._mint_unless_enforced(mode)):
-                waiter = self._first()
-                if waiter is None:
-                    self._free.append(self._held.pop())
-            self._recount()
-            return waiter
-
-    def _lose(self, give_back: Callable[[], None]) -> None:
-        """Take note of a permit whose holder has vanished; called by the garbage collector, at any time, anywhere."""
-        self._lost.append(give_back)
-        self._crowded = True
-        with contextlib.suppress(RuntimeError, StopIteration):  # the queue is being changed; the loop is closed
-            next(iter(self._waiters)).loop.call_soon_threadsafe(self._recover)
-
-    def _recover(self) -> None:
-        """Give back the permits whose holders have vanished."""
-        while self._lost:
-            with contextlib.suppress(IndexError):  # another thread was faster
-                self._lost.popleft()()
-
-    def _first(self) -> Waiter | None:
-        """Take the longest waiting out of the queue, for whom a permit has been taken; the lock is held."""
-        try:
-            waiter, _ = self._waiters.popitem(last=False)
-        except KeyError:  # it was finalized by the garbage collector while the permit was being taken
-            return None
-        self._waited += 1
-        return waiter
-
-    def _mint_unless_enforced(self, mode: Mode) -> bool:
-        if mode is Mode.ENFORCE:
-            return False
-        self._mint()
-        return True
-
-    # --- tokens; the lock is held
-
-    def _pop(self) -> bool:
-        if self._tokens > self._capacity:
+    def _seize(self) -> bool:
+        """Take a permit that is free, without a lock."""
+        if self._crowded:
             return False
         try:
             self._held.append(self._free.pop())
         except IndexError:
-            if self._tokens >= self._capacity:
-                return False
-            self._mint()
+            return False
         return True
 
-    def _mint(self, number: int = 1) -> None:
-        self._held.extend((0,) * number)
-        self._tokens += number
-        self._peak = max(self._peak, self._tokens)
-        self._recount()
+    def _checked(self, weight: int, priority: int, timeout: float | None) -> tuple[int, int, float | None]:
+        if weight != 1 and _count(self._name, "weight", weight) == 0:
+            raise ConfigurationError(f"limiter {self._name!r}: weight = {weight!r}; allowed is a whole number from 1")
+        if not isinstance(priority, int):
+            raise ConfigurationError(f"limiter {self._name!r}: priority = {priority!r}; allowed is a whole number")
+        if timeout is None:
+            return weight, priority, self._acquire_timeout
+        return weight, priority, _seconds(self._name, "timeout", timeout)
 
-    def _retire(self, tokens: deque[int]) -> None:
+    def _admitted(self, mode: Mode, weight: int) -> bool:
+        """Take permits that are free, or need not be."""
+        self._recover()
+        with self._lock:
+            admitted = self._take(weight) or self._overdraw(mode, weight)
+        if admitted:
+            self.mode_changed()  # whoever waits may come in too, if it was the mode that let us in
+        return admitted
+
+    def _enter(self, weight: int, priority: int, timeout: float | None) -> Awaitable[None]:
+        mode = self.mode
+        if not self._admitted(mode, weight):
+            return self._wait(weight, priority, timeout)
+        if self._resuming and mode is Mode.ENFORCE:
+            return self._resume_last(weight)
+        return _READY  # type: ignore[no-any-return]
+
+    async def _resume_last(self, weight: int) -> None:
+        """Go on after those who were admitted before, as with `asyncio.Semaphore`."""
         try:
-            self._retired_uses += tokens.pop()
-        except IndexError:  # a thread took it first, on the path without the lock
-            return
-        self._tokens -= 1
+            await asyncio.sleep(0)
+        except BaseException:
+            self.release(weight)
+            raise
 
-    def _recount(self) -> None:
-        self._crowded = bool(self._waiters) or self._tokens > self._capacity or bool(self._lost)
-
-    def _release_crowded(self) -> None:
-        with self._lock:
-            waiter = self._give_back()
-        self._hand_on(waiter)
-
-    def _hand_on(self, waiter: Waiter | None) -> None:
-        """Let a waiter take over the permit that it has been given, or the next if its loop is closed."""
-        while waiter is not None and not waiter.admit(queued=waiter.stays):
-            with self._lock:
-                self._waiters.pop(waiter, None)
-                self._recount()
-                waiter = self._give_back()
-
-    def _give_back(self) -> Waiter | None:
-        """Retire a permit if there are too many, else return the longest waiting, whose it is now."""
-        waiter = None
-        if not self._held:
-            self._add_surplus()
-        elif self._tokens > self._capacity:
-            self._retired_uses += 1
-            self._retire(self._held)
-            self._recount()
-        elif self._waiters and (waiter := self._first()) is not None:
-            self._held.append(self._held.pop() + 1)
-            if waiter.stays:
-                self._waiters[waiter] = None
-            elif not self._waiters:
-                self._recount()
+    async def _wait(self, weight: int, priority: int, patience: float | None) -> None:
+        waiter = TaskWaiter(weight, priority)
+        self._queue(waiter)
+        expiry = None if patience is None else waiter.loop.call_later(patience, self._expire, waiter, patience)
+        try:
+            await waiter
+        except BaseException as error:
+            self._withdraw(waiter, error)
+            raise
         else:
-            self._free.append(self._held.pop() + 1)
-        return waiter
+            self._note_resumed()
+        finally:
+            if expiry is not None:
+                expiry.cancel()
 
-    def _add_surplus(self) -> None:
-        with self._lock:
-            self._surplus += 1
-            self._capacity += 1
+    def _enter_thread(self, weight: int, priority: int, timeout: float | None) -> None:
+        if self._admitted(self.mode, weight):
+            return
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                f"limiter {self._name!r} has no permit free, and `with` would block the running event loop: "
+                f"use `async with`, or call this in a thread"
+            )
+        waiter = ThreadWaiter(weight, priority)
+        self._queue(waiter)
+        try:
+            if timeout is not None and not waiter.wait(timeout):
+                self._expire(waiter, timeout)
+            waiter.wait(None)
+            if waiter.error is not None:
+                raise waiter.error
+        except BaseException as error:
+            self._withdraw(waiter, error)
+            raise
+
+    def _queue(self, waiter: Caller) -> None:
+        try:
+            self._enqueue(waiter)
+        except LimitReachedError as error:
+            _tell(error)
+            raise
         self._settle()
+
+    def _expire(self, waiter: Caller, timeout: float) -> None:
+        with self._lock:
+            queued = len(self._waiters)
+            if not self._leave(waiter):  # it was admitted in time
+                return
+            self._timed_out += 1
+        waiter.refuse(AcquireTimeoutError(self._name, queued, timeout))
+
+    def _withdraw(self, waiter: Caller, error: BaseException) -> None:
+        """Leave nothing behind of a waiter that goes without having run."""
+        if not self._leave(waiter) and not waiter.dropped:  # permits came, but nobody is here to use them
+            if isinstance(waiter, TaskWaiter):
+                self._note_resumed()
+            self.release(waiter.weight)
+        elif self._waiters and len(self._held) < self._capacity:  # what was kept free for it is enough for the next
+            self._settle()
+        if isinstance(error, LimitReachedError):
+            _tell(error)
+
+
+def _tell(error: LimitReachedError) -> None:
+    happened = "limiter.timed_out" if isinstance(error, AcquireTimeoutError) else "limiter.rejected"
+    emit(happened, error.limiter, counted=error.counted, allowed=error.allowed)
 
 
 def _count(limiter: str, key: str, value: int) -> int:
@@ -483,3 +382,9 @@ def _count(limiter: str, key: str, value: int) -> int:
     if number < 0 or isinstance(value, bool):
         raise ConfigurationError(f"limiter {limiter!r}: {key} = {value!r}; allowed is a whole number from 0")
     return number
+
+
+def _seconds(limiter: str, key: str, value: float) -> float:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
+        return value
+    raise ConfigurationError(f"limiter {limiter!r}: {key} = {value!r}; allowed are seconds from 0")

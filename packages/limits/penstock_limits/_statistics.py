@@ -23,6 +23,7 @@ class LimiterStatistics:
         acquired: Permits ever taken.
         waited: Permits that were waited for.
         rejected: Callers refused because the queue was full or they would not wait.
+        timed_out: Callers that waited as long as they would.
         would_wait: Permits that would have been waited for, counted in mode observe.
         would_reject: Callers that would have been refused, told in mode observe from the permits beyond the limit.
         surplus_releases: Releases without an acquire; each adds a permit, as with `asyncio.Semaphore`.
@@ -37,6 +38,7 @@ class LimiterStatistics:
     acquired: int
     waited: int
     rejected: int
+    timed_out: int
     would_wait: int
     would_reject: int
     surplus_releases: int

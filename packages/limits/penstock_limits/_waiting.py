@@ -1,12 +1,15 @@
-"""Who waits in a limiter's queue."""
+"""Who waits in a limiter's queue: a task, or a thread."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Generator
 from typing import Any, ClassVar, Protocol
 
-__all__ = ["TaskWaiter", "Waiter"]
+__all__ = ["Caller", "TaskWaiter", "ThreadWaiter", "Waiter"]
 
 
 class Waiter(Protocol):
@@ -14,17 +17,21 @@ class Waiter(Protocol):
 
     Attributes:
         stays: Whether a freed permit sends it to the queue's end, until it leaves, and not out of the queue.
+        weight: How many permits it asks for.
+        priority: How urgent it is; more goes first.
     """
 
     stays: ClassVar[bool]
+    weight: int
+    priority: int
 
     @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop in which it waits."""
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The loop in which it waits; None if it is a thread."""
         ...
 
     def admit(self, *, queued: bool) -> bool:
-        """Take over a permit; called without a lock held, in whatever thread and task freed it.
+        """Take over the permits; called without a lock held, in whatever thread and task freed them.
 
         No code of users may run within: it would run in the task, and fail in the face, of a stranger.
 
@@ -32,8 +39,12 @@ class Waiter(Protocol):
             queued: Whether it is still in the queue.
 
         Returns:
-            False if its loop is closed; then it has not taken the permit.
+            False if its loop is closed; then it has not taken the permits.
         """
+        ...
+
+    def nudge(self, callback: Callable[[], None]) -> None:
+        """Run a callback where it waits; called by the garbage collector, so nothing may be locked or waited for."""
         ...
 
     def drop(self) -> None:
@@ -41,16 +52,22 @@ class Waiter(Protocol):
 
 
 class TaskWaiter:
-    """A task that waits for one permit.
+    """A task that waits.
+
+    Args:
+        weight: How many permits it asks for.
+        priority: How urgent it is.
 
     Attributes:
-        dropped: Whether it left the queue without a permit, as its loop is closed.
+        dropped: Whether it left the queue without permits.
     """
 
-    __slots__ = ("_future", "dropped")
+    __slots__ = ("_future", "dropped", "priority", "weight")
     stays: ClassVar[bool] = False
 
-    def __init__(self) -> None:
+    def __init__(self, weight: int = 1, priority: int = 0) -> None:
+        self.weight = weight
+        self.priority = priority
         self.dropped = False
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -62,20 +79,100 @@ class TaskWaiter:
         return self._future.get_loop()
 
     def admit(self, *, queued: bool) -> bool:  # noqa: ARG002 - it never stays
+        return self._soon(self._wake)
+
+    def refuse(self, error: Exception) -> None:
+        """Take note that it was taken out of the queue, and fail with this error."""
+        self.dropped = True
+        self._soon(self._wake, error)
+
+    def nudge(self, callback: Callable[[], None]) -> None:
+        self._future.get_loop().call_soon_threadsafe(callback)
+
+    def drop(self) -> None:
+        self.dropped = True
+
+    def _soon(self, wake: Callable[..., None], *error: Exception) -> bool:
         loop = self._future.get_loop()
         if asyncio._get_running_loop() is loop:
-            self._wake()
+            wake(*error)
             return True
         try:
-            loop.call_soon_threadsafe(self._wake)
+            loop.call_soon_threadsafe(wake, *error)
         except RuntimeError:  # the loop was closed with this task still waiting
             self.dropped = True
             return False
         return True
 
-    def drop(self) -> None:
-        self.dropped = True
-
-    def _wake(self) -> None:
-        if not self._future.done():
+    def _wake(self, error: Exception | None = None) -> None:
+        if self._future.done():
+            return
+        if error is None:
             self._future.set_result(None)
+        else:
+            self._future.set_exception(error)
+
+
+class ThreadWaiter:
+    """A thread that waits; its gate is a bare lock, which even the garbage collector may open at any time.
+
+    Args:
+        weight: How many permits it asks for.
+        priority: How urgent it is.
+
+    Attributes:
+        dropped: Whether it left the queue without permits.
+        error: What it was refused with.
+    """
+
+    __slots__ = ("_gate", "_nudges", "admitted", "dropped", "error", "priority", "weight")
+    stays: ClassVar[bool] = False
+
+    def __init__(self, weight: int = 1, priority: int = 0) -> None:
+        self.weight = weight
+        self.priority = priority
+        self.admitted = self.dropped = False
+        self.error: Exception | None = None
+        self._nudges: list[Callable[[], None]] = []
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    @property
+    def loop(self) -> None:
+        return None
+
+    def wait(self, timeout: float | None) -> bool:
+        """Block until it is admitted or refused; False if the timeout, in seconds, comes first."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not (self.admitted or self.dropped):
+            left = -1 if deadline is None else max(0.0, deadline - time.monotonic())
+            if not self._gate.acquire(timeout=min(left, threading.TIMEOUT_MAX)):
+                return False
+            while self._nudges:
+                self._nudges.pop()()
+        return True
+
+    def admit(self, *, queued: bool) -> bool:  # noqa: ARG002 - it never stays
+        self.admitted = True
+        self._open()
+        return True
+
+    def refuse(self, error: Exception) -> None:
+        """Take note that it was taken out of the queue, and fail with this error."""
+        self.error = error
+        self.dropped = True
+        self._open()
+
+    def nudge(self, callback: Callable[[], None]) -> None:
+        self._nudges.append(callback)
+        self._open()
+
+    def drop(self) -> None:
+        """A thread has no loop that could be closed."""
+
+    def _open(self) -> None:
+        with contextlib.suppress(RuntimeError):  # it is open
+            self._gate.release()
+
+
+Caller = TaskWaiter | ThreadWaiter
