@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from penstock_limits import ConcurrencyConfig, ConfigurationError, LimitSettings, configure, limiter
+from penstock_limits import ConcurrencyConfig, ConfigurationError, LimitSettings, PolicySettings, configure, limiter
 
 RFC = {
     "default_semaphore_limit": 10,
@@ -32,9 +32,9 @@ def write(folder: Path, name: str, text: str) -> Path:
 def test_the_defaults_are_those_of_the_rfc() -> None:
     """Every field, every value."""
     values = dataclasses.asdict(ConcurrencyConfig())
-    limits = values.pop("limits")
+    tables = [dict(values.pop(name)) for name in ("limits", "policies")]
 
-    assert (values, dict(limits)) == (RFC, {})
+    assert (values, tables) == (RFC, [{}, {}])
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:
@@ -101,8 +101,21 @@ def test_the_environment_goes_before_the_file(tmp_path: Path, monkeypatch: pytes
         ("api_call_semaphore_limit = 1\n[limits.api_call]\nmax_running = 2", "'api_call' is given twice"),
         ("limits = 3", "limits = 3; allowed is a table of tables"),
         ("[limits]\nx = 3", "limits.x = 3; allowed is a table with max_running"),
-        ("[limits.x]\nmax_running = -1", "limits.x.max_running = -1; allowed is a whole number from 0"),
+        ("[limits.x]\nmax_running = -1", "limits.x: max_running = -1; allowed is a whole number from 0"),
         ("[limits.x]\nmax_running = 1\nqueue = 1", "limits.x = .*; allowed is a table with max_running"),
+        ("policies = 3", r"policies = 3; allowed is a table of tables: \[tool.penstock.policies.NAME\]"),
+        (
+            "[policies.x]\nretries = 3",
+            "policies.x = {'retries': 3}; allowed is a table with any of: limit",
+        ),
+        ("[policies.x]\nattempts = 0", "policies.x: attempts = 0; allowed is a whole number from 1"),
+        (
+            "[policies.x]\nlimit = 'y'",
+            "policies.x.limit = 'y'; allowed is a known limit: api_call, default",
+        ),
+        ("[policies.x]\ntotal_timeout = 0", "policies.x: total_timeout = 0; allowed is seconds above 0"),
+        ("[policies.x]\nfailure_rate = 2", "policies.x: failure_rate = 2; allowed is a share above 0, up to 1"),
+        ("[policies.x]\ntokens_per_minute = -1", "policies.x: tokens_per_minute = -1; allowed is a number above 0"),
         ("default_semaphore_limit =", "is no valid TOML"),
     ],
 )
@@ -152,3 +165,23 @@ def test_configuring_resizes_limits_in_use() -> None:
 
     assert limiter("api_call") is before
     assert (before.max_running, before.max_queued) == (4, 5)
+
+
+def test_there_is_a_policy_for_each_limit_and_each_provider() -> None:
+    """A limit's only shares it; a provider's has its rate, and the deadline of a call of a language model."""
+    policies = ConcurrencyConfig(limits={"embedding": LimitSettings(8)}).named_policies()
+
+    assert set(policies) == {"api_call", "default", "stress_test", "embedding", "openai", "anthropic"}
+    assert (policies["embedding"].limit, policies["embedding"].total_timeout) == ("embedding", 30.0)
+    assert policies["embedding"].per_minute() == {}
+    assert (policies["openai"].limit, policies["openai"].total_timeout) == ("api_call", 60.0)
+    assert policies["openai"].per_minute() == {"requests": 60}
+
+
+def test_a_policy_of_the_project_goes_before_the_defaults() -> None:
+    """What it leaves open is filled in."""
+    own = PolicySettings(limit="openai", tokens_per_minute=90_000, total_timeout=5)
+    policies = ConcurrencyConfig(limits={"openai": LimitSettings(8)}, policies={"openai": own}).named_policies()
+
+    assert policies["openai"] == dataclasses.replace(own, requests_per_minute=60)
+    assert policies["openai"].per_minute() == {"requests": 60, "tokens": 90_000}

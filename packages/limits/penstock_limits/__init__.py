@@ -4,7 +4,7 @@ Standard library only. Everything can be made by hand or asked for by name, and 
 """
 
 from penstock_limits._bounded_map import BoundedMap, bounded_map
-from penstock_limits._config import ConcurrencyConfig, LimitSettings
+from penstock_limits._config import ConcurrencyConfig, LimitSettings, PolicySettings
 from penstock_limits._create_task import create_task
 from penstock_limits._errors import (
     AcquireTimeoutError,
@@ -18,6 +18,7 @@ from penstock_limits._errors import (
 )
 from penstock_limits._events import Event, Listener, add_listener
 from penstock_limits._gather import gather
+from penstock_limits._hold import Hold
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode, ModeSource, set_mode_source
 from penstock_limits._names import configure, limiter
@@ -32,6 +33,7 @@ __all__ = [
     "ConcurrencyConfig",
     "ConfigurationError",
     "Event",
+    "Hold",
     "LimitReachedError",
     "LimitSettings",
     "Limiter",
@@ -41,6 +43,7 @@ __all__ = [
     "ModeSource",
     "Outcome",
     "PenstockError",
+    "PolicySettings",
     "QueueFullError",
     "RequestTooLargeError",
     "Resource",
