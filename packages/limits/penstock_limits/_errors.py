@@ -7,7 +7,8 @@ PenstockError
 │   ├── QueueFullError                       and as many callers wait as may wait
 │   └── AcquireTimeoutError (TimeoutError)   and none came free within the caller's deadline
 ├── RequestTooLargeError (ValueError)        a single request asks for more than its rate ever admits
-└── CircuitOpenError (RuntimeError)          a circuit breaker refuses the call
+├── CircuitOpenError (RuntimeError)          a circuit breaker refuses the call
+└── CallTimeoutError (TimeoutError)          a policy's deadline has passed
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable
 
 __all__ = [
     "AcquireTimeoutError",
+    "CallTimeoutError",
     "CircuitOpenError",
     "ConfigurationError",
     "LimitReachedError",
@@ -157,4 +159,26 @@ class CircuitOpenError(PenstockError, RuntimeError):
         when = f"in {self.retry_after:.3g} s" if self.retry_after else "when its trial calls have ended"
         return (
             f"circuit breaker {self.breaker!r} is {self.state}: the call was not made. Fall back, or try again {when}."
+        )
+
+
+class CallTimeoutError(PenstockError, TimeoutError):
+    """A call took longer than its policy allows.
+
+    Args:
+        policy: The policy's name.
+        deadline: Which of its deadlines has passed: `total_timeout` or `attempt_timeout`.
+        seconds: How long that is.
+    """
+
+    def __init__(self, policy: str, deadline: str, seconds: float) -> None:
+        super().__init__(policy, deadline, seconds)
+        self.policy = policy
+        self.deadline = deadline
+        self.seconds = seconds
+
+    def __str__(self) -> str:
+        return (
+            f"policy {self.policy!r} has ended a call after {self.seconds:g} s: that is its {self.deadline}. "
+            f"See what the call waited for, or raise {self.deadline}."
         )
