@@ -2,7 +2,8 @@
 
 PenstockError
 ├── ConfigurationError (ValueError)          a setting, name or mode is wrong
-│   └── UnknownLimitError                    no limit has this name
+│   ├── UnknownLimitError                    no limit has this name
+│   └── UnknownPolicyError                   no policy has this name
 ├── LimitReachedError (RuntimeError)         no permit is free right now
 │   ├── QueueFullError                       and as many callers wait as may wait
 │   └── AcquireTimeoutError (TimeoutError)   and none came free within the caller's deadline
@@ -25,6 +26,7 @@ __all__ = [
     "QueueFullError",
     "RequestTooLargeError",
     "UnknownLimitError",
+    "UnknownPolicyError",
 ]
 
 
@@ -53,6 +55,26 @@ class UnknownLimitError(ConfigurationError):
         return (
             f"there is no limit named {self.name!r}; known are: {', '.join(self.known)}. "
             f"Add [tool.penstock.limits.{self.name}] with max_running, or use a known name."
+        )
+
+
+class UnknownPolicyError(ConfigurationError):
+    """No policy has the name that was asked for.
+
+    Args:
+        name: The name that was asked for.
+        known: The names that exist.
+    """
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(name, self.known)
+
+    def __str__(self) -> str:
+        return (
+            f"there is no policy named {self.name!r}; known are: {', '.join(self.known)}. "
+            f"Add [tool.penstock.policies.{self.name}], or use a known name."
         )
 
 

@@ -7,14 +7,37 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 from penstock_limits._errors import ConfigurationError
 from penstock_limits._resources import resources
 
-__all__ = ["Mode", "ModeSource", "mode_of", "parse_mode", "set_mode_source"]
+__all__ = [
+    "CAPABILITIES",
+    "Mode",
+    "ModeSource",
+    "mode_of",
+    "parse_mode",
+    "set_mode_source",
+    "tell_resources",
+    "variable_of",
+]
 
 logger = logging.getLogger("penstock.limits")
+
+
+CAPABILITIES: Final = (
+    "bounded-fanout",
+    "pooled-database",
+    "managed-threads",
+    "modern-loop-api",
+    "async-http",
+    "managed-resources",
+    "governed-breaker",
+    "jittered-retry",
+    "provider-rates",
+    "central-manager",
+)
 
 
 class Mode(enum.StrEnum):
@@ -102,16 +125,15 @@ def set_mode_source(source: ModeSource | None) -> None:
     if unsubscribe is not None:
         unsubscribe()
     if isinstance(source, _Subscribable):
-        subscription = source.subscribe(_tell_resources)
+        subscription = source.subscribe(tell_resources)
         with _state.lock:
             _state.unsubscribe = subscription
-    _tell_resources()
+    tell_resources()
 
 
 def mode_of(capability: str) -> Mode:
     """Return the mode of a capability; a source that fails or names no mode counts as off, and is logged once."""
-    variable = "PENSTOCK_MODE_" + capability.upper().replace("-", "_")
-    value = os.environ.get(variable) or os.environ.get("PENSTOCK_MODE")
+    value = os.environ.get(variable_of(capability)) or os.environ.get("PENSTOCK_MODE")
     try:
         if not value:
             value = Mode.OFF if _state.source is None else _state.source.mode(capability)
@@ -127,7 +149,13 @@ def _report(capability: str, error: Exception) -> None:
         logger.error("the mode of %s cannot be told and counts as off: %s", capability, error)
 
 
-def _tell_resources() -> None:
+def variable_of(capability: str) -> str:
+    """Return the environment variable that says the mode of a capability before anything else does."""
+    return "PENSTOCK_MODE_" + capability.upper().replace("-", "_")
+
+
+def tell_resources() -> None:
+    """Let every resource look at its mode again."""
     for resource in resources():
         if isinstance(resource, _FollowsMode):
             resource.mode_changed()

@@ -6,7 +6,7 @@ import threading
 import weakref
 from typing import Protocol, runtime_checkable
 
-__all__ = ["Resource", "enter", "resources"]
+__all__ = ["Resource", "enter", "leave", "resources"]
 
 
 @runtime_checkable
@@ -36,6 +36,12 @@ def enter(resource: Resource) -> None:
     """Add a resource to the registry for as long as somebody else keeps it alive."""
     with _lock:
         _entered.add(resource)
+
+
+def leave(resource: Resource) -> None:
+    """Take a resource out of the registry."""
+    with _lock:
+        _entered.discard(resource)
 
 
 def resources() -> tuple[Resource, ...]:

@@ -1,16 +1,19 @@
-"""Time that tests turn by hand, an event loop that never sleeps, and a recorder of events."""
+"""For tests: time that is turned by hand, a loop that never sleeps, a record of events, a switch-off that shows."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import selectors
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-from penstock_limits._events import Event, add_listener
+from penstock_limits._errors import ConfigurationError
+from penstock_limits._events import Event, add_listener, emit
+from penstock_limits._modes import CAPABILITIES, Mode, mode_of, tell_resources, variable_of
 
-__all__ = ["ManualClock", "VirtualTimeLoop", "recorded", "run_in_virtual_time"]
+__all__ = ["ManualClock", "VirtualTimeLoop", "recorded", "run_in_virtual_time", "switched_off"]
 
 T = TypeVar("T")
 
@@ -102,3 +105,36 @@ def recorded() -> Iterator[list[Event]]:
         yield events
     finally:
         remove()
+
+
+@contextlib.contextmanager
+def switched_off(capability: str) -> Iterator[None]:
+    """Switch a capability off while a block runs, for whatever follows it; what has a mode of its own keeps it.
+
+    It cannot be done on the quiet: the environment says so, to child processes as well, and so do the events
+    `mode.switched_off` and `mode.restored`, every `repr` and every `statistics()`.
+
+    Args:
+        capability: Such as `bounded-fanout`.
+
+    Raises:
+        ConfigurationError: There is no such capability; the message lists those there are.
+    """
+    if capability not in CAPABILITIES:
+        raise ConfigurationError(f"{capability!r} is no capability; known are: {', '.join(CAPABILITIES)}")
+    variable = variable_of(capability)
+    before = os.environ.get(variable)
+    os.environ[variable] = Mode.OFF
+    _mode_set("mode.switched_off", capability)
+    try:
+        yield
+    finally:
+        del os.environ[variable]
+        if before is not None:
+            os.environ[variable] = before
+        _mode_set("mode.restored", capability)
+
+
+def _mode_set(event: str, capability: str) -> None:
+    tell_resources()
+    emit(event, capability, mode=str(mode_of(capability)))
