@@ -8,6 +8,7 @@ from penstock_limits._config import ConcurrencyConfig, LimitSettings, PolicySett
 from penstock_limits._create_task import create_task
 from penstock_limits._errors import (
     AcquireTimeoutError,
+    CallTimeoutError,
     CircuitOpenError,
     ConfigurationError,
     LimitReachedError,
@@ -15,6 +16,7 @@ from penstock_limits._errors import (
     QueueFullError,
     RequestTooLargeError,
     UnknownLimitError,
+    UnknownPolicyError,
 )
 from penstock_limits._events import Event, Listener, add_listener
 from penstock_limits._gather import gather
@@ -29,6 +31,7 @@ from penstock_limits._statistics import LimiterStatistics
 __all__ = [
     "AcquireTimeoutError",
     "BoundedMap",
+    "CallTimeoutError",
     "CircuitOpenError",
     "ConcurrencyConfig",
     "ConfigurationError",
@@ -48,6 +51,7 @@ __all__ = [
     "RequestTooLargeError",
     "Resource",
     "UnknownLimitError",
+    "UnknownPolicyError",
     "add_listener",
     "bounded_map",
     "configure",
