@@ -23,12 +23,14 @@ class Contender:
         run: Does the work so many times, and times what counts with the stopwatch.
         ratio_at_most: CPU time allowed, in terms of the bar's first contender; None if it is only shown.
         memory_at_most: Memory allowed above the RSS before, in MiB; None if it is only shown.
+        microseconds_at_most: CPU time allowed each time; None if it is only shown. A slow machine misses it.
     """
 
     title: str
     run: Run
     ratio_at_most: float | None = None
     memory_at_most: float | None = None
+    microseconds_at_most: float | None = None
 
 
 @dataclass(frozen=True)

@@ -22,16 +22,20 @@ class Result:
         cpu_seconds: CPU time of each round.
         memory: MiB above the RSS before, at most, of each round.
         ratio: Its best CPU time in terms of the first contender's best.
+        microseconds: Its best CPU time, each time.
         ratio_at_most: What is allowed; None if nothing is said, or less work was done than the bar is about.
         memory_at_most: What is allowed, in MiB; None as above.
+        microseconds_at_most: What is allowed, each time; None as above.
     """
 
     contender: Contender
     cpu_seconds: list[float]
     memory: list[float]
     ratio: float
+    microseconds: float
     ratio_at_most: float | None
     memory_at_most: float | None
+    microseconds_at_most: float | None
 
     @property
     def met(self) -> bool | None:
@@ -41,6 +45,8 @@ class Result:
             checks.append(self.ratio <= self.ratio_at_most)
         if self.memory_at_most is not None:
             checks.append(min(self.memory) <= self.memory_at_most)
+        if self.microseconds_at_most is not None:
+            checks.append(self.microseconds <= self.microseconds_at_most)
         return all(checks) if checks else None
 
 
@@ -59,8 +65,10 @@ def measure(name: str, bar: Bar, *, quick: bool, advance: Callable[[str], None])
             [sample["cpu_seconds"] for sample in samples[number]],
             [sample["memory"] / MIB for sample in samples[number]],
             best[number] / best[0],
+            best[number] / size * 1e6,
             contender.ratio_at_most if size == bar.size else None,
             contender.memory_at_most if size == bar.size else None,
+            contender.microseconds_at_most if size == bar.size else None,
         )
         for number, contender in enumerate(bar.contenders)
     ]

@@ -44,16 +44,24 @@ def test_the_stopwatch_sees_memory_that_is_given_back_before_it_stops() -> None:
 def test_a_bar_is_met_when_both_time_and_memory_are(ratio: float, memory: float, expected: bool) -> None:
     """One of the two too much is too much."""
     contender = Contender("ours", _nothing, ratio_at_most=0.6, memory_at_most=10)
-    result = Result(contender, [ratio], [memory], ratio, ratio_at_most=0.6, memory_at_most=10)
+    result = Result(contender, [ratio], [memory], ratio, 1.0, 0.6, 10, None)
     bar = Bar("work", size=1, quick_size=1, rounds=1, contenders=(contender,))
 
     assert result.met is expected
     assert met([(bar, 1, [result])]) is expected
 
 
+def test_a_bar_may_allow_an_absolute_time() -> None:
+    """So many microseconds each time."""
+    contender = Contender("ours", _nothing, microseconds_at_most=8)
+
+    assert Result(contender, [1.0], [1.0], 1.0, 7.9, None, None, 8).met
+    assert not Result(contender, [1.0], [1.0], 1.0, 8.1, None, None, 8).met
+
+
 def test_what_is_only_shown_is_neither_met_nor_missed() -> None:
     """A peer has no bar to meet."""
-    peer = Result(Contender("peer", _nothing), [9.0], [999.0], 9.0, ratio_at_most=None, memory_at_most=None)
+    peer = Result(Contender("peer", _nothing), [9.0], [999.0], 9.0, 9.0, None, None, None)
 
     assert peer.met is None
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+FANOUT = ("bounded-fanout",)
+EVERYTHING = ("bounded-fanout", "provider-rates", "governed-breaker", "jittered-retry", "central-manager")
+
 
 class Source:
-    """Says the mode of `bounded-fanout`, and tells subscribers when the test turns it."""
+    """Says one mode for some capabilities, and tells subscribers when the test turns it."""
 
-    def __init__(self, mode: str = "off") -> None:
+    def __init__(self, mode: str = "off", *capabilities: str) -> None:
         self._mode = mode
+        self._capabilities = capabilities or FANOUT
         self._callbacks: list[Callable[[], None]] = []
 
     def mode(self, capability: str) -> str:
-        assert capability == "bounded-fanout"
+        assert capability in self._capabilities
         return self._mode
 
     def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
