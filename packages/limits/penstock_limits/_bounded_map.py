@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from itertools import repeat
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
@@ -117,6 +118,6 @@ def bounded_map(
 def _admission(limit: Limit) -> tuple[Callable[[FanOut], Admission], Callable[[], int]]:
     number = own_limit(limit)
     if number is not None:
-        return lambda fan_out: OwnAdmission(fan_out, number), lambda: 2 * number
+        return lambda fan_out: OwnAdmission(fan_out, number), repeat(2 * number).__next__  # asked for each item
     shared = limiter_for(limit) or limiter("default")
     return lambda fan_out: SharedAdmission(fan_out, shared), lambda: 2 * max(1, shared.max_running)
