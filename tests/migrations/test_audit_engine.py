@@ -103,6 +103,32 @@ def test_one_changed_file_is_examined_alone(many, monkeypatch):
     assert "p0/m0.py" in {one.path for one in report.findings}
 
 
+def test_a_change_that_tells_nothing_new_asks_nothing_across_files(many, monkeypatch):
+    """What is asked across files depends on what each of them tells, and on no more."""
+    first = audit([many], Settings())
+    write(many, {"p0/m0.py": f"{(many / 'p0/m0.py').read_text()}# changed\n"})
+    monkeypatch.setattr(told_module, "Project", lambda *_: pytest.fail("asked again"))
+
+    again = audit([many], Settings())
+
+    assert [one.fingerprint for one in again.findings] == [one.fingerprint for one in first.findings]
+    assert [one.sha256 for one in again.findings] != [one.sha256 for one in first.findings]
+
+
+def test_a_change_that_tells_something_new_is_asked_across_files(many):
+    """Also when the file that it concerns has not changed, and after a change that told nothing new."""
+    work = "import asyncio\nlimit = asyncio.Semaphore(3)\nasync def f(x):\n    {}"
+    caller = f"import asyncio\nfrom work import f\nasync def run(xs):\n    {GATHER}\n"
+    write(many, {"work.py": work.format("async with limit:\n        pass\n"), "caller.py": caller})
+    assert "caller.py" not in {one.path for one in audit([many], Settings()).findings}
+    write(many, {"work.py": work.format("async with limit:\n        pass  # still\n")})
+    assert "caller.py" not in {one.path for one in audit([many], Settings()).findings}
+
+    write(many, {"work.py": work.format("pass\n")})
+
+    assert "caller.py" in {one.path for one in audit([many], Settings()).findings}
+
+
 def test_a_callee_outside_of_what_is_audited_is_read_anew_each_time(tmp_path):
     """What depends on files that are not audited is not taken from an earlier run."""
     work = "import asyncio\nlimit = asyncio.Semaphore(3)\nasync def f(x):\n    {}"

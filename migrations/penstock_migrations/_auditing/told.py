@@ -81,18 +81,25 @@ def tell(
         progress: Called with the number of files done and the number of all.
     """
     teller = _Teller(files, work, cache)
-    told = teller.told
-    key = f"run:{work}:{teller.identity()}"
-    if (known := cache.get(key)) is not None:
-        told.learn(json.loads(known))
+    contents = f"contents:{work}:{teller.contents()}"
+    run = cache.get(contents)
+    if run is not None and (known := cache.get(run)) is not None:
+        teller.told.learn(json.loads(known))
         progress(len(files), len(files))
-        return told
+        return teller.told
     teller.examine(jobs, progress)
-    with no_collector():
-        project = teller.ask_all(rules)
-    if not project.left_the_audited:
-        cache.put(key, json.dumps(told.as_data(), separators=(",", ":")))
-    return told
+    run = f"run:{work}:{teller.findings()}"
+    known = cache.get(run)
+    if known is not None:  # what has changed in the files tells nothing new
+        teller.told.learn(json.loads(known))
+    else:
+        with no_collector():
+            project = teller.ask_all(rules)
+        if project.left_the_audited:
+            return teller.told
+        cache.put(run, json.dumps(teller.told.as_data(), separators=(",", ":")))
+    cache.put(contents, run)
+    return teller.told
 
 
 class _Teller:
@@ -111,13 +118,19 @@ class _Teller:
             except UnreadableError as error:
                 self.told.unreadable[one.shown] = str(error)
 
-    def identity(self) -> str:
+    def contents(self) -> str:
         """Return a hash of all that is read: which files, where, and their contents."""
-        parts = [
-            f"{one.shown}\n{one.root}\n{self.told.hashes.get(one.shown) or self.told.unreadable[one.shown]}"
-            for one in self._files.values()
-        ]
-        return hashlib.sha256("\n".join(parts).encode(errors="surrogatepass")).hexdigest()
+        return self._hash(lambda one: self.told.hashes.get(one.shown) or self.told.unreadable[one.shown])
+
+    def findings(self) -> str:
+        """Return a hash of all that the files tell, each by itself: what is asked across files depends on no more."""
+        return self._hash(lambda one: self._found.get(one.file) or self.told.unreadable[one.shown])
+
+    def _hash(self, what: Callable[[AuditedFile], str]) -> str:
+        digest = hashlib.sha256()
+        for one in self._files.values():
+            digest.update(f"{one.shown}\n{one.root}\n{what(one)}\n".encode(errors="surrogatepass"))
+        return digest.hexdigest()
 
     def examine(self, jobs: int, progress: Callable[[int, int], None]) -> None:
         """Find out what each file tells by itself: by parsing it where its content was not seen before."""
