@@ -106,7 +106,7 @@ def test_one_changed_file_is_examined_alone(many, monkeypatch):
 def test_a_change_that_tells_nothing_new_asks_nothing_across_files(many, monkeypatch):
     """What is asked across files depends on what each of them tells, and on no more."""
     first = audit([many], Settings())
-    write(many, {"p0/m0.py": f"{(many / 'p0/m0.py').read_text()}# changed\n"})
+    write(many, {"p1/m1.py": f"{DEFECT}# changed\n"})
     monkeypatch.setattr(told_module, "Project", lambda *_: pytest.fail("asked again"))
 
     again = audit([many], Settings())
