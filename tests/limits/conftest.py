@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Iterator
 
 import penstock_limits
 import pytest
+
+if os.environ.get("TEST_EVENT_LOOP") == "uvloop":  # set by test_uvloop.py, for the tests of this folder
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
 @pytest.fixture(autouse=True)

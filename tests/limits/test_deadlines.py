@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from penstock_limits import CallTimeoutError
-from penstock_limits._deadlines import Deadlines
+from penstock_limits._deadlines import Deadlines, current_task
 from penstock_limits.testing import run_in_virtual_time
 
 Timeout = Callable[[int], AbstractAsyncContextManager[object]]
@@ -20,7 +20,7 @@ def ours() -> Timeout:
 
     @asynccontextmanager
     async def timeout(seconds: int) -> AsyncIterator[None]:
-        deadline = deadlines[seconds].start()
+        deadline = deadlines[seconds].start(current_task())
         try:
             yield
         except BaseException as error:
@@ -95,11 +95,11 @@ def test_what_has_ended_is_not_kept_behind_what_has_not() -> None:
 
     async def main() -> int:
         deadlines = Deadlines("policy", "total_timeout", 60.0)
-        first = deadlines.start()
+        first = deadlines.start(current_task())
         for _ in range(10_000):
-            deadlines.start().leave(None)
+            deadlines.start(current_task()).leave(None)
         (queue,) = deadlines._queues.values()
-        kept = len(queue._deadlines)
+        kept = len(queue.deadlines)
         first.leave(None)
         return kept
 
@@ -111,7 +111,7 @@ def test_loops_that_are_closed_are_forgotten() -> None:
     deadlines = Deadlines("policy", "total_timeout", 60.0)
 
     async def main() -> None:
-        deadlines.start().leave(None)
+        deadlines.start(current_task()).leave(None)
 
     for _ in range(5):
         asyncio.run(main())
@@ -134,7 +134,7 @@ def test_one_timer_serves_all() -> None:
         loop.call_at = counting  # type: ignore[method-assign, assignment]
         deadlines = Deadlines("policy", "total_timeout", 60.0)
         for _ in range(10_000):
-            deadlines.start().leave(None)
+            deadlines.start(current_task()).leave(None)
         return made
 
     assert run_in_virtual_time(main) == 1

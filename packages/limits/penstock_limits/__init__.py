@@ -3,7 +3,9 @@
 Standard library only. Everything can be made by hand or asked for by name, and has the modes off, observe, enforce.
 """
 
+from penstock_limits._backoff import backoff_delay
 from penstock_limits._bounded_map import BoundedMap, bounded_map
+from penstock_limits._breaker import BreakerAttempt, BreakerStatistics, CircuitBreaker
 from penstock_limits._config import ConcurrencyConfig, LimitSettings, PolicySettings
 from penstock_limits._create_task import create_task
 from penstock_limits._errors import (
@@ -20,22 +22,40 @@ from penstock_limits._errors import (
 )
 from penstock_limits._events import Event, Listener, add_listener
 from penstock_limits._gather import gather
+from penstock_limits._hedging import Hedge, HedgeStatistics, hedge
 from penstock_limits._hold import Hold
 from penstock_limits._limiter import Limiter
+from penstock_limits._manager import Clients, ConcurrencyManager, Pools
+from penstock_limits._metrics import ConcurrencyMetrics
 from penstock_limits._modes import Mode, ModeSource, set_mode_source
-from penstock_limits._names import configure, limiter
+from penstock_limits._names import configure, limiter, policy
 from penstock_limits._outcomes import Outcome
+from penstock_limits._policy import Policy, PolicyStatistics, Slot, current_slot
+from penstock_limits._rate import Rate, RateLimiter
+from penstock_limits._replaced_settings import ReplacedSetting, replaced_settings
 from penstock_limits._resources import Resource, resources
+from penstock_limits._retry import Retry, RetryStatistics, retry
+from penstock_limits._retry_budget import RetryBudget, RetryBudgetStatistics
 from penstock_limits._statistics import LimiterStatistics
+from penstock_limits._timeouts import wait_for
+from penstock_limits._transient import is_transient
 
 __all__ = [
     "AcquireTimeoutError",
     "BoundedMap",
+    "BreakerAttempt",
+    "BreakerStatistics",
     "CallTimeoutError",
+    "CircuitBreaker",
     "CircuitOpenError",
+    "Clients",
     "ConcurrencyConfig",
+    "ConcurrencyManager",
+    "ConcurrencyMetrics",
     "ConfigurationError",
     "Event",
+    "Hedge",
+    "HedgeStatistics",
     "Hold",
     "LimitReachedError",
     "LimitSettings",
@@ -46,18 +66,37 @@ __all__ = [
     "ModeSource",
     "Outcome",
     "PenstockError",
+    "Policy",
     "PolicySettings",
+    "PolicyStatistics",
+    "Pools",
     "QueueFullError",
+    "Rate",
+    "RateLimiter",
+    "ReplacedSetting",
     "RequestTooLargeError",
     "Resource",
+    "Retry",
+    "RetryBudget",
+    "RetryBudgetStatistics",
+    "RetryStatistics",
+    "Slot",
     "UnknownLimitError",
     "UnknownPolicyError",
     "add_listener",
+    "backoff_delay",
     "bounded_map",
     "configure",
     "create_task",
+    "current_slot",
     "gather",
+    "hedge",
+    "is_transient",
     "limiter",
+    "policy",
+    "replaced_settings",
     "resources",
+    "retry",
     "set_mode_source",
+    "wait_for",
 ]

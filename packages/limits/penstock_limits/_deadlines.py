@@ -12,7 +12,7 @@ from typing import Any
 
 from penstock_limits._errors import CallTimeoutError
 
-__all__ = ["Deadline", "Deadlines"]
+__all__ = ["Deadline", "Deadlines", "current_task"]
 
 _MANY = 64  # ended deadlines behind one that is still running, before they are swept out
 
@@ -34,20 +34,17 @@ class Deadlines:
         self._deadline = deadline
         self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
 
-    def start(self) -> Deadline:
-        """Start a deadline of the current task, which must `leave()` it.
-
-        Raises:
-            RuntimeError: There is no current task.
-        """
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline needs a task that can be cancelled; call this in one")
+    def start(self, task: asyncio.Task[Any]) -> Deadline:
+        """Start a deadline of a task, which is running and must `leave()` it."""
         loop = task.get_loop()
         queue = self._queues.get(loop)
         if queue is None:
             queue = self._queue_for(loop)
-        return queue.start(Deadline(queue, self, task))
+        deadline = Deadline(queue, self, task, loop.time() + self.seconds)
+        queue.deadlines.append(deadline)
+        if queue.timer is None:
+            queue.timer = loop.call_at(deadline.when, queue.fire)
+        return deadline
 
     def error(self) -> CallTimeoutError:
         """Return what a call is told that was too slow."""
@@ -63,38 +60,31 @@ class Deadlines:
 class _Queue:
     """The deadlines of one loop; used in its thread only."""
 
-    __slots__ = ("_deadlines", "_ended", "_loop", "_timer")
+    __slots__ = ("_ended", "_loop", "deadlines", "timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._deadlines: deque[Deadline] = deque()
         self._ended = 0  # how many of them are only here because another before them still runs
-        self._timer: asyncio.TimerHandle | None = None
-
-    def start(self, deadline: Deadline) -> Deadline:
-        deadline.when = self._loop.time() + deadline.maker.seconds
-        self._deadlines.append(deadline)
-        if self._timer is None:
-            self._timer = self._loop.call_at(deadline.when, self._fire)
-        return deadline
+        self.deadlines: deque[Deadline] = deque()
+        self.timer: asyncio.TimerHandle | None = None
 
     def end(self, deadline: Deadline) -> None:
-        deadlines = self._deadlines
+        deadlines = self.deadlines
         deadline.task = None
         self._ended += 1
         while deadlines and deadlines[0].task is None:
             deadlines.popleft()
             self._ended -= 1
         if self._ended > _MANY and self._ended * 2 > len(deadlines):
-            self._deadlines = deque(each for each in deadlines if each.task is not None)
+            self.deadlines = deque(each for each in deadlines if each.task is not None)
             self._ended = 0
 
-    def _fire(self) -> None:
-        self._timer = None
+    def fire(self) -> None:
+        self.timer = None
         now = self._loop.time()
-        for deadline in self._deadlines:
+        for deadline in self.deadlines:
             if deadline.when > now:
-                self._timer = self._loop.call_at(deadline.when, self._fire)
+                self.timer = self._loop.call_at(deadline.when, self.fire)
                 return
             deadline.expire()
 
@@ -102,15 +92,15 @@ class _Queue:
 class Deadline:
     """One call's time."""
 
-    __slots__ = ("_cancelling", "_expired", "_queue", "maker", "task", "when")
+    __slots__ = ("_cancelling", "_expired", "_maker", "_queue", "task", "when")
 
-    def __init__(self, queue: _Queue, maker: Deadlines, task: asyncio.Task[Any]) -> None:
+    def __init__(self, queue: _Queue, maker: Deadlines, task: asyncio.Task[Any], when: float) -> None:
         self._queue = queue
+        self._maker = maker
         self._expired = False
         self._cancelling = task.cancelling()
-        self.maker = maker
         self.task: asyncio.Task[Any] | None = task  # None once it has ended
-        self.when = 0.0
+        self.when = when
 
     def expire(self) -> None:
         """Cancel the call, once."""
@@ -125,5 +115,17 @@ class Deadline:
         if not self._expired or task is None:
             return None
         if task.uncancel() <= self._cancelling and isinstance(error, asyncio.CancelledError):
-            return self.maker.error()
+            return self._maker.error()
         return None
+
+
+def current_task() -> asyncio.Task[Any]:
+    """Return the task that runs.
+
+    Raises:
+        RuntimeError: There is none.
+    """
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("a deadline needs a task that can be cancelled; call this in one")
+    return task

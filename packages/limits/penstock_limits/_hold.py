@@ -136,7 +136,7 @@ def _closing(close: Callable[..., Any], after: Callable[[], None]) -> Callable[.
 
     The wrapper will be an attribute of the method's own object, so it must not keep that alive.
     """
-    method: Callable[[], Any] = weakref.WeakMethod(close) if inspect.ismethod(close) else lambda: close
+    method: Any = weakref.WeakMethod(close) if inspect.ismethod(close) else lambda: close
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         try:

@@ -1,44 +1,68 @@
-"""Limits by name: who has which limit is configuration, not code."""
+"""Limits and policies by name: who has which limit is configuration, not code."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
-from penstock_limits._config import ConcurrencyConfig
-from penstock_limits._errors import ConfigurationError, UnknownLimitError
+from penstock_limits._breaker import CircuitBreaker
+from penstock_limits._config import ConcurrencyConfig, LimitSettings, PolicySettings
+from penstock_limits._errors import ConfigurationError, UnknownLimitError, UnknownPolicyError
 from penstock_limits._limiter import CAPABILITY, Limiter
 from penstock_limits._modes import Mode, mode_of
+from penstock_limits._policy import Policy
+from penstock_limits._rate import Rate, RateLimiter
+from penstock_limits._retry import Retry
 
-__all__ = ["Limit", "configure", "limiter", "limiter_for", "own_limit"]
+__all__ = [
+    "Limit",
+    "configure",
+    "limiter",
+    "limiter_for",
+    "limiter_or_new",
+    "limiters",
+    "own_limit",
+    "policy",
+    "rates",
+]
 
 Limit = int | str | Limiter
 
+T = TypeVar("T")
+
 
 class _Named:
-    """The process's configuration and the limiters made from it."""
+    """The process's configuration, and what has been made from it; parts are changed in place, never rebuilt."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.settings = ConcurrencyConfig().named_limits()
+        self.lock = threading.RLock()
+        self.config = ConcurrencyConfig()
         self.limiters: dict[str, Limiter] = {}
+        self.rates: dict[str, RateLimiter] = {}
+        self.breakers: dict[str, tuple[object, CircuitBreaker]] = {}  # with the settings that each was made of
+        self.retries: dict[str, tuple[object, Retry]] = {}  # likewise
+        self.policies: dict[str, Policy] = {}
 
 
 _named = _Named()
 
 
 def configure(config: ConcurrencyConfig) -> None:
-    """Let the limits of a configuration hold, also for limiters in use: they are resized, never rebuilt.
+    """Let a configuration hold, also for what is in use: limits and rates are resized, policies take new parts.
 
     Args:
         config: Usually `ConcurrencyConfig.load(path)`, at start-up. Without a call, the RFC's defaults hold.
     """
     with _named.lock:
-        _named.settings = config.named_limits()
-        limiters = dict(_named.limiters)
-    for name, limiter in limiters.items():
-        if name in _named.settings:
-            settings = _named.settings[name]
-            limiter.resize(settings.max_running, max_queued=settings.max_queued)
+        _named.config = config
+        limits, policies = config.named_limits(), config.named_policies()
+        changed = [(_named.limiters[name], limits[name]) for name in limits if name in _named.limiters]
+        for name in policies.keys() & _named.policies.keys():
+            _named.policies[name].replace(**_parts(name, policies[name]))
+    for limiter, settings in changed:
+        limiter.resize(settings.max_running, max_queued=settings.max_queued)
 
 
 def limiter(name: str) -> Limiter:
@@ -48,14 +72,108 @@ def limiter(name: str) -> Limiter:
         UnknownLimitError: The configuration has no limit of this name; the message lists those it has.
     """
     with _named.lock:
-        if name not in _named.settings:
-            raise UnknownLimitError(name, _named.settings)
-        if name not in _named.limiters:
-            settings = _named.settings[name]
-            _named.limiters[name] = Limiter(
-                name, max_running=settings.max_running, max_queued=settings.max_queued, mode=None
-            )
-        return _named.limiters[name]
+        limits = _named.config.named_limits()
+        if name not in limits:
+            raise UnknownLimitError(name, limits)
+        return _limiter(name, limits[name])
+
+
+def limiter_or_new(name: str, max_running: int) -> Limiter:
+    """Return the limiter of a name, made with a limit of its own if the configuration has none.
+
+    Raises:
+        ConfigurationError: `max_running` is no whole number from 0.
+    """
+    with _named.lock:
+        return _limiter(name, _named.config.named_limits().get(name, LimitSettings(max_running)))
+
+
+def policy(name: str) -> Policy:
+    """Return the policy of a name, one for the process.
+
+    Its deadlines follow the capability `central-manager`, its parts `jittered-retry`, `governed-breaker`,
+    `bounded-fanout` and `provider-rates`.
+
+    Raises:
+        UnknownPolicyError: The configuration has no policy of this name; the message lists those it has.
+    """
+    with _named.lock:
+        policies = _named.config.named_policies()
+        if name not in policies:
+            raise UnknownPolicyError(name, policies)
+        if name not in _named.policies:
+            _named.policies[name] = Policy(name, mode=None, **_parts(name, policies[name]))
+        return _named.policies[name]
+
+
+def limiters() -> dict[str, Limiter]:
+    """Return the named limiters that are in use."""
+    with _named.lock:
+        return dict(_named.limiters)
+
+
+def rates() -> dict[str, RateLimiter]:
+    """Return the named rates that are in use."""
+    with _named.lock:
+        return dict(_named.rates)
+
+
+def _limiter(name: str, settings: LimitSettings) -> Limiter:
+    if name not in _named.limiters:
+        _named.limiters[name] = Limiter(
+            name, max_running=settings.max_running, max_queued=settings.max_queued, mode=None
+        )
+    return _named.limiters[name]
+
+
+def _parts(name: str, settings: PolicySettings) -> dict[str, Any]:
+    """Return what a policy is made of; parts whose settings have not changed stay the same objects."""
+    return {
+        "total_timeout": settings.total_timeout,
+        "attempt_timeout": settings.attempt_timeout,
+        "limiter": limiter(settings.limit),
+        "rate": _rate(name, settings),
+        "breaker": _breaker(name, settings),
+        "retry": _retry(name, settings),
+    }
+
+
+def _rate(name: str, settings: PolicySettings) -> RateLimiter | None:
+    wanted: dict[str, Any] = {dimension: Rate(amount) for dimension, amount in settings.per_minute().items()}
+    if not wanted:
+        return None
+    rate = _named.rates.get(name)
+    if rate is None or set(rate.dimensions) != set(wanted):
+        rate = _named.rates[name] = RateLimiter(name, mode=None, **wanted)
+    else:
+        rate.resize(**wanted)
+    return rate
+
+
+def _breaker(name: str, settings: PolicySettings) -> CircuitBreaker | None:
+    if not settings.breaker:
+        return None
+    wanted: dict[str, Any] = {
+        "failure_rate": settings.failure_rate,
+        "slow_call_seconds": settings.slow_call_seconds,
+        "open_seconds": settings.open_seconds,
+    }
+    return _kept(_named.breakers, name, wanted, lambda: CircuitBreaker(name, mode=None, **wanted))
+
+
+def _retry(name: str, settings: PolicySettings) -> Retry | None:
+    if settings.attempts == 1:
+        return None
+    attempts = settings.attempts
+    make = partial(Retry, name, attempts=attempts, total_timeout=None, budget=name, mode=None)
+    return _kept(_named.retries, name, attempts, make)
+
+
+def _kept(kept: dict[str, tuple[object, T]], name: str, wanted: object, make: Callable[[], T]) -> T:
+    """Return what was made of the same settings before, or make it."""
+    if name not in kept or kept[name][0] != wanted:
+        kept[name] = (wanted, make())
+    return kept[name][1]
 
 
 def own_limit(limit: Limit) -> int | None:

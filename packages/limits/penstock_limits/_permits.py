@@ -77,7 +77,7 @@ class Permits:
         self._capacity = capacity
         self._max_queued = max_queued
         self._fixed_mode = mode
-        self._shed = shed
+        self._shed: Shed = shed
         self._aging = aging
         self._clock = clock
         self._free: deque[int] = deque()

@@ -1,0 +1,347 @@
+"""Hedging: starts a slow call once more, and takes what ends first."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from penstock_limits import _modes, _resources
+from penstock_limits._checks import seconds, whole
+from penstock_limits._errors import ConfigurationError
+from penstock_limits._events import emit
+from penstock_limits._guarded import check_function, is_coroutine_function, note
+from penstock_limits._modes import Mode
+from penstock_limits._retry import CAPABILITY
+from penstock_limits._retry_budget import RetryBudget, budget_of
+
+__all__ = ["Hedge", "HedgeStatistics", "hedge"]
+
+logger = logging.getLogger("penstock.limits")
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeStatistics:
+    """A snapshot of a hedge.
+
+    Attributes:
+        mode: Its mode now.
+        calls: Calls ever made.
+        attempts: Attempts ever started, the first of each call included.
+        hedged: Calls for which more than one attempt was started.
+        won: Those of them whose result came from a later attempt than the first.
+        budget_refused: Calls that would have had another attempt, had the budget had one left.
+        stuck: Attempts that went on after they were cancelled, for longer than `grace`.
+        would_hedge: Calls that took longer than `after`, in mode `observe`.
+    """
+
+    mode: Mode
+    calls: int
+    attempts: int
+    hedged: int
+    won: int
+    budget_refused: int
+    stuck: int
+    would_hedge: int
+
+
+@dataclass(slots=True)
+class _Counters:
+    calls: int = 0
+    more: int = 0
+    hedged: int = 0
+    won: int = 0
+    budget_refused: int = 0
+    stuck: int = 0
+    would_hedge: int = 0
+
+
+class Hedge:
+    """Starts another attempt when none has ended after some time; the first success wins, the others are cancelled.
+
+    ONLY FOR CALLS THAT MAY BE MADE TWICE: reads, and writes that are idempotent at the service. Both attempts are real;
+    one that is cancelled may have done its work all the same.
+
+    A call that waits in a slow replica, a full queue or a lost packet is often faster when it is made again: the
+    "hedged requests" of Jeffrey Dean and Luiz André Barroso, "The Tail at Scale" (CACM, 2013). Choose `after` above
+    what 19 of 20 calls take, as they advise; the budget bounds what a wrong choice costs.
+
+    A failure is not hedged: if no other attempt is under way, it is raised at once; a `retry` around the hedge waits
+    before it tries again, as it should. If another is under way, that decides. If all fail, the first attempt's error
+    is raised, as it would have been without hedging, with notes of the others.
+
+    Each attempt runs in a task and in a copy of the caller's context. The losers, and all attempts when the caller is
+    cancelled, are cancelled and waited for, at most `grace` seconds; one that goes on is told of by the event
+    `hedge.stuck`, and left to end by itself.
+
+    Args:
+        name: What people know it by; None for the name of the first function it decorates, or `hedge`.
+        after: Seconds from the start of an attempt to the start of the next.
+        attempts: How many attempts a call has at most, the first included, from 2.
+        grace: How many seconds a result, or a cancellation, waits for attempts that were cancelled.
+        budget: What keeps additional attempts a small share of the calls: a RetryBudget, or the name of one that is
+            shared, with retries too; None for none. One of its own if it is not given.
+        mode: `enforce`, `observe` or `off`; None follows the mode of the capability `jittered-retry`. Observe and off
+            make one plain call; observe counts those that would have been hedged.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_after",
+        "_attempts",
+        "_budget",
+        "_counters",
+        "_fixed_mode",
+        "_grace",
+        "_lock",
+        "_name",
+        "_named",
+        "_owns_budget",
+    )
+
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        after: float,
+        attempts: int = 2,
+        grace: float = 1.0,
+        budget: RetryBudget | str | EllipsisType | None = ...,
+        mode: Mode | str | None = Mode.ENFORCE,
+    ) -> None:
+        if name is not None and not isinstance(name, str):
+            raise ConfigurationError(
+                f"hedge: name = {name!r}; allowed is a text. As a decorator, write `@hedge(after=...)`"
+            )
+        self._name = name or "hedge"
+        self._named = bool(name)
+        where = f"hedge {self._name!r}"
+        self._after = seconds(where, "after", after)
+        self._attempts = whole(where, "attempts", attempts, least=2)
+        self._grace = seconds(where, "grace", grace)
+        self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"{where}: mode")
+        self._owns_budget = budget is ...
+        self._budget = budget_of(where, budget, self._name)
+        self._lock = threading.RLock()
+        self._counters = _Counters()
+        _resources.enter(self)
+
+    def __repr__(self) -> str:
+        hedged = f"{self._counters.hedged} of {self._counters.calls} calls hedged"
+        return f"<Hedge {self._name!r} {self.mode}: {self._attempts} attempts, each after {self._after:g} s, {hedged}>"
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self._name
+
+    @property
+    def kind(self) -> str:
+        """What kind of resource this is."""
+        return "hedge"
+
+    @property
+    def mode(self) -> Mode:
+        """Its mode now: its own, or that of the capability `jittered-retry`."""
+        return self._fixed_mode or _modes.mode_of(CAPABILITY)
+
+    @property
+    def budget(self) -> RetryBudget | None:
+        """What grants its additional attempts; None if nothing bounds them."""
+        return self._budget
+
+    def statistics(self) -> HedgeStatistics:
+        """Return a snapshot of its counters."""
+        mode = self.mode
+        with self._lock:
+            now = self._counters
+            return HedgeStatistics(
+                mode=mode,
+                calls=now.calls,
+                attempts=now.calls + now.more,
+                hedged=now.hedged,
+                won=now.won,
+                budget_refused=now.budget_refused,
+                stuck=now.stuck,
+                would_hedge=now.would_hedge,
+            )
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[Any, Any, T]]:
+        """Decorate a coroutine function, so that every call of it is hedged.
+
+        Raises:
+            ConfigurationError: It is no coroutine function: what runs in a thread cannot be cancelled.
+        """
+        check_function(f"hedge {self._name!r}", function)
+        if not is_coroutine_function(function):
+            raise ConfigurationError(f"hedge {self._name!r} guards coroutine functions; {function!r} is none")
+        if not self._named:
+            self._take_name(getattr(function, "__qualname__", self._name))
+
+        @functools.wraps(function)
+        async def hedged(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await self.call(function, *args, **kwargs)
+
+        return hedged
+
+    async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a coroutine function, once more if it is slow.
+
+        Args:
+            function: What to call.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            What the first attempt that succeeds returns.
+        """
+        self._add(calls=1)
+        if self._budget is not None:
+            self._budget.deposit()
+        mode, attempt = self.mode, functools.partial(function, *args, **kwargs)
+        if mode is Mode.ENFORCE:
+            return await _Race(self, attempt).run()
+        now = asyncio.get_running_loop().time
+        began = now()
+        try:
+            return await attempt()
+        finally:
+            if mode is Mode.OBSERVE and now() - began > self._after:
+                self._add(would_hedge=1)
+
+    def _may_start(self, started: int) -> bool:
+        """Tell whether a call may have another attempt, and take it from the budget."""
+        if started >= self._attempts or self.mode is not Mode.ENFORCE:
+            return False
+        if self._budget is not None and not self._budget.take():
+            self._add(budget_refused=1)
+            return False
+        self._add(more=1, hedged=started == 1)
+        return True
+
+    def _take_name(self, name: str) -> None:
+        self._name, self._named = name, True
+        if self._owns_budget and self._budget is not None:
+            self._budget._name = name
+
+    def _add(self, **counted: int) -> None:
+        with self._lock:
+            for counter, number in counted.items():
+                setattr(self._counters, counter, getattr(self._counters, counter) + number)
+
+
+hedge = Hedge
+"""`Hedge`, as decorators write it."""
+
+
+class _Race(Generic[T]):
+    """The attempts of one call."""
+
+    __slots__ = ("_attempt", "_hedge", "_loop", "_next_at", "_tasks")
+
+    def __init__(self, hedge: Hedge, attempt: Callable[[], Awaitable[T]]) -> None:
+        self._hedge = hedge
+        self._attempt = attempt
+        self._loop = asyncio.get_running_loop()
+        self._tasks: list[asyncio.Task[T]] = []
+        self._next_at: float | None = None  # when the next attempt is due; None for never
+
+    async def run(self) -> T:
+        self._start()
+        try:
+            while True:
+                await self._wait()
+                won = next((number for number, task in enumerate(self._tasks) if _succeeded(task)), None)
+                if won is not None:
+                    self._hedge._add(won=won > 0)
+                    return self._tasks[won].result()
+                if all(task.done() for task in self._tasks):
+                    raise self._error()
+        finally:
+            try:
+                await self._end_losers()
+            finally:
+                self._tasks.clear()  # they hold errors, whose tracebacks lead back here
+
+    def _start(self) -> None:
+        name = f"hedge {self._hedge.name!r}, attempt {len(self._tasks) + 1}"
+        self._tasks.append(self._loop.create_task(self._run_attempt(), name=name))
+        self._next_at = self._loop.time() + self._hedge._after
+
+    async def _run_attempt(self) -> T:
+        return await self._attempt()
+
+    async def _wait(self) -> None:
+        """Wait until an attempt ends; start another if none does in time."""
+        running = [task for task in self._tasks if not task.done()]
+        left = None if self._next_at is None else max(0.0, self._next_at - self._loop.time())
+        ended, _ = await asyncio.wait(running, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if ended:
+            return
+        self._next_at = None
+        if self._hedge._may_start(len(self._tasks)):
+            self._start()
+
+    def _error(self) -> BaseException:
+        """Return what to raise when all have failed."""
+        errors = list(map(_error_of, self._tasks))
+        first = next((error for error in errors if isinstance(error, Exception)), errors[0])
+        for number, error in enumerate(errors, 1):
+            if error is not first:
+                note(first, f"hedge {self._hedge.name!r}: attempt {number} failed too", f": {error!r}")
+        self._tasks.clear()
+        return first
+
+    async def _end_losers(self) -> None:
+        losers = [task for task in self._tasks if not task.done()]
+        for task in self._tasks:
+            if task.done():
+                _ended(task)
+        if not losers:
+            return
+        for task in losers:
+            task.cancel()
+        stuck: set[asyncio.Task[T]] = set()
+        try:
+            _, stuck = await asyncio.wait(losers, timeout=self._hedge._grace)
+        finally:
+            for task in losers:
+                _left.add(task)
+                task.add_done_callback(_ended)
+        if stuck:
+            self._hedge._add(stuck=len(stuck))
+            emit("hedge.stuck", self._hedge.name, attempts=len(stuck), seconds=self._hedge._grace)
+
+
+_left: set[asyncio.Task[Any]] = set()  # cancelled attempts nobody waits for any more
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    """Take note of how an attempt ended that does not count."""
+    _left.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.info("%s does not count, and failed: %r", task.get_name(), error)
+
+
+def _succeeded(task: asyncio.Task[Any]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is None
+
+
+def _error_of(task: asyncio.Task[Any]) -> BaseException:
+    try:
+        error = task.exception()
+    except asyncio.CancelledError as cancelled:
+        return cancelled
+    assert error is not None
+    return error

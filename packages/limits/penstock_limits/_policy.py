@@ -1,0 +1,459 @@
+"""A policy: everything that guards a call, in one place and in the right order.
+
+From the outside in: total timeout, retry, breaker, limiter, rate, attempt timeout. The breaker is asked before anybody
+waits, the limiter before the rate, so that what the rate admits is sent at once, and an attempt's own time starts when
+it is admitted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import math
+import threading
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, ParamSpec, Self, TypeVar
+
+from penstock_limits import _modes, _resources
+from penstock_limits._breaker import BreakerAttempt, CircuitBreaker
+from penstock_limits._deadlines import Deadline, Deadlines, current_task
+from penstock_limits._errors import ConfigurationError
+from penstock_limits._limiter import Limiter
+from penstock_limits._modes import Mode
+from penstock_limits._outcomes import Outcome, headers_of, outcome_of
+from penstock_limits._rate import RateLimiter
+from penstock_limits._reservation import Reservation
+from penstock_limits._retry import Retry
+
+__all__ = ["CAPABILITY", "Policy", "PolicyStatistics", "Slot", "current_slot"]
+
+CAPABILITY: Final = "central-manager"
+AMOUNTS: Final = frozenset({"requests", "tokens", "input_tokens", "output_tokens"})
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Borrow = Callable[[], AbstractAsyncContextManager[Any]]
+
+_current: ContextVar[Slot | None] = ContextVar("penstock_limits.current_slot", default=None)
+
+
+def current_slot() -> Slot | None:
+    """Return the slot that the running call has under the innermost policy, to say what it used; None without one."""
+    return _current.get()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatistics:
+    """A snapshot of a policy; its parts have statistics of their own.
+
+    Attributes:
+        mode: The mode of its deadlines now.
+        succeeded: Attempts that ended well.
+        ignored: Attempts that say nothing about the service: cancelled, refused, wrong by the caller's fault.
+        dropped: Attempts that ended with 429, 503 or a timeout.
+    """
+
+    mode: Mode
+    succeeded: int
+    ignored: int
+    dropped: int
+
+
+class Policy:
+    """A named pipeline for calls; any part may be left out.
+
+    `async with policy.slot(tokens=...) as slot` guards a block, `await policy.call(function, ...)` and the decorator
+    `@policy` guard and retry a coroutine function.
+
+    Args:
+        name: What people know it by.
+        total_timeout: Deadline of a call with all its attempts and waits, in seconds.
+        retry: How a call is tried again; a block of `slot()` cannot be.
+        breaker: Refuses calls while the service fails.
+        limiter: How many calls run at once.
+        rate: How many requests and tokens are sent in a time.
+        attempt_timeout: Deadline of one attempt from its admission, in seconds.
+        mode: The mode of its deadlines, `enforce`, `observe` or `off`: only `enforce` has them. None follows the mode
+            of the capability `central-manager`. The parts have modes of their own.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_attempt_deadlines",
+        "_breaker",
+        "_dimensions",
+        "_fixed_mode",
+        "_limiter",
+        "_lock",
+        "_name",
+        "_outcomes",
+        "_rate",
+        "_retried",
+        "_retry",
+        "_total_deadlines",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        total_timeout: float | None = None,
+        retry: Retry | None = None,
+        breaker: CircuitBreaker | None = None,
+        limiter: Limiter | None = None,
+        rate: RateLimiter | None = None,
+        attempt_timeout: float | None = None,
+        mode: Mode | str | None = Mode.ENFORCE,
+    ) -> None:
+        self._name = name
+        self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"policy {name!r}: mode")
+        self._lock = threading.Lock()
+        self._outcomes = dict.fromkeys(Outcome, 0)
+        self.replace(
+            total_timeout=total_timeout,
+            retry=retry,
+            breaker=breaker,
+            limiter=limiter,
+            rate=rate,
+            attempt_timeout=attempt_timeout,
+        )
+        _resources.enter(self)
+
+    def replace(
+        self,
+        *,
+        total_timeout: float | None,
+        retry: Retry | None,
+        breaker: CircuitBreaker | None,
+        limiter: Limiter | None,
+        rate: RateLimiter | None,
+        attempt_timeout: float | None,
+    ) -> None:
+        """Take other parts, for the calls that start from now on.
+
+        Args:
+            total_timeout: As for the policy itself, and so are the others.
+            retry: How a call is tried again.
+            breaker: What refuses calls while the service fails.
+            limiter: What limits how many calls run at once.
+            rate: What limits how many requests and tokens are sent in a time.
+            attempt_timeout: Deadline of one attempt, in seconds.
+
+        Raises:
+            ConfigurationError: A value is wrong.
+        """
+        self._total_deadlines = self._deadlines("total_timeout", total_timeout)
+        self._attempt_deadlines = self._deadlines("attempt_timeout", attempt_timeout)
+        self._retry = retry
+        self._retried = self._attempt if retry is None else retry(self._attempt)
+        self._breaker = breaker
+        self._limiter = limiter
+        self._rate = rate
+        self._dimensions = frozenset(() if rate is None else rate.dimensions)
+
+    def __repr__(self) -> str:
+        parts = [part for part in (self._retry, self._breaker, self._limiter, self._rate) if part is not None]
+        return f"<Policy {self._name!r} {self.mode}: {', '.join(map(repr, parts)) or 'nothing but deadlines'}>"
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self._name
+
+    @property
+    def kind(self) -> str:
+        """What kind of resource this is."""
+        return "policy"
+
+    @property
+    def mode(self) -> Mode:
+        """The mode of its deadlines now: its own, or that of the capability `central-manager`."""
+        return self._fixed_mode or _modes.mode_of(CAPABILITY)
+
+    @property
+    def rate(self) -> RateLimiter | None:
+        """How many requests and tokens are sent in a time."""
+        return self._rate
+
+    @property
+    def total_timeout(self) -> float | None:
+        """Deadline of a call with all its attempts and waits, in seconds."""
+        return None if self._total_deadlines is None else self._total_deadlines.seconds
+
+    @property
+    def attempt_timeout(self) -> float | None:
+        """Deadline of one attempt, in seconds."""
+        return None if self._attempt_deadlines is None else self._attempt_deadlines.seconds
+
+    def statistics(self) -> PolicyStatistics:
+        """Return a snapshot of its counters."""
+        return PolicyStatistics(
+            mode=self.mode,
+            succeeded=self._outcomes[Outcome.SUCCEEDED],
+            ignored=self._outcomes[Outcome.IGNORED],
+            dropped=self._outcomes[Outcome.DROPPED],
+        )
+
+    # --- guarding calls
+
+    def slot(self, *, borrow: Borrow | None = None, **amounts: float) -> Slot:
+        """Return a slot to hold with `async with`, while one call is made.
+
+        Args:
+            borrow: Returns an async context manager that lends what the call is made with; it is entered at last, and
+                what it lends is the slot's `client`.
+            **amounts: How much it will take of the rate, as far as is known: `tokens=1_200`. `requests` is 1 unless it
+                is given. What the rate does not count is ignored.
+
+        Raises:
+            ConfigurationError: An amount is none of requests, tokens, input_tokens, output_tokens, nor of the rate.
+        """
+        return Slot(self, self._counted(amounts), self._deadlines_now(self._total_deadlines), borrow)
+
+    def reserving(self, **amounts: float) -> Reserving:
+        """Return the policy's `call` and decorator for calls that take more of the rate than one request.
+
+        Args:
+            **amounts: As for `slot()`.
+
+        Raises:
+            ConfigurationError: As for `slot()`.
+        """
+        return Reserving(self, self._counted(amounts))
+
+    async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a coroutine function under the policy, again if its retry says so.
+
+        Args:
+            function: What to call. `current_slot()` within is the slot of the attempt.
+            *args: Its arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            What it returns.
+
+        Raises:
+            CallTimeoutError: A deadline has passed.
+            CircuitOpenError: The breaker refuses the call.
+            LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
+        """
+        return await self._call(self._counted({}), functools.partial(function, *args, **kwargs))
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """Decorate a coroutine function, so that every call of it goes through `call()`."""
+        return self.reserving()(function)
+
+    async def _call(self, amounts: Mapping[str, float], function: Callable[[], Awaitable[T]]) -> T:
+        task = current_task()
+        deadlines = self._deadlines_now(self._total_deadlines)
+        total = None if deadlines is None else deadlines.start(task)
+        try:
+            result = await self._retried(amounts, function, task)
+        except BaseException as error:
+            late = None if total is None else total.leave(error)
+            if late is not None:
+                raise late from error
+            raise
+        if total is not None:
+            total.leave(None)
+        return result
+
+    async def _attempt(
+        self, amounts: Mapping[str, float], function: Callable[[], Awaitable[T]], task: asyncio.Task[Any]
+    ) -> T:
+        async with Slot(self, amounts, task=task) as slot:
+            outer = _current.set(slot)
+            try:
+                return await function()
+            finally:
+                _current.reset(outer)
+
+    def _count(self, outcome: Outcome) -> None:
+        with self._lock:
+            self._outcomes[outcome] += 1
+
+    def _counted(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
+        if not amounts:
+            return amounts
+        known = AMOUNTS | self._dimensions
+        if unknown := amounts.keys() - known:
+            listed = ", ".join(sorted(known))
+            raise ConfigurationError(f"policy {self._name!r}: no rate counts {min(unknown)!r}; known are {listed}")
+        return {name: amount for name, amount in amounts.items() if name in self._dimensions}
+
+    def _deadlines(self, which: str, seconds: float | None) -> Deadlines | None:
+        if seconds is None:
+            return None
+        if isinstance(seconds, bool) or not 0 < seconds < math.inf:
+            raise ConfigurationError(f"policy {self._name!r}: {which} = {seconds!r}; allowed are seconds above 0")
+        return Deadlines(self._name, which, seconds)
+
+    def _deadlines_now(self, deadlines: Deadlines | None) -> Deadlines | None:
+        return deadlines if deadlines is not None and self.mode is Mode.ENFORCE else None
+
+
+class Reserving:
+    """A policy, for calls that take more of its rate than one request. Made by `Policy.reserving()`."""
+
+    __slots__ = ("_amounts", "_policy")
+
+    def __init__(self, policy: Policy, amounts: Mapping[str, float]) -> None:
+        self._policy = policy
+        self._amounts = amounts
+
+    async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a coroutine function as `Policy.call` does."""
+        return await self._policy._call(self._amounts, functools.partial(function, *args, **kwargs))
+
+    def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+        """Decorate a coroutine function, so that every call of it goes through `call()`.
+
+        Raises:
+            ConfigurationError: It is no coroutine function: a policy would have nothing to wait for.
+        """
+        if not inspect.iscoroutinefunction(function):
+            raise ConfigurationError(f"policy {self._policy.name!r} guards coroutine functions; {function!r} is none")
+
+        @functools.wraps(function)
+        async def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await self.call(function, *args, **kwargs)
+
+        return guarded
+
+
+class Slot:
+    """One attempt under a policy; `async with`, once. Made by `Policy.slot()`.
+
+    Attributes:
+        client: What was borrowed for it; None if nothing was.
+    """
+
+    __slots__ = (
+        "_amounts",
+        "_borrow",
+        "_breaker",
+        "_deadline",
+        "_deadlines",
+        "_lender",
+        "_limiter",
+        "_policy",
+        "_reservation",
+        "_task",
+        "_total",
+        "client",
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        amounts: Mapping[str, float],
+        deadlines: Deadlines | None = None,
+        borrow: Borrow | None = None,
+        task: asyncio.Task[Any] | None = None,
+    ) -> None:
+        self.client: Any = None
+        self._policy = policy
+        self._amounts = amounts
+        self._deadlines = deadlines
+        self._borrow = borrow
+        self._task = task
+        self._lender: AbstractAsyncContextManager[Any] | None = None
+        self._total: Deadline | None = None
+        self._breaker: BreakerAttempt | None = None
+        self._limiter: Limiter | None = None
+        self._reservation: Reservation | None = None
+        self._deadline: Deadline | None = None
+
+    async def __aenter__(self) -> Self:
+        """Wait until the call may be made.
+
+        Raises:
+            CallTimeoutError: The total timeout has passed.
+            CircuitOpenError: The breaker refuses the call.
+            LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
+        """
+        policy, task = self._policy, self._task or current_task()
+        if self._deadlines is not None:
+            self._total = self._deadlines.start(task)
+        try:
+            if policy._breaker is not None:
+                self._breaker = policy._breaker.attempt().__enter__()
+            limiter, rate = policy._limiter, policy._rate
+            if limiter is not None:
+                await limiter.__aenter__()
+                self._limiter = limiter
+            if rate is not None:
+                self._reservation = await rate.reserve(**self._amounts)
+            deadlines = policy._deadlines_now(policy._attempt_deadlines)
+            if deadlines is not None:
+                self._deadline = deadlines.start(task)
+            if self._borrow is not None:
+                lender = self._borrow()
+                self.client = await lender.__aenter__()
+                self._lender = lender
+        except BaseException as error:
+            self._leave(error, admitted=False)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        try:
+            if self._lender is not None:
+                await self._lender.__aexit__(kind, error, traceback)
+        except BaseException as failed:
+            self._leave(failed, admitted=True)
+            raise
+        self._leave(error, admitted=True)
+
+    def used(self, **amounts: float) -> None:
+        """Say how much the call has really taken of the rate: `slot.used(tokens=830)`.
+
+        What the rate does not count is ignored.
+
+        Raises:
+            ConfigurationError: As for `Policy.slot`.
+        """
+        counted = self._policy._counted(amounts)
+        if self._reservation is not None and counted:
+            self._reservation.settle(**counted)
+
+    def learn(self, headers: Mapping[str, str]) -> None:
+        """Let the rate learn from the headers of the provider's response; those of an error are learnt from anyway."""
+        if self._reservation is not None:
+            self._reservation.learn(headers)
+
+    def _leave(self, error: BaseException | None, *, admitted: bool) -> None:
+        """Leave what was entered, from the inside out; raise if a deadline is why."""
+        late = None if self._deadline is None else self._deadline.leave(error)
+        ended_by = late or error
+        try:
+            self._tell_parts(ended_by, admitted=admitted)
+        finally:
+            too_late = None if self._total is None else self._total.leave(ended_by)
+        late = late or too_late
+        if late is not None:
+            raise late from error
+
+    def _tell_parts(self, error: BaseException | None, *, admitted: bool) -> None:
+        if self._reservation is not None:
+            if not admitted:
+                self._reservation.cancel()
+            elif error is not None:
+                self._reservation.learn(headers_of(error))
+        if self._limiter is not None:
+            self._limiter.release()
+        if admitted:
+            self._policy._count(outcome_of(error))
+        if self._breaker is not None:
+            self._breaker.__exit__(type(error) if error is not None else None, error, None)

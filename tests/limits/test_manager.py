@@ -1,0 +1,258 @@
+"""The RFC's ConcurrencyManager, ConcurrencyConfig and ConcurrencyMetrics: every name, every field."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from penstock_limits import (
+    CallTimeoutError,
+    ConcurrencyConfig,
+    ConcurrencyManager,
+    ConcurrencyMetrics,
+    ConfigurationError,
+    LimitSettings,
+    PolicySettings,
+    UnknownPolicyError,
+    gather,
+    resources,
+    set_mode_source,
+)
+from penstock_limits.testing import run_in_virtual_time
+
+from tests.limits.gauge import Gauge
+from tests.limits.sources import EVERYTHING, Source
+
+
+@pytest.fixture(autouse=True)
+def enforced() -> None:
+    set_mode_source(Source("enforce", *EVERYTHING))
+
+
+class LentPools:
+    """Pools that lend words."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, float]] = []
+        self.sizes: dict[str, tuple[int, int]] = {}
+
+    def resize(self, name: str, *, min_size: int, max_size: int) -> None:
+        self.sizes[name] = (min_size, max_size)
+
+    def pool(self, name: str) -> str:
+        return f"pool {name}"
+
+    @asynccontextmanager
+    async def connection(self, name: str, *, timeout: float) -> AsyncIterator[str]:
+        self.asked.append((name, timeout))
+        yield f"connection of {name}"
+
+
+class LentClients:
+    """Clients that are words."""
+
+    @asynccontextmanager
+    async def client(self, name: str) -> AsyncIterator[str]:
+        yield f"client of {name}"
+
+
+async def test_a_semaphore_is_the_limit_of_its_name() -> None:
+    """The one that `limit="api_call"` means elsewhere; not held."""
+    manager, gauge = ConcurrencyManager(ConcurrencyConfig(api_call_semaphore_limit=2)), Gauge()
+
+    semaphore = await manager.acquire_semaphore("api_call")
+    assert (semaphore.max_running, semaphore.statistics().running) == (2, 0)
+
+    async with semaphore:
+        await gather(*(gauge.visit() for _ in range(5)), limit="api_call")
+    assert gauge.peak == 1
+    assert manager.semaphores["api_call"] is semaphore
+
+
+async def test_a_semaphore_that_nobody_configured_is_created() -> None:
+    """With the limit that is asked for; the first one counts."""
+    manager = ConcurrencyManager()
+
+    created = await manager.acquire_semaphore("created here", 7)
+
+    assert created.max_running == 7
+    assert await manager.acquire_semaphore("created here") is created
+
+
+async def test_the_rate_of_a_provider_is_waited_for() -> None:
+    """As many requests a minute as the configuration says."""
+    manager = ConcurrencyManager(ConcurrencyConfig(openai_requests_per_minute=2))
+    for _ in range(2):
+        await manager.rate_limit("openai", "chat")
+    waiting = asyncio.create_task(manager.rate_limit("openai", "chat"))
+    await asyncio.sleep(0)
+    assert manager.rate_limiters["openai"].statistics().queued == 1
+    waiting.cancel()
+
+
+async def test_an_operation_may_have_a_rate_of_its_own() -> None:
+    """As the policy `provider.operation`."""
+    config = ConcurrencyConfig(policies={"openai.embeddings": PolicySettings(requests_per_minute=3_000)})
+    manager = ConcurrencyManager(config)
+
+    await manager.rate_limit("openai", "embeddings")
+
+    assert manager.rate_limiters["openai.embeddings"].statistics().acquired == 1
+
+
+async def test_a_policy_without_a_rate_says_so() -> None:
+    """And what to add."""
+    with pytest.raises(ConfigurationError, match="policy 'api_call' has no rate to wait for: add requests_per_minute"):
+        await ConcurrencyManager().rate_limit("api_call", "chat")
+
+
+@pytest.mark.parametrize("ask", ["slot", "rate_limit"])
+async def test_an_unknown_name_is_refused_with_the_known_ones(ask: str) -> None:
+    """Whatever the mode."""
+    set_mode_source(None)
+    manager = ConcurrencyManager()
+
+    with pytest.raises(
+        UnknownPolicyError, match="no policy named 'opnai'; known are: anthropic, api_call, default, openai"
+    ):
+        if ask == "slot":
+            manager.slot("opnai")
+        else:
+            await manager.rate_limit("opnai", "chat")
+
+
+async def test_a_slot_is_guarded_by_the_policy_of_its_name() -> None:
+    """The limit, the rate and the client."""
+    manager = ConcurrencyManager(clients=LentClients())
+
+    async with manager.slot("openai", tokens=1_200) as slot:
+        assert slot.client == "client of openai"
+        assert manager.semaphores["api_call"].statistics().running == 1
+        slot.used(tokens=830)
+
+    assert manager.rate_limiters["openai"].statistics().acquired >= 1
+
+
+async def test_connections_come_from_the_pools() -> None:
+    """Waited for as long as a database operation may take."""
+    pools = LentPools()
+    manager = ConcurrencyManager(ConcurrencyConfig(database_operation_timeout=7.0), pools=pools)
+
+    assert await manager.get_connection_pool("rag") == "pool rag"
+    async with manager.connection("rag") as connection:
+        assert connection == "connection of rag"
+    assert pools.asked == [("rag", 7.0)]
+
+
+async def test_a_manager_without_pools_says_what_to_install() -> None:
+    """And what to pass."""
+    with pytest.raises(ConfigurationError, match="install penstock-pooling, and make it with ConcurrencyManager"):
+        await ConcurrencyManager().get_connection_pool("rag")
+
+
+async def test_a_reload_resizes_what_is_in_use() -> None:
+    """The same objects, with work in flight."""
+    manager = ConcurrencyManager(ConcurrencyConfig(openai_requests_per_minute=60))
+    async with manager.slot("openai"):
+        limiter, rate = manager.semaphores["api_call"], manager.rate_limiters["openai"]
+        manager.reload(ConcurrencyConfig(api_call_semaphore_limit=3, openai_requests_per_minute=7))
+
+    assert manager.semaphores["api_call"] is limiter
+    assert manager.rate_limiters["openai"] is rate
+    assert limiter.max_running == 3
+    assert rate.statistics().dimensions["requests"].amount == 7
+
+
+CHANGED: dict[str, Any] = {
+    "default_semaphore_limit": 11,
+    "stress_test_semaphore_limit": 6,
+    "api_call_semaphore_limit": 21,
+    "rag_pool_min_size": 6,
+    "rag_pool_max_size": 21,
+    "openai_requests_per_minute": 61,
+    "anthropic_requests_per_minute": 51,
+    "default_operation_timeout": 3.0,
+    "llm_call_timeout": 4.0,
+    "database_operation_timeout": 5.0,
+    "enable_metrics": False,
+    "alert_threshold_percentage": 0.5,
+    "limits": {"embeddings": LimitSettings(8)},
+    "policies": {"research": PolicySettings(total_timeout=1.0)},
+}
+
+
+async def seen(manager: ConcurrencyManager) -> dict[str, Any]:
+    """What each field of the configuration does, read where it acts."""
+    pools = LentPools()
+    manager = ConcurrencyManager(manager.config, pools=pools)
+    async with manager.connection("rag"):
+        pass
+    for provider in ("openai", "anthropic"):
+        async with manager.slot(provider):
+            pass
+    limits = {name: (await manager.acquire_semaphore(name)).max_running for name in manager.config.named_limits()}
+    policies = manager.config.named_policies()
+    return {
+        "default_semaphore_limit": limits["default"],
+        "stress_test_semaphore_limit": limits["stress_test"],
+        "api_call_semaphore_limit": limits["api_call"],
+        "rag_pool_min_size": pools.sizes["rag"][0],
+        "rag_pool_max_size": pools.sizes["rag"][1],
+        "openai_requests_per_minute": manager.rate_limiters["openai"].statistics().dimensions["requests"].amount,
+        "anthropic_requests_per_minute": manager.rate_limiters["anthropic"].statistics().dimensions["requests"].amount,
+        "default_operation_timeout": policies["default"].total_timeout,
+        "llm_call_timeout": policies["openai"].total_timeout,
+        "database_operation_timeout": pools.asked[0][1],
+        "enable_metrics": any(resource.kind == "metrics" for resource in resources()),
+        "alert_threshold_percentage": manager.metrics.alert_threshold,
+        "limits": limits.get("embeddings"),
+        "policies": policies["research"].total_timeout if "research" in policies else None,
+    }
+
+
+@pytest.mark.parametrize("field", [each.name for each in dataclasses.fields(ConcurrencyConfig)])
+async def test_every_field_acts(field: str) -> None:
+    """Change it, and what it is for changes, and nothing else."""
+    before = await seen(ConcurrencyManager())
+
+    after = await seen(ConcurrencyManager(dataclasses.replace(ConcurrencyConfig(), **{field: CHANGED[field]})))
+
+    assert {each for each in before if before[each] != after[each]} == {field}
+
+
+@pytest.mark.parametrize(("name", "field"), [("default", "default_operation_timeout"), ("openai", "llm_call_timeout")])
+def test_a_timeout_ends_a_slot(name: str, field: str) -> None:
+    """The default of its kind."""
+
+    async def main() -> float:
+        manager = ConcurrencyManager(dataclasses.replace(ConcurrencyConfig(), **{field: 2.0}))
+        with pytest.raises(CallTimeoutError, match="after 2 s: that is its total_timeout"):
+            async with manager.slot(name):
+                await asyncio.sleep(10)
+        return asyncio.get_running_loop().time()
+
+    assert run_in_virtual_time(main) == pytest.approx(2.0)
+
+
+async def test_metrics_are_read_when_somebody_asks() -> None:
+    """The plain counters of every resource, by kind and name."""
+    manager = ConcurrencyManager()
+    semaphore = await manager.acquire_semaphore("stress_test")
+
+    async with semaphore, semaphore, semaphore, semaphore:
+        assert manager.metrics.snapshot()["limiter"]["stress_test"]["running"] == 4
+        assert "stress_test" in manager.metrics.saturated()
+
+    assert "stress_test" not in manager.metrics.saturated()
+
+
+async def test_metrics_that_are_not_enabled_read_nothing() -> None:
+    """And are no resource that a collector would find."""
+    metrics = ConcurrencyMetrics(enabled=False)
+
+    assert (metrics.snapshot(), metrics.saturated()) == ({}, ())
+    assert metrics not in resources()

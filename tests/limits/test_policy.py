@@ -1,0 +1,305 @@
+"""What a policy does to a call, layer by layer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from penstock_limits import (
+    CallTimeoutError,
+    CircuitBreaker,
+    CircuitOpenError,
+    ConfigurationError,
+    Limiter,
+    Policy,
+    QueueFullError,
+    Rate,
+    RateLimiter,
+    current_slot,
+    retry,
+    set_mode_source,
+)
+from penstock_limits.testing import run_in_virtual_time
+
+from tests.limits.gauge import settled
+
+
+def response(status: int, headers: dict[str, str] | None = None) -> httpx.HTTPStatusError:
+    request = httpx.Request("GET", "http://localhost/")
+    return httpx.HTTPStatusError("no", request=request, response=httpx.Response(status, headers=headers))
+
+
+async def test_a_slot_holds_a_permit_and_a_reservation() -> None:
+    """And gives the permit back."""
+    limiter, rate = Limiter("provider", max_running=2), RateLimiter("provider", requests=Rate(10), tokens=Rate(5_000))
+    policy = Policy("provider", limiter=limiter, rate=rate)
+
+    async with policy.slot(tokens=1_200):
+        assert limiter.statistics().running == 1
+        assert rate.statistics().dimensions["tokens"].used == 1_200
+
+    assert limiter.statistics().running == 0
+    assert policy.statistics().succeeded == 1
+
+
+async def test_a_slot_settles_what_it_really_used() -> None:
+    """The estimate is corrected."""
+    rate = RateLimiter("provider", requests=Rate(10), tokens=Rate(5_000))
+
+    async with Policy("provider", rate=rate).slot(tokens=1_200) as slot:
+        slot.used(tokens=830)
+
+    assert rate.statistics().dimensions["tokens"].used == 830
+
+
+async def test_what_the_rate_does_not_count_is_ignored() -> None:
+    """A caller says its tokens, whether the configuration limits them or not."""
+    policy = Policy("provider", rate=RateLimiter("provider", requests=Rate(10)))
+
+    async with policy.slot(tokens=1_200) as slot:
+        slot.used(tokens=830)
+
+    assert policy.statistics().succeeded == 1
+
+
+def test_what_no_rate_counts_is_refused() -> None:
+    """With what may be counted."""
+    with pytest.raises(ConfigurationError, match="policy 'provider': no rate counts 'token'; known are input_tokens"):
+        Policy("provider").slot(token=1)
+
+
+async def test_an_open_breaker_refuses_before_anybody_waits() -> None:
+    """No permit is taken, nothing of the rate is used."""
+    breaker = CircuitBreaker("provider", minimum_calls=1)
+    limiter, rate = Limiter("provider", max_running=0), RateLimiter("provider", requests=Rate(10))
+    with pytest.raises(ValueError), breaker.attempt():
+        raise ValueError
+
+    with pytest.raises(CircuitOpenError):
+        await Policy("provider", breaker=breaker, limiter=limiter, rate=rate).slot().__aenter__()
+
+    assert limiter.statistics().queued == 0
+    assert rate.statistics().acquired == 0
+
+
+async def test_a_full_queue_is_no_failure_of_the_service() -> None:
+    """The breaker stays closed, whatever is refused inside."""
+    breaker = CircuitBreaker("provider", minimum_calls=1)
+    policy = Policy("provider", breaker=breaker, limiter=Limiter(max_running=0, max_queued=0))
+
+    for _ in range(5):
+        with pytest.raises(QueueFullError):
+            await policy.slot().__aenter__()
+
+    assert breaker.statistics().failed == 0
+
+
+async def test_a_caller_that_is_cancelled_while_it_waits_leaves_nothing_behind() -> None:
+    """No permit, no reservation, no trial of the breaker, no deadline."""
+    limiter, rate = Limiter(max_running=1), RateLimiter("provider", requests=Rate(1))
+    policy = Policy("provider", breaker=CircuitBreaker(), limiter=limiter, rate=rate, total_timeout=60)
+    await rate.reserve()
+    waiting = asyncio.create_task(policy.slot().__aenter__())
+    await settled()
+    assert limiter.statistics().running == 1
+
+    waiting.cancel()
+    await asyncio.wait([waiting])
+
+    assert waiting.cancelled()
+    assert limiter.statistics().running == rate.statistics().queued == 0
+
+
+@pytest.mark.parametrize("which", ["total_timeout", "attempt_timeout"])
+def test_a_call_that_takes_too_long_is_ended(which: str) -> None:
+    """With an error that says by which deadline, at its time."""
+    policy = Policy("provider", limiter=Limiter(max_running=1), **{which: 3.0})  # type: ignore[arg-type]
+
+    async def main() -> float:
+        with pytest.raises(CallTimeoutError, match=f"after 3 s: that is its {which}") as caught:
+            await policy.call(asyncio.sleep, 10)
+        assert isinstance(caught.value, TimeoutError)
+        return asyncio.get_running_loop().time()
+
+    assert run_in_virtual_time(main) == pytest.approx(3.0)
+
+
+def test_the_total_timeout_counts_the_time_that_is_waited() -> None:
+    """The attempt timeout does not."""
+    limiter = Limiter(max_running=1)
+    patient = Policy("patient", limiter=limiter, attempt_timeout=3.0)
+    hasty = Policy("hasty", limiter=limiter, total_timeout=3.0)
+
+    async def main() -> tuple[object, ...]:
+        holder = asyncio.create_task(patient.call(asyncio.sleep, 2, "held"))
+        waiters = [patient.call(asyncio.sleep, 2, "patient"), hasty.call(asyncio.sleep, 2, "hasty")]
+        return tuple(await asyncio.gather(holder, *waiters, return_exceptions=True))
+
+    held, waited, late = run_in_virtual_time(main)
+    assert (held, waited) == ("held", "patient")
+    assert isinstance(late, CallTimeoutError)
+
+
+def test_a_late_attempt_is_a_failure_for_the_breaker() -> None:
+    """And dropped, for whoever counts outcomes."""
+    breaker = CircuitBreaker("provider", minimum_calls=1)
+    policy = Policy("provider", breaker=breaker, attempt_timeout=1.0)
+
+    async def main() -> None:
+        with pytest.raises(CallTimeoutError):
+            await policy.call(asyncio.sleep, 10)
+
+    run_in_virtual_time(main)
+    assert breaker.statistics().failed == policy.statistics().dropped == 1
+
+
+def test_a_call_is_tried_again() -> None:
+    """Each attempt is a slot of its own: with a permit, a reservation and a word to the breaker."""
+    rate, breaker = RateLimiter("provider", requests=Rate(10)), CircuitBreaker()
+    policy = Policy("provider", retry=retry(attempts=3), breaker=breaker, rate=rate, limiter=Limiter(max_running=1))
+    outcomes = iter([response(503), response(503), "done"])
+
+    async def call() -> str:
+        outcome = next(outcomes)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    assert run_in_virtual_time(lambda: policy.call(call)) == "done"
+    assert rate.statistics().acquired == 3
+    assert breaker.statistics().failed == 2
+    assert (policy.statistics().dropped, policy.statistics().succeeded) == (2, 1)
+
+
+def test_the_total_timeout_ends_all_attempts() -> None:
+    """Whatever the retry still had in mind."""
+    policy = Policy("provider", retry=retry(attempts=100, base=5.0, cap=5.0), total_timeout=12.0)
+
+    async def fails() -> None:
+        raise response(503)
+
+    async def main() -> float:
+        with pytest.raises((CallTimeoutError, httpx.HTTPStatusError)):
+            await policy.call(fails)
+        return asyncio.get_running_loop().time()
+
+    assert run_in_virtual_time(main) <= 12.0
+
+
+async def test_the_rate_learns_from_an_error() -> None:
+    """A response 429 says when to come back."""
+    rate = RateLimiter("provider", requests=Rate(10))
+    policy = Policy("provider", rate=rate)
+
+    with pytest.raises(httpx.HTTPStatusError):
+        async with policy.slot():
+            raise response(429, {"Retry-After": "30"})
+
+    waiting = asyncio.create_task(policy.slot().__aenter__())
+    await settled()
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_a_decorated_function_is_guarded() -> None:
+    """It keeps its name, and its slot can be asked for within."""
+    rate = RateLimiter("provider", requests=Rate(10), tokens=Rate(5_000))
+    policy = Policy("provider", rate=rate)
+
+    @policy.reserving(tokens=1_000)
+    async def ask(prompt: str) -> str:
+        slot = current_slot()
+        assert slot is not None
+        slot.used(tokens=len(prompt))
+        return prompt.upper()
+
+    assert (await ask("why?"), ask.__name__) == ("WHY?", "ask")
+    assert rate.statistics().dimensions["tokens"].used == 4
+    assert current_slot() is None
+
+
+def test_only_coroutine_functions_can_be_decorated() -> None:
+    """A policy would have nothing to wait for."""
+    with pytest.raises(ConfigurationError, match="policy 'provider' guards coroutine functions"):
+        Policy("provider")(lambda: None)  # type: ignore[arg-type, return-value]
+
+
+async def test_a_slot_borrows_what_the_call_is_made_with() -> None:
+    """At last, and gives it back at first."""
+    limiter, seen = Limiter(max_running=1), []
+
+    @asynccontextmanager
+    async def lend() -> AsyncIterator[str]:
+        seen.append(limiter.statistics().running)
+        yield "client"
+        seen.append(limiter.statistics().running)
+
+    async with Policy("provider", limiter=limiter).slot(borrow=lend) as slot:
+        assert slot.client == "client"
+
+    assert seen == [1, 1]
+    assert limiter.statistics().running == 0
+
+
+async def test_a_lender_that_fails_leaves_nothing_behind() -> None:
+    """Neither at the way in nor at the way out."""
+    limiter = Limiter(max_running=1)
+    policy = Policy("provider", limiter=limiter, total_timeout=60, attempt_timeout=60)
+
+    @asynccontextmanager
+    async def lend(fails_at_once: bool) -> AsyncIterator[None]:
+        if fails_at_once:
+            raise ValueError("lender")
+        yield
+        raise ValueError("lender")
+
+    for fails_at_once in (True, False):
+        with pytest.raises(ValueError, match="lender"):
+            async with policy.slot(borrow=lambda fails_at_once=fails_at_once: lend(fails_at_once)):  # type: ignore[misc]
+                pass
+
+    assert limiter.statistics().running == 0
+
+
+async def test_a_policy_that_is_off_guards_nothing() -> None:
+    """Every layer lets through, and counts."""
+    set_mode_source(None)
+    breaker = CircuitBreaker("provider", minimum_calls=1, mode=None)
+    limiter = Limiter(max_running=0, mode=None)
+    rate = RateLimiter("provider", requests=Rate(1), mode=None)
+    policy = Policy(
+        "provider", breaker=breaker, limiter=limiter, rate=rate, total_timeout=0.001, retry=retry(mode=None), mode=None
+    )
+    calls = 0
+
+    async def fails() -> None:
+        nonlocal calls
+        calls += 1
+        raise response(503)
+
+    for _ in range(5):
+        with pytest.raises(httpx.HTTPStatusError):
+            await policy.call(fails)
+
+    assert calls == 5
+    assert policy.statistics().dropped == 5
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf"), True])
+@pytest.mark.parametrize("which", ["total_timeout", "attempt_timeout"])
+def test_a_wrong_deadline_is_refused(which: str, wrong: float) -> None:
+    """With what is allowed."""
+    with pytest.raises(ConfigurationError, match=f"policy 'provider': {which} = .*; allowed are seconds above 0"):
+        Policy("provider", **{which: wrong})  # type: ignore[arg-type]
+
+
+def test_a_policy_shows_its_parts() -> None:
+    """In the order in which they act."""
+    policy = Policy("provider", limiter=Limiter("api_call", max_running=2), retry=retry("provider"))
+
+    shown = repr(policy)
+    assert shown.startswith("<Policy 'provider' enforce: ")
+    assert shown.index("etry") < shown.index("Limiter 'api_call'")
