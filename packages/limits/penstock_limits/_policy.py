@@ -7,7 +7,6 @@ it is admitted.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import math
@@ -21,7 +20,7 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from penstock_limits import _modes, _resources
 from penstock_limits._breaker import BreakerAttempt, CircuitBreaker
-from penstock_limits._deadlines import Deadline, Deadlines, current_task
+from penstock_limits._deadlines import Deadline, Deadlines
 from penstock_limits._errors import ConfigurationError
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode
@@ -33,6 +32,7 @@ from penstock_limits._retry import Retry
 __all__ = ["CAPABILITY", "Policy", "PolicyStatistics", "Slot", "current_slot"]
 
 CAPABILITY: Final = "central-manager"
+_ENFORCE: Final = Mode.ENFORCE  # an enumeration looks its members up each time
 AMOUNTS: Final = frozenset({"requests", "tokens", "input_tokens", "output_tokens"})
 
 P = ParamSpec("P")
@@ -246,18 +246,19 @@ class Policy:
             CircuitOpenError: The breaker refuses the call.
             LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
         """
-        return await self._call(self._counted({}), functools.partial(function, *args, **kwargs))
+        return await self._call({}, function, args, kwargs)
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Decorate a coroutine function, so that every call of it goes through `call()`."""
         return self.reserving()(function)
 
-    async def _call(self, amounts: Mapping[str, float], function: Callable[[], Awaitable[T]]) -> T:
-        task = current_task()
+    async def _call(
+        self, amounts: Mapping[str, float], function: Callable[..., Awaitable[T]], args: Any, kwargs: Any
+    ) -> T:
         deadlines = self._deadlines_now(self._total_deadlines)
-        total = None if deadlines is None else deadlines.start(task)
+        total = None if deadlines is None else deadlines.start()
         try:
-            result = await self._retried(amounts, function, task)
+            result: T = await self._retried(amounts, function, args, kwargs)
         except BaseException as error:
             late = None if total is None else total.leave(error)
             if late is not None:
@@ -268,12 +269,12 @@ class Policy:
         return result
 
     async def _attempt(
-        self, amounts: Mapping[str, float], function: Callable[[], Awaitable[T]], task: asyncio.Task[Any]
+        self, amounts: Mapping[str, float], function: Callable[..., Awaitable[T]], args: Any, kwargs: Any
     ) -> T:
-        async with Slot(self, amounts, task=task) as slot:
+        async with Slot(self, amounts) as slot:
             outer = _current.set(slot)
             try:
-                return await function()
+                return await function(*args, **kwargs)
             finally:
                 _current.reset(outer)
 
@@ -298,7 +299,9 @@ class Policy:
         return Deadlines(self._name, which, seconds)
 
     def _deadlines_now(self, deadlines: Deadlines | None) -> Deadlines | None:
-        return deadlines if deadlines is not None and self.mode is Mode.ENFORCE else None
+        if deadlines is None or (self._fixed_mode or _modes.mode_of(CAPABILITY)) is not _ENFORCE:
+            return None
+        return deadlines
 
 
 class Reserving:
@@ -312,7 +315,7 @@ class Reserving:
 
     async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a coroutine function as `Policy.call` does."""
-        return await self._policy._call(self._amounts, functools.partial(function, *args, **kwargs))
+        return await self._policy._call(self._amounts, function, args, kwargs)
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Decorate a coroutine function, so that every call of it goes through `call()`.
@@ -347,7 +350,6 @@ class Slot:
         "_limiter",
         "_policy",
         "_reservation",
-        "_task",
         "_total",
         "client",
     )
@@ -358,14 +360,12 @@ class Slot:
         amounts: Mapping[str, float],
         deadlines: Deadlines | None = None,
         borrow: Borrow | None = None,
-        task: asyncio.Task[Any] | None = None,
     ) -> None:
         self.client: Any = None
         self._policy = policy
         self._amounts = amounts
         self._deadlines = deadlines
         self._borrow = borrow
-        self._task = task
         self._lender: AbstractAsyncContextManager[Any] | None = None
         self._total: Deadline | None = None
         self._breaker: BreakerAttempt | None = None
@@ -381,9 +381,9 @@ class Slot:
             CircuitOpenError: The breaker refuses the call.
             LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
         """
-        policy, task = self._policy, self._task or current_task()
+        policy = self._policy
         if self._deadlines is not None:
-            self._total = self._deadlines.start(task)
+            self._total = self._deadlines.start()
         try:
             if policy._breaker is not None:
                 self._breaker = policy._breaker.attempt().__enter__()
@@ -395,7 +395,7 @@ class Slot:
                 self._reservation = await rate.reserve(**self._amounts)
             deadlines = policy._deadlines_now(policy._attempt_deadlines)
             if deadlines is not None:
-                self._deadline = deadlines.start(task)
+                self._deadline = deadlines.start()
             if self._borrow is not None:
                 lender = self._borrow()
                 self.client = await lender.__aenter__()
