@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
+
+from penstock_limits._ready import READY
 
 if TYPE_CHECKING:
     from penstock_limits._breaker import CircuitBreaker
@@ -15,16 +17,6 @@ __all__ = ["ENDED", "FAILED", "IGNORED", "BreakerAttempt"]
 FAILED: Final = "failed"
 IGNORED: Final = "ignored"
 ENDED: Final = "ended"
-
-
-class _Ready:
-    """An awaitable that is done: awaiting it suspends nothing and costs one call in C."""
-
-    __slots__ = ()
-    __await__: Any = iter(()).__iter__
-
-
-_READY: Final[Any] = _Ready()
 
 
 class BreakerAttempt:
@@ -69,7 +61,7 @@ class BreakerAttempt:
                 breaker._note_late(state, ticket)
         else:
             breaker._end(self, error)
-        return _READY  # type: ignore[no-any-return]
+        return READY  # type: ignore[no-any-return]
 
     def __enter__(self) -> Self:
         """Begin the call; this never waits, so coroutines may use it, too.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 
 from penstock_limits._errors import ConfigurationError
 
@@ -15,8 +16,12 @@ def whole(where: str, key: str, value: int, *, least: int) -> int:
     Raises:
         ConfigurationError: It is none, or below `least`.
     """
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-        return value
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number >= least and not isinstance(value, bool):
+        return number
     raise ConfigurationError(f"{where}: {key} = {value!r}; allowed is a whole number from {least}")
 
 

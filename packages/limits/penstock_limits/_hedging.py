@@ -261,13 +261,13 @@ class _Race(Generic[T]):
         self._start()
         try:
             while True:
-                await self._wait()
                 won = next((number for number, task in enumerate(self._tasks) if _succeeded(task)), None)
                 if won is not None:
                     self._hedge._add(won=won > 0)
                     return self._tasks[won].result()
                 if all(task.done() for task in self._tasks):
                     raise self._error()
+                await self._wait()
         finally:
             try:
                 await self._end_losers()
@@ -304,27 +304,36 @@ class _Race(Generic[T]):
         return first
 
     async def _end_losers(self) -> None:
-        losers = [task for task in self._tasks if not task.done()]
-        for task in self._tasks:
-            if task.done():
-                _ended(task)
-        if not losers:
-            return
+        """Cancel the attempts that still run, and wait for them; also if the caller is cancelled meanwhile."""
+        losers = {task for task in self._tasks if not task.done()}
         for task in losers:
             task.cancel()
-        stuck: set[asyncio.Task[T]] = set()
-        try:
-            _, stuck = await asyncio.wait(losers, timeout=self._hedge._grace)
-        finally:
-            for task in losers:
-                _left.add(task)
-                task.add_done_callback(_ended)
-        if stuck:
-            self._hedge._add(stuck=len(stuck))
-            emit("hedge.stuck", self._hedge.name, attempts=len(stuck), seconds=self._hedge._grace)
+        cancelled: asyncio.CancelledError | None = None
+        until = self._loop.time() + self._hedge._grace
+        while losers and (left := until - self._loop.time()) > 0:
+            try:
+                await asyncio.wait(losers, timeout=left)
+            except asyncio.CancelledError as error:
+                cancelled = error
+            losers = {task for task in losers if not task.done()}
+        for task in self._tasks:
+            _let_go(task)
+        if losers:
+            self._hedge._add(stuck=len(losers))
+            emit("hedge.stuck", self._hedge.name, attempts=len(losers), seconds=self._hedge._grace)
+        if cancelled is not None:
+            raise cancelled
 
 
 _left: set[asyncio.Task[Any]] = set()  # cancelled attempts nobody waits for any more
+
+
+def _let_go(task: asyncio.Task[Any]) -> None:
+    if task.done():
+        _ended(task)
+    else:
+        _left.add(task)
+        task.add_done_callback(_ended)
 
 
 def _ended(task: asyncio.Task[Any]) -> None:

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import math
-import operator
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from types import EllipsisType, TracebackType
-from typing import Any, Final, Literal, get_args
+from typing import Literal, get_args
 
 from penstock_limits import _modes, _resources
+from penstock_limits._checks import seconds, whole
 from penstock_limits._errors import AcquireTimeoutError, ConfigurationError, LimitReachedError
 from penstock_limits._events import emit
 from penstock_limits._hold import Hold
 from penstock_limits._modes import Mode
 from penstock_limits._permits import CAPABILITY, Permits
+from penstock_limits._ready import READY
 from penstock_limits._statistics import LimiterStatistics
 from penstock_limits._wait_queue import Shed
 from penstock_limits._waiting import Caller, TaskWaiter, ThreadWaiter
 
 __all__ = ["CAPABILITY", "Limiter"]
-
-
-class _Ready:
-    """An awaitable that is done: awaiting it suspends nothing and costs one call in C."""
-
-    __slots__ = ()
-    __await__: Any = iter(()).__iter__
-
-
-_READY: Final[Any] = _Ready()
 
 
 class Limiter(Permits):
@@ -70,20 +60,21 @@ class Limiter(Permits):
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         name = name or f"max-{max_running}"
+        where = f"limiter {name!r}"
         if shed not in get_args(Shed):
             raise ConfigurationError(
                 f"limiter {name!r}: shed = {shed!r}; allowed are newest, oldest and lowest-priority"
             )
         super().__init__(
             name,
-            _count(name, "max_running", max_running),
-            None if max_queued is None else _count(name, "max_queued", max_queued),
-            None if mode is None else _modes.parse_mode(mode, f"limiter {name!r}: mode"),
+            whole(where, "max_running", max_running, least=0),
+            None if max_queued is None else whole(where, "max_queued", max_queued, least=0),
+            None if mode is None else _modes.parse_mode(mode, f"{where}: mode"),
             shed,
-            _seconds(name, "priority_aging", priority_aging),
+            seconds(where, "priority_aging", priority_aging),
             clock,
         )
-        self._acquire_timeout = None if acquire_timeout is None else _seconds(name, "acquire_timeout", acquire_timeout)
+        self._acquire_timeout = None if acquire_timeout is None else seconds(where, "acquire_timeout", acquire_timeout)
         _resources.enter(self)
 
     def __repr__(self) -> str:
@@ -126,14 +117,14 @@ class Limiter(Permits):
             self._held.append(self._free.pop())
         except IndexError:
             return self._enter(1, 0, self._acquire_timeout)
-        return _READY  # type: ignore[no-any-return]
+        return READY  # type: ignore[no-any-return]
 
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Awaitable[None]:
         """Give the permit back."""
         self.release()
-        return _READY  # type: ignore[no-any-return]
+        return READY  # type: ignore[no-any-return]
 
     def __enter__(self) -> None:
         """Take a permit; block the thread until one is free.
@@ -229,9 +220,10 @@ class Limiter(Permits):
         Raises:
             ConfigurationError: A value is no whole number from 0.
         """
-        capacity = _count(self._name, "max_running", max_running)
+        where = f"limiter {self._name!r}"
+        capacity = whole(where, "max_running", max_running, least=0)
         if max_queued is not None and max_queued is not ...:
-            max_queued = _count(self._name, "max_queued", max_queued)
+            max_queued = whole(where, "max_queued", max_queued, least=0)
         with self._lock:
             self._capacity = capacity + self._surplus
             if max_queued is not ...:
@@ -273,13 +265,13 @@ class Limiter(Permits):
         return True
 
     def _checked(self, weight: int, priority: int, timeout: float | None) -> tuple[int, int, float | None]:
-        if weight != 1 and _count(self._name, "weight", weight) == 0:
-            raise ConfigurationError(f"limiter {self._name!r}: weight = {weight!r}; allowed is a whole number from 1")
+        where = f"limiter {self._name!r}"
+        whole(where, "weight", weight, least=1)
         if not isinstance(priority, int):
-            raise ConfigurationError(f"limiter {self._name!r}: priority = {priority!r}; allowed is a whole number")
+            raise ConfigurationError(f"{where}: priority = {priority!r}; allowed is a whole number")
         if timeout is None:
             return weight, priority, self._acquire_timeout
-        return weight, priority, _seconds(self._name, "timeout", timeout)
+        return weight, priority, seconds(where, "timeout", timeout)
 
     def _admitted(self, mode: Mode, weight: int) -> bool:
         """Take permits that are free, or need not be."""
@@ -296,7 +288,7 @@ class Limiter(Permits):
             return self._wait(weight, priority, timeout)
         if self._resuming and mode is Mode.ENFORCE:
             return self._resume_last(weight)
-        return _READY  # type: ignore[no-any-return]
+        return READY  # type: ignore[no-any-return]
 
     async def _resume_last(self, weight: int) -> None:
         """Go on after those who were admitted before, as with `asyncio.Semaphore`."""
@@ -372,19 +364,3 @@ class Limiter(Permits):
 def _tell(error: LimitReachedError) -> None:
     happened = "limiter.timed_out" if isinstance(error, AcquireTimeoutError) else "limiter.rejected"
     emit(happened, error.limiter, counted=error.counted, allowed=error.allowed)
-
-
-def _count(limiter: str, key: str, value: int) -> int:
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = -1
-    if number < 0 or isinstance(value, bool):
-        raise ConfigurationError(f"limiter {limiter!r}: {key} = {value!r}; allowed is a whole number from 0")
-    return number
-
-
-def _seconds(limiter: str, key: str, value: float) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf:
-        return value
-    raise ConfigurationError(f"limiter {limiter!r}: {key} = {value!r}; allowed are seconds from 0")

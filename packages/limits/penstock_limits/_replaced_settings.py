@@ -26,7 +26,7 @@ class ReplacedSetting:
 
 
 _RESULTS = "`retry` judges errors, not results: raise an error for a result that is none"
-_HOOK = "for every attempt there is none: `statistics()` counts, and the event `retry.gave_up` tells"
+_HOOK = "no hook for each attempt: `statistics()` counts, and the event `retry.gave_up` tells"
 _JITTER = "full jitter always: delays without it bring failed callers back together"
 
 _TENACITY: Final = (

@@ -456,7 +456,7 @@ class Retry:
             "time": f"another, after {delay:.3g} s, would not begin within total_timeout = {self._total_timeout:g} s",
             "late": f"total_timeout = {self._total_timeout:g} s ended the last",
             "budget": f"the retry budget {'' if self._budget is None else self._budget.name!r} is spent",
-            "loop": "waiting for another would block the running event loop",
+            "loop": "waiting for another would block the running event loop; use a coroutine, or a thread",
         }[why]
         took, made = call.seconds, f"{call.attempts} attempt{'s' if call.attempts > 1 else ''}"
         note(error, f"retry {self._name!r} gave up", f" after {made} in {took:.3g} s: {reason}")

@@ -96,10 +96,13 @@ class Watch:
                 break
             late.append(number)
         for number in late:
-            begun, ends = self.running.pop(number), self._ends()
-            self._late[number] = begun, ends
+            ends = self._ends()
+            begun_late = self.running.pop(number, None)
+            if begun_late is None:  # the garbage collector has just closed it
+                continue
+            self._late[number] = begun_late, ends
             if ends:
-                begun[0].cancel()
+                begun_late[0].cancel()
 
 
 def no_task() -> NoReturn:
