@@ -3,6 +3,8 @@
 Standard library only. Everything can be made by hand or asked for by name, and has the modes off, observe, enforce.
 """
 
+from penstock_limits._adaptive import AdaptiveAttempt, AdaptiveLimit, AdaptiveStatistics
+from penstock_limits._algorithms import Aimd, LatencyGradient, LimitAlgorithm, Sample
 from penstock_limits._backoff import backoff_delay
 from penstock_limits._bounded_map import BoundedMap, bounded_map
 from penstock_limits._breaker import BreakerAttempt, BreakerStatistics, CircuitBreaker
@@ -42,6 +44,10 @@ from penstock_limits._transient import is_transient
 
 __all__ = [
     "AcquireTimeoutError",
+    "AdaptiveAttempt",
+    "AdaptiveLimit",
+    "AdaptiveStatistics",
+    "Aimd",
     "BoundedMap",
     "BreakerAttempt",
     "BreakerStatistics",
@@ -57,6 +63,8 @@ __all__ = [
     "Hedge",
     "HedgeStatistics",
     "Hold",
+    "LatencyGradient",
+    "LimitAlgorithm",
     "LimitReachedError",
     "LimitSettings",
     "Limiter",
@@ -80,6 +88,7 @@ __all__ = [
     "RetryBudget",
     "RetryBudgetStatistics",
     "RetryStatistics",
+    "Sample",
     "Slot",
     "UnknownLimitError",
     "UnknownPolicyError",
