@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 from penstock_limits import (
+    AdaptiveLimit,
     CallTimeoutError,
     CircuitBreaker,
     CircuitOpenError,
@@ -18,11 +19,12 @@ from penstock_limits import (
     QueueFullError,
     Rate,
     RateLimiter,
+    Sample,
     current_slot,
     retry,
     set_mode_source,
 )
-from penstock_limits.testing import run_in_virtual_time
+from penstock_limits.testing import ManualClock, run_in_virtual_time
 
 from tests.limits.gauge import settled
 
@@ -303,3 +305,31 @@ def test_a_policy_shows_its_parts() -> None:
     shown = repr(policy)
     assert shown.startswith("<Policy 'provider' enforce: ")
     assert shown.index("etry") < shown.index("Limiter 'api_call'")
+
+
+async def test_an_adaptive_limit_is_told_how_calls_end() -> None:
+    """How long they took without their waits, per token where the caller says so, and whether they were dropped."""
+    clock, algorithm = ManualClock(), Told()
+    policy = Policy("provider", limiter=AdaptiveLimit(Limiter(max_running=2), algorithm, clock=clock))
+
+    async with policy.slot() as slot:
+        clock.advance(6.0)
+        slot.used(output_tokens=300)
+    with pytest.raises(httpx.HTTPStatusError):
+        async with policy.slot():
+            raise response(429)
+
+    assert algorithm.samples == [Sample(0.02, 1), Sample(0.0, 1, dropped=True)]
+
+
+class Told:
+    """An algorithm that only takes note."""
+
+    limit = 2.0
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+
+    def update(self, sample: Sample) -> str | None:
+        self.samples.append(sample)
+        return None

@@ -54,16 +54,19 @@ class AdaptiveLimit:
         limiter: What is resized.
         algorithm: What computes the limit: `LatencyGradient`, `Aimd`, or your own.
         clock: Says the time, in seconds.
+
+    Attributes:
+        clock: Says the time, in seconds.
     """
 
-    __slots__ = ("__weakref__", "_algorithm", "_changed", "_clock", "_limiter", "_lock", "_outcomes")
+    __slots__ = ("__weakref__", "_algorithm", "_changed", "_limiter", "_lock", "_outcomes", "clock")
 
     def __init__(
         self, limiter: Limiter, algorithm: LimitAlgorithm, *, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._limiter = limiter
         self._algorithm = algorithm
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._changed = 0
@@ -90,7 +93,7 @@ class AdaptiveLimit:
 
     def attempt(self) -> AdaptiveAttempt:
         """Return one call, to make within `async with`, or within `with` in a thread."""
-        return AdaptiveAttempt(self, self._limiter, self._clock)
+        return AdaptiveAttempt(self, self._limiter, self.clock)
 
     def report(self, took: float, outcome: Outcome, *, output_tokens: int | None = None) -> None:
         """Learn how a call has ended; to be called while it still holds its permit.

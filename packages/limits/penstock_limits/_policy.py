@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from penstock_limits import _modes, _resources
+from penstock_limits._adaptive import AdaptiveLimit
 from penstock_limits._breaker import BreakerAttempt, CircuitBreaker
 from penstock_limits._deadlines import Deadline, Deadlines
 from penstock_limits._errors import ConfigurationError
@@ -76,7 +77,7 @@ class Policy:
         total_timeout: Deadline of a call with all its attempts and waits, in seconds.
         retry: How a call is tried again; a block of `slot()` cannot be.
         breaker: Refuses calls while the service fails.
-        limiter: How many calls run at once.
+        limiter: How many calls run at once; an AdaptiveLimit is told how they end.
         rate: How many requests and tokens are sent in a time.
         attempt_timeout: Deadline of one attempt from its admission, in seconds.
         mode: The mode of its deadlines, `enforce`, `observe` or `off`: only `enforce` has them. None follows the mode
@@ -88,6 +89,7 @@ class Policy:
 
     __slots__ = (
         "__weakref__",
+        "_adaptive",
         "_attempt_deadlines",
         "_breaker",
         "_dimensions",
@@ -109,7 +111,7 @@ class Policy:
         total_timeout: float | None = None,
         retry: Retry | None = None,
         breaker: CircuitBreaker | None = None,
-        limiter: Limiter | None = None,
+        limiter: Limiter | AdaptiveLimit | None = None,
         rate: RateLimiter | None = None,
         attempt_timeout: float | None = None,
         mode: Mode | str | None = Mode.ENFORCE,
@@ -134,7 +136,7 @@ class Policy:
         total_timeout: float | None,
         retry: Retry | None,
         breaker: CircuitBreaker | None,
-        limiter: Limiter | None,
+        limiter: Limiter | AdaptiveLimit | None,
         rate: RateLimiter | None,
         attempt_timeout: float | None,
     ) -> None:
@@ -156,7 +158,8 @@ class Policy:
         self._retry = retry
         self._retried = self._attempt if retry is None else retry(self._attempt)
         self._breaker = breaker
-        self._limiter = limiter
+        self._adaptive = limiter if isinstance(limiter, AdaptiveLimit) else None
+        self._limiter = limiter.limiter if isinstance(limiter, AdaptiveLimit) else limiter
         self._rate = rate
         self._dimensions = frozenset(() if rate is None else rate.dimensions)
 
@@ -348,8 +351,10 @@ class Slot:
         "_deadlines",
         "_lender",
         "_limiter",
+        "_output_tokens",
         "_policy",
         "_reservation",
+        "_started",
         "_total",
         "client",
     )
@@ -372,6 +377,8 @@ class Slot:
         self._limiter: Limiter | None = None
         self._reservation: Reservation | None = None
         self._deadline: Deadline | None = None
+        self._output_tokens: int | None = None
+        self._started = 0.0
 
     async def __aenter__(self) -> Self:
         """Wait until the call may be made.
@@ -396,6 +403,8 @@ class Slot:
             deadlines = policy._deadlines_now(policy._attempt_deadlines)
             if deadlines is not None:
                 self._deadline = deadlines.start()
+            if policy._adaptive is not None:
+                self._started = policy._adaptive.clock()
             if self._borrow is not None:
                 lender = self._borrow()
                 self.client = await lender.__aenter__()
@@ -419,11 +428,13 @@ class Slot:
     def used(self, **amounts: float) -> None:
         """Say how much the call has really taken of the rate: `slot.used(tokens=830)`.
 
-        What the rate does not count is ignored.
+        What the rate does not count is ignored. An adaptive limit goes by the time for one of the `output_tokens`.
 
         Raises:
             ConfigurationError: As for `Policy.slot`.
         """
+        if amounts.get("output_tokens"):
+            self._output_tokens = int(amounts["output_tokens"])
         counted = self._policy._counted(amounts)
         if self._reservation is not None and counted:
             self._reservation.settle(**counted)
@@ -451,9 +462,12 @@ class Slot:
                 self._reservation.cancel()
             elif error is not None:
                 self._reservation.learn(headers_of(error))
+        outcome, adaptive = outcome_of(error), self._policy._adaptive
+        if adaptive is not None and admitted and adaptive.limiter is self._limiter:
+            adaptive.report(adaptive.clock() - self._started, outcome, output_tokens=self._output_tokens)
         if self._limiter is not None:
             self._limiter.release()
         if admitted:
-            self._policy._count(outcome_of(error))
+            self._policy._count(outcome)
         if self._breaker is not None:
             self._breaker.__exit__(type(error) if error is not None else None, error, None)
