@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmarks._bar import load, names
+from benchmarks._chart import draw
 from benchmarks._measure import measure, rounds
 from benchmarks._report import Results, as_json, as_table, met
 
@@ -18,7 +20,8 @@ from benchmarks._report import Results, as_json, as_table, met
 @click.argument("only", metavar="[BAR]...", nargs=-1, type=click.Choice(names()))
 @click.option("--quick", is_flag=True, help="Fewer rounds and less work; a bar that is about more work is not judged.")
 @click.option("--json", "json_output", is_flag=True, help="Print one JSON object in place of the table.")
-def main(only: tuple[str, ...], *, quick: bool, json_output: bool) -> None:
+@click.option("--chart", type=click.Path(path_type=Path), help="Draw the ratios into an SVG file, too.")
+def main(only: tuple[str, ...], *, quick: bool, json_output: bool, chart: Path | None) -> None:
     """Compare CPU time and memory with installed peers, each measured in an interpreter of its own.
 
     Exit status: 0 if every bar is met, 1 if one is missed.
@@ -28,6 +31,8 @@ def main(only: tuple[str, ...], *, quick: bool, json_output: bool) -> None:
         click.echo(json.dumps(as_json(results), indent=2))
     else:
         Console().print(as_table(results))
+    if chart is not None:
+        draw(results, chart)
     sys.exit(0 if met(results) else 1)
 
 

@@ -19,7 +19,7 @@ def as_table(results: Results) -> Table:
     title = f"CPU time, best round, Python {platform.python_version()}"
     table = Table(title=title, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("contender", no_wrap=True)
-    for heading in ("CPU ms", "ratio", "MiB", "µs each", "met"):
+    for heading in ("µs each", "ratio", "MiB", "met"):
         table.add_column(heading, justify="right", no_wrap=True)
     for bar, size, contenders in results:
         table.add_row(f"[bold]{size:,} {bar.title}[/]")
@@ -52,10 +52,9 @@ def met(results: Results) -> bool:
 def _row(result: Result) -> tuple[str, ...]:
     return (
         f"  {result.contender.title}",
-        f"{min(result.cpu_seconds) * 1e3:,.0f}",
+        f"{result.microseconds:,.2f}{_of(result.microseconds_at_most)}",
         f"{result.ratio:.2f}{_of(result.ratio_at_most)}",
         f"{min(result.memory):,.1f}{_of(result.memory_at_most)}",
-        f"{result.microseconds:,.2f}{_of(result.microseconds_at_most)}",
         {True: "[green]yes[/]", False: "[bold red]no[/]", None: ""}[result.met],
     )
 

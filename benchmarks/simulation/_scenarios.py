@@ -109,7 +109,7 @@ class PlainGradient2:
 
 SCENARIOS = (
     Scenario("finds 50, from 20", (Phase(25_000, 50),)),
-    Scenario("finds 12, from 20", (Phase(12_000, 12),)),
+    Scenario("finds 12, from 20", (Phase(25_000, 12),)),
     Scenario("follows when it halves", (Phase(25_000, 50), Phase(25_000, 25))),
     Scenario("follows when it doubles", (Phase(25_000, 50), Phase(40_000, 100))),
     Scenario("calls take twice as long", (Phase(25_000, 50), Phase(30_000, 50, seconds=2.0))),

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from penstock_limits import _resources
 from penstock_limits._algorithms import LimitAlgorithm, Sample
@@ -41,6 +41,9 @@ class AdaptiveStatistics:
     dropped: int
     ignored: int
     changed: int
+
+
+_ENOUGH: Final = 0.6  # calls; a limit half-way between two numbers would go to and fro
 
 
 class AdaptiveLimit:
@@ -136,7 +139,7 @@ class AdaptiveLimit:
         """Give the limiter the algorithm's limit, if that is another."""
         with self._lock:
             before, now = self._limiter.max_running, self._would_be()
-            if now == before or self._limiter.mode is not Mode.ENFORCE:
+            if abs(self._algorithm.limit - before) < _ENOUGH or self._limiter.mode is not Mode.ENFORCE:
                 return
             self._changed += 1
         self._limiter.resize(now)

@@ -15,6 +15,7 @@ PenstockError
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 __all__ = [
     "AcquireTimeoutError",
@@ -38,7 +39,23 @@ class ConfigurationError(PenstockError, ValueError):
     """A setting, a name or a mode is wrong; the message says where, what is allowed and what to do."""
 
 
-class UnknownLimitError(ConfigurationError):
+class _UnknownNameError(ConfigurationError):
+    _what: ClassVar[str]
+    _table: ClassVar[str]
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        self.name = name
+        self.known = tuple(sorted(known))
+        super().__init__(name, self.known)
+
+    def __str__(self) -> str:
+        return (
+            f"there is no {self._what} named {self.name!r}; known are: {', '.join(self.known)}. "
+            f"Add [tool.penstock.{self._table.format(self.name)}, or use a known name."
+        )
+
+
+class UnknownLimitError(_UnknownNameError):
     """No limit has the name that was asked for.
 
     Args:
@@ -46,19 +63,11 @@ class UnknownLimitError(ConfigurationError):
         known: The names that exist.
     """
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        self.name = name
-        self.known = tuple(sorted(known))
-        super().__init__(name, self.known)
-
-    def __str__(self) -> str:
-        return (
-            f"there is no limit named {self.name!r}; known are: {', '.join(self.known)}. "
-            f"Add [tool.penstock.limits.{self.name}] with max_running, or use a known name."
-        )
+    _what = "limit"
+    _table = "limits.{}] with max_running"
 
 
-class UnknownPolicyError(ConfigurationError):
+class UnknownPolicyError(_UnknownNameError):
     """No policy has the name that was asked for.
 
     Args:
@@ -66,16 +75,8 @@ class UnknownPolicyError(ConfigurationError):
         known: The names that exist.
     """
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        self.name = name
-        self.known = tuple(sorted(known))
-        super().__init__(name, self.known)
-
-    def __str__(self) -> str:
-        return (
-            f"there is no policy named {self.name!r}; known are: {', '.join(self.known)}. "
-            f"Add [tool.penstock.policies.{self.name}], or use a known name."
-        )
+    _what = "policy"
+    _table = "policies.{}]"
 
 
 class LimitReachedError(PenstockError, RuntimeError):
