@@ -129,12 +129,12 @@ def test_late_calls_are_ended_as_the_suite_of_asyncio_timeout_says(asyncio_of_th
 
 
 def test_the_suite_notices_a_wrong_end(asyncio_of_the_suites: types.ModuleType) -> None:
-    """One that takes for late whatever an attempt ends with when its time is over."""
+    """One that takes a cancellation from outside for its own."""
 
     class WrongTimeout(Timeout):
         async def __aexit__(self, kind: Any, error: Any, traceback: Any) -> None:
             await super().__aexit__(kind, error, traceback)
-            if self._expired and not isinstance(error, asyncio.CancelledError):
+            if isinstance(error, asyncio.CancelledError) and not self._expired:
                 raise TimeoutError from error
 
     asyncio_of_the_suites.timeout_at = WrongTimeout

@@ -8,6 +8,7 @@ import gc
 import inspect
 import logging
 import random
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -305,6 +306,37 @@ def test_it_shows_itself() -> None:
         "hedge",
         "<Hedge 'search' enforce: 2 attempts, each after 0.5 s, 0 of 0 calls hedged>",
     )
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks came with 3.12")
+def test_attempts_may_be_eager_tasks() -> None:
+    """Such a task may have ended as soon as it is made."""
+
+    async def main() -> tuple[str, str]:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+
+        async def at_once() -> str:
+            return "at once"
+
+        return await hedge(after=1).call(at_once), await hedge(after=1).call(asyncio.sleep, 0.5, "later")
+
+    assert timed(main) == (("at once", "later"), 0.5)
+
+
+def test_a_caller_that_is_cancelled_while_losers_end_still_waits_for_them() -> None:
+    """But no longer than `grace` altogether, however often it is cancelled."""
+    replicas = Replicas((100, "a"), (0.5, "b"), stubborn=50)
+
+    async def main() -> float:
+        task = asyncio.create_task(hedge(after=1, grace=3).call(replicas.call))
+        for moment in (2, 1):
+            await asyncio.sleep(moment)
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return asyncio.get_running_loop().time()
+
+    assert timed(main)[0] == 1.5 + 3
 
 
 # --- storms

@@ -31,6 +31,8 @@ from penstock_limits._errors import AcquireTimeoutError, LimitReachedError, Requ
 from penstock_limits._modes import Mode
 from penstock_limits._rate import Rate, RateLimiter, Reservation
 from penstock_limits._rate_algorithms import Bucket, Window
+from penstock_limits._rate_queue import GRAIN
+from penstock_limits._reservation import CANCELLED, NEW
 from penstock_limits.testing import ManualClock, VirtualTimeLoop
 
 from tests.limits.gauge import settled
@@ -217,7 +219,7 @@ class RoundsItsTimes(Window):
 class CountsTheBoundary(Window):
     """Counts what was taken exactly a period ago."""
 
-    def take(self, amount: Any, now: float, *, forced: bool = False) -> bool:
+    def take(self, amount: Any, now: float, forced: bool = False) -> bool:
         return super().take(amount, math.nextafter(now, -math.inf), forced=forced)
 
 
@@ -239,14 +241,14 @@ class RefillsTwice(Bucket):
 class RefusesHeavyRequests(Bucket):
     """Never admits more than the burst."""
 
-    def take(self, amount: Any, now: float, *, forced: bool = False) -> bool:
+    def take(self, amount: Any, now: float, forced: bool = False) -> bool:
         return (forced or amount <= self._burst) and super().take(amount, now, forced=forced)
 
 
 class ForgetsDebts(Bucket):
     """Admits from a bucket that owes."""
 
-    def take(self, amount: Any, now: float, *, forced: bool = False) -> bool:
+    def take(self, amount: Any, now: float, forced: bool = False) -> bool:
         if self._marks and self._full_at(self._marks[0]) > now + float(self._burst) * self._interval:
             self._marks[:] = [(now, now, self.taken - self._burst)]
         return super().take(amount, now, forced=forced)
@@ -279,7 +281,7 @@ class Recorded(RateLimiter):
         self.admissions: list[tuple[float, Reservation, list[Any], bool]] = []
         super().__init__(*args, **kwargs)
 
-    def _take(self, reservation: Reservation, now: float, *, charged: bool = True) -> bool:
+    def _take(self, reservation: Reservation, now: float, charged: bool = True) -> bool:
         amounts = list(reservation._amounts)
         taken = super()._take(reservation, now, charged=charged)
         if taken:
@@ -373,8 +375,9 @@ class Storm:
         head = self.rate._turns.first()
         if head is not None:
             assert self.rate.mode is Mode.ENFORCE, "somebody waits though nothing is enforced"
-            assert self.rate._due(head.reservation, self.loop.time()) > self.loop.time(), "the head waits for nothing"
+            due, now = self.rate._due(head.reservation, self.loop.time()), self.loop.time()
             assert head.due is not None, "nobody will tell the head that it is its turn"
+            assert due > now or head._timer.when() <= now + GRAIN, "the head waits for nothing"
 
     def check_all(self) -> None:
         order = {reservation: number for number, reservation in enumerate(self.asked)}
@@ -382,7 +385,7 @@ class Storm:
         if not self.modes:
             assert numbers == sorted(numbers), "somebody was overtaken"
             kept = [
-                (when, [0 if reservation._state == "cancelled" else amount for amount in amounts])
+                (when, [0 if reservation._state == CANCELLED else amount for amount in amounts])
                 for when, reservation, amounts, _ in self.rate.admissions
             ]
             assert_no_window_exceeds(kept, 0, self.sizes["requests"])
@@ -391,9 +394,7 @@ class Storm:
         statistics = self.rate.statistics()
         assert statistics.dimensions["requests"].used == self.made, "a call that was never made is counted"
         assert statistics.dimensions["requests"].available == statistics.dimensions["requests"].amount
-        assert not {id(reservation) for reservation in self.asked if reservation._state != "admitted"} & set(
-            self.rate._flying
-        ), "what has ended is still on its way"
+        assert not self.rate._flying.keys() - {each._state for each in self.asked}, "what has ended is on its way"
 
 
 def storm(seed: int, make: type[Recorded] = Recorded, steps: int = 80) -> None:
@@ -427,7 +428,7 @@ class LosesTheCancelled(Recorded):
 
     def _withdraw(self, turn: Any, _: None) -> None:
         if not self._turns.remove(turn):
-            turn.reservation._state = "cancelled"
+            turn.reservation._state = CANCELLED
 
 
 class SleepsThroughSettlements(Recorded):
@@ -486,7 +487,7 @@ class GivesBackTwice(Recorded):
     """Gives back again what was given back."""
 
     def _undo(self, reservation: Reservation, _: None = None) -> None:
-        if reservation._state in {"admitted", "settled"} and reservation._when is not None and reservation._amounts[0]:
+        if reservation._state > NEW and reservation._when is not None and reservation._amounts[0]:
             self._meters[0].give_back(1, reservation._when)
         super()._undo(reservation)
 
@@ -576,7 +577,7 @@ def storm_of_threads(seed: int, loops: int = 2, threads: int = 2, callers: int =
 def assert_no_window_exceeds_but_for_corrections(rate: Recorded, admissions: list[tuple[float, list[Any]]]) -> None:
     """Requests are never settled here; those cancelled between admission and waking are given back."""
     kept = [
-        (when, [0 if reservation._state == "cancelled" else amount for amount in amounts])
+        (when, [0 if reservation._state == CANCELLED else amount for amount in amounts])
         for when, reservation, amounts, _ in rate.admissions
     ]
     assert [when for when, _ in admissions] == sorted(when for when, _ in admissions)

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent import futures
 from email.message import Message
 from email.utils import formatdate
@@ -78,17 +78,22 @@ class Always:
         return self.value
 
 
-def failing(retrying: Retry, service: Service) -> tuple[BaseException, float]:
-    """Return what a call raises, and when, in virtual time."""
+def raised(main: Callable[[], Coroutine[Any, Any, object]]) -> tuple[BaseException, float]:
+    """Return what a coroutine raises, and when, in virtual time."""
 
-    async def main() -> tuple[BaseException, float]:
+    async def run() -> tuple[BaseException, float]:
         try:
-            await retrying.call(service.call)
+            await main()
         except BaseException as error:  # noqa: BLE001 - whatever it is
             return error, asyncio.get_running_loop().time()
         raise AssertionError("it succeeded")
 
-    return run_in_virtual_time(main)
+    return run_in_virtual_time(run)
+
+
+def failing(retrying: Retry, service: Service) -> tuple[BaseException, float]:
+    """Return what a call raises, and when, in virtual time."""
+    return raised(lambda: retrying.call(service.call))
 
 
 def events_of(events: list[Event], name: str) -> list[Any]:
@@ -674,26 +679,37 @@ def test_a_thread_begins_no_attempt_after_the_total_timeout() -> None:
     assert "would not begin within total_timeout = 5 s" in caught.value.__notes__[0]
 
 
-@settings(max_examples=150, deadline=None)
-@given(
-    total=st.floats(0.01, 60),
-    attempts=st.integers(1, 8),
-    base=st.floats(0, 5),
-    takes=st.lists(st.floats(0, 30), min_size=8, max_size=8),
-    pauses=st.lists(st.sampled_from(["", "1", "20", "-1", "nan"]), min_size=8, max_size=8),
-    form=st.sampled_from(["decorator", "loop"]),
-    seed=st.integers(0, 1000),
-)
-def test_the_total_time_is_never_exceeded(
-    total: float, attempts: int, base: float, takes: list[float], pauses: list[str], form: str, seed: int
+class ForgetfulRetry(Retry):
+    """Broken on purpose: lets late attempts run on, and begins others."""
+
+    __slots__ = ()
+
+    def _ends_late(self) -> bool:
+        return False
+
+    def _obstacle(self, call: Any, delay: float) -> str | None:
+        return "attempts" if call.attempts >= self._attempts else None
+
+    def _check_late(self, call: Any) -> None:
+        pass
+
+
+def spend_time(
+    make: Callable[..., Retry],
+    total: float,
+    attempts: int,
+    base: float,
+    takes: list[float],
+    pauses: list[str],
+    seed: int,
 ) -> None:
-    """Whatever attempts take and services ask for; and never more attempts than allowed."""
-    retrying = retry(total_timeout=total, attempts=attempts, base=base, random=random.Random(seed).random)
+    """Make a call and a loop that fail, and check how long they take and how often they try."""
+    retrying = make(total_timeout=total, attempts=attempts, base=base, random=random.Random(seed).random)
     begun: list[float] = []
 
     async def attempt_once() -> None:
+        number = len(begun)
         begun.append(asyncio.get_running_loop().time())
-        number = len(begun) - 1
         await asyncio.sleep(takes[number])
         raise ServiceError(503, retry_after=pauses[number])
 
@@ -702,16 +718,37 @@ def test_the_total_time_is_never_exceeded(
             with attempt:
                 await attempt_once()
 
-    async def main() -> float:
-        with pytest.raises((ServiceError, TimeoutError)):
-            await (retrying.call(attempt_once) if form == "decorator" else loop())
-        return asyncio.get_running_loop().time()
-
-    assert run_in_virtual_time(main) <= total + 1e-6
-    assert 1 <= len(begun) <= attempts
-    assert begun[-1] < total
+    for form in (lambda: retrying.call(attempt_once), loop):
+        begun.clear()
+        error, when = raised(form)
+        assert isinstance(error, (ServiceError, TimeoutError))
+        assert when <= total + 1e-6, "it took too long"
+        assert 1 <= len(begun) <= attempts
+        assert begun[-1] < total
     statistics = retrying.statistics()
-    assert (statistics.calls, statistics.attempts, statistics.gave_up) == (1, len(begun), 1)
+    assert (statistics.calls, statistics.gave_up) == (2, 2)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    total=st.floats(0.01, 60),
+    attempts=st.integers(1, 8),
+    base=st.floats(0, 5),
+    takes=st.lists(st.floats(0, 30), min_size=8, max_size=8),
+    pauses=st.lists(st.sampled_from(["", "1", "20", "-1", "nan"]), min_size=8, max_size=8),
+    seed=st.integers(0, 1000),
+)
+def test_the_total_time_is_never_exceeded(
+    total: float, attempts: int, base: float, takes: list[float], pauses: list[str], seed: int
+) -> None:
+    """Whatever attempts take and services ask for; and never more attempts than allowed."""
+    spend_time(retry, total, attempts, base, takes, pauses, seed)
+
+
+def test_the_test_of_the_total_time_notices_a_retry_that_forgets_it() -> None:
+    """Or it would be worth nothing."""
+    with pytest.raises(AssertionError, match="it took too long"):
+        spend_time(ForgetfulRetry, 10.0, 3, 1.0, [20.0] * 8, [""] * 8, 1)
 
 
 # --- many at once

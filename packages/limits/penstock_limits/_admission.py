@@ -68,9 +68,12 @@ class OwnAdmission:
         pass
 
     def _child_done(self, child: asyncio.Future[Any]) -> None:
-        self._room += 1
-        self._fan_out.record(child)
-        self.fill()
+        fan_out = self._fan_out
+        fan_out.record(child)
+        if fan_out.wants():
+            fan_out.start(self._child_done, None)
+        else:
+            self._room += 1
 
 
 class SharedAdmission:

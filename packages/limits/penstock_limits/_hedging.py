@@ -305,7 +305,7 @@ class _Race(Generic[T]):
 
     async def _end_losers(self) -> None:
         """Cancel the attempts that still run, and wait for them; also if the caller is cancelled meanwhile."""
-        losers = {task for task in self._tasks if not task.done()}
+        losers = [task for task in self._tasks if not task.done()]
         for task in losers:
             task.cancel()
         cancelled: asyncio.CancelledError | None = None
@@ -315,7 +315,7 @@ class _Race(Generic[T]):
                 await asyncio.wait(losers, timeout=left)
             except asyncio.CancelledError as error:
                 cancelled = error
-            losers = {task for task in losers if not task.done()}
+            losers = [task for task in losers if not task.done()]
         for task in self._tasks:
             _let_go(task)
         if losers:

@@ -104,7 +104,7 @@ class MapRun:
         self._admission = self._admit(self)
         if isinstance(self._items, AsyncIterator):
             self._reader = self.loop.create_task(self._read(self._items))
-            self._reader.add_done_callback(self._input_ended)
+            self._reader.add_done_callback(self._reader_ended)
         return self._admission
 
     async def next(self, owner: object) -> Any:  # noqa: ARG002 - kept alive during the step: its end ends the run
@@ -184,7 +184,14 @@ class MapRun:
         if self._in_flight >= self._window():
             self._full = True
             return False
-        return self._buffer is not _EMPTY or (not self._asynchronous and self._read_one())
+        if self._buffer is _EMPTY and not self._exhausted and not self._asynchronous:
+            try:
+                self._buffer = next(self._items)  # type: ignore[arg-type]
+            except StopIteration:
+                self._end_input(None)
+            except BaseException as error:  # noqa: BLE001 - raised where its item would have been
+                self._end_input(error)
+        return self._buffer is not _EMPTY
 
     def start(self, done: ChildDone, permit: Permit | None) -> None:
         item = self._take_item()
@@ -192,7 +199,15 @@ class MapRun:
         if permit is not None:
             context.run(current_permit.set, permit)
         if self._options.isolate:
-            child = context.run(self._spawn, item)
+            try:
+                awaitable = context.run(self._function, item)
+                if type(awaitable) is CoroutineType and self.loop.get_task_factory() is None:  # it knows context=
+                    child: asyncio.Future[Any] = self.loop.create_task(awaitable, context=context)
+                else:
+                    child = context.run(asyncio.ensure_future, awaitable, loop=self.loop)
+            except BaseException as error:  # noqa: BLE001 - it is the item's
+                child = self.loop.create_future()
+                child.set_exception(_told(error))
             if self._options.ordered:
                 self._cells.append(child)
         else:
@@ -210,17 +225,6 @@ class MapRun:
             self._wake()  # whoever closes waits for workers, too
 
     # --- children
-
-    def _spawn(self, item: Any) -> asyncio.Future[Any]:
-        try:
-            awaitable = self._function(item)
-            if type(awaitable) is CoroutineType or asyncio.iscoroutine(awaitable):  # the first is much faster
-                return self.loop.create_task(awaitable)
-            return asyncio.ensure_future(awaitable, loop=self.loop)
-        except BaseException as error:  # noqa: BLE001 - it is the item's
-            failed: asyncio.Future[Any] = self.loop.create_future()
-            failed.set_exception(_told(error))
-            return failed
 
     async def _work(self, item: Any, cell: asyncio.Future[Any], permit: Permit | None) -> None:
         """Run items until there is none to run now, or somebody else waits for the permit."""
@@ -288,19 +292,6 @@ class MapRun:
             self._release_reader()
         return item
 
-    def _read_one(self) -> bool:
-        if self._exhausted:
-            return False
-        try:
-            self._buffer = next(self._items)  # type: ignore[arg-type]
-        except StopIteration:
-            self._exhausted = True
-        except BaseException as error:  # noqa: BLE001 - raised where its item would have been
-            self._exhausted, self._error = True, _told(error)
-        if self._exhausted:
-            self._wake()
-        return not self._exhausted
-
     async def _read(self, items: AsyncIterator[Any]) -> None:
         assert self._admission is not None
         async for item in items:
@@ -313,9 +304,11 @@ class MapRun:
                 self._taken = self.loop.create_future()
                 await self._taken
 
-    def _input_ended(self, reader: asyncio.Future[None]) -> None:
+    def _reader_ended(self, reader: asyncio.Future[None]) -> None:
+        self._end_input(asyncio.CancelledError() if reader.cancelled() else reader.exception())
+
+    def _end_input(self, error: BaseException | None) -> None:
         self._exhausted = True
-        error = asyncio.CancelledError() if reader.cancelled() else reader.exception()
         if error is not None:  # raised where its item would have been
             self._error, self._buffer = _told(error), _EMPTY
         self._wake()

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 
-from penstock_limits import _modes, _resources
+from penstock_limits import _checks, _modes, _resources
 from penstock_limits._errors import AcquireTimeoutError, ConfigurationError, LimitReachedError, RequestTooLargeError
 from penstock_limits._events import emit
 from penstock_limits._headers import advice
 from penstock_limits._modes import Mode
 from penstock_limits._rate_admission import CAPABILITY, LOOK, OFF, Admission, T
-from penstock_limits._rate_algorithms import MOST, Number, Rate, exact
+from penstock_limits._rate_algorithms import MOST, PLAIN, Number, Rate, exact
 from penstock_limits._rate_dimension import DimensionStatistics, RateStatistics
 from penstock_limits._rate_queue import TaskTurn, ThreadTurn, Turn
 from penstock_limits._reservation import Reservation
@@ -54,14 +53,10 @@ class RateLimiter(Admission):
                 f"rate {name!r} counts {', '.join(rates) or 'nothing'}; it needs a dimension such as "
                 f"requests=Rate(60), of any name but timeout"
             )
-        if max_queued is not None and (type(max_queued) is not int or max_queued < 0):
-            raise ConfigurationError(
-                f"rate {name!r}: max_queued = {max_queued!r}; allowed is a whole number from 0, or None"
-            )
         super().__init__(
             name,
             {dimension: _rate(name, dimension, rate) for dimension, rate in rates.items()},
-            max_queued,
+            None if max_queued is None else _checks.whole(f"rate {name!r}", "max_queued", max_queued, least=0),
             None if mode is None else _modes.parse_mode(mode, f"rate {name!r}: mode"),
             clock,
         )
@@ -101,12 +96,12 @@ class RateLimiter(Admission):
         Raises:
             ConfigurationError: A dimension is unknown, or a value is wrong.
         """
-        if timeout is not None and not _is_number(timeout):
-            raise ConfigurationError(f"rate {self._name!r}: timeout = {timeout!r}; allowed are seconds from 0, or None")
+        if timeout is not None:
+            _checks.seconds(f"rate {self._name!r}", "timeout", timeout)
         wanted, index = self._least[:], self._index
         for name in amounts:  # noqa: PLC0206 - half the price of items()
             amount = amounts[name]
-            if type(amount) is int and 0 <= amount <= MOST and name in index:
+            if type(amount) is int and 0 <= amount <= PLAIN and name in index:
                 wanted[index[name]] = amount
             else:
                 wanted[self._index_of(name)] = self._number(name, amount)
@@ -179,9 +174,11 @@ class RateLimiter(Admission):
         """Admit a reservation, or return how it waits."""
         mode = self._fixed_mode or self.mode
         outcome: T | Exception | None = None
+        if reservation._state:  # not NEW
+            raise RuntimeError(f"{reservation!r} is taken twice; ask for another with reserve()")
         self._lock.acquire()  # half the price of `with`
         try:
-            if self._turns or self._chores or mode is OFF or not self._take(reservation, self._clock()):
+            if self._turns or mode is OFF or not self._take(reservation, self._clock()):
                 outcome = self._enter_otherwise(reservation, kind, mode)
         finally:
             self._lock.release()
@@ -238,18 +235,10 @@ class RateLimiter(Admission):
         return self._index[name]
 
     def _number(self, name: str, amount: float) -> Number:
-        if not _is_number(amount) or amount > MOST:
-            raise ConfigurationError(
-                f"rate {self._name!r}: {name} = {amount!r}; allowed is a number from 0 to {MOST:g}"
-            )
-        return exact(amount)
+        return exact(_checks.number(f"rate {self._name!r}", name, amount, most=MOST))
 
 
 def _rate(name: str, dimension: str, rate: Rate) -> Rate:
     if not isinstance(rate, Rate):
         raise ConfigurationError(f"rate {name!r}: {dimension} = {rate!r}; allowed is a Rate, such as Rate(60)")
     return rate
-
-
-def _is_number(value: float) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < math.inf

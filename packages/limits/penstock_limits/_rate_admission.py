@@ -20,7 +20,7 @@ from penstock_limits._modes import Mode
 from penstock_limits._rate_algorithms import Meter, Number, Rate, exact
 from penstock_limits._rate_dimension import Dimension
 from penstock_limits._rate_queue import TaskTurn, ThreadTurn, Turn, Turns
-from penstock_limits._reservation import SETTLED, Reservation
+from penstock_limits._reservation import CANCELLED, NEW, SETTLED, WAITING, Reservation
 
 __all__ = ["CAPABILITY", "ENFORCE", "LOOK", "OFF", "Admission", "T"]
 
@@ -51,6 +51,7 @@ class Admission:
         "_fixed_mode",
         "_flying",
         "_index",
+        "_learned",
         "_learned_until",
         "_least",
         "_lock",
@@ -84,8 +85,9 @@ class Admission:
         self._lock = threading.Lock()
         self._chores: deque[tuple[Chore, Any, Any]] = deque()
         self._turns = Turns()
-        self._flying: dict[int, list[Number]] = {}  # what is on its way, by the identity of its reservation
+        self._flying: dict[int, list[Number]] = {}  # what is on its way, by the number of its admission
         self._blocked_until = self._learned_until = -math.inf
+        self._learned = False  # whether anything ever was
         self._acquired = self._waited = self._rejected = self._timed_out = self._would_wait = self._would_reject = 0
 
     @property
@@ -183,14 +185,14 @@ class Admission:
                 f"use `async with`, or call this in a thread"
             )
         turn = kind(reservation, self._clock, self._ring)
-        reservation._state = "waiting"
+        reservation._state = WAITING
         if self._turns.add(turn):
             self._chores.append(LOOK)  # it needs an alarm
         return turn
 
-    def _take(self, reservation: Reservation, now: float, *, charged: bool = True) -> bool:
+    def _take(self, reservation: Reservation, now: float, charged: bool = True) -> bool:
         """Admit a reservation if all that it asks for may be taken now, else take nothing; or admit it uncharged."""
-        amounts, learned = reservation._amounts, self._learned_until > now
+        amounts, learned = reservation._amounts, self._learned and self._learned_until > now
         if charged:
             if learned and self._due(reservation, now) > now:
                 return False
@@ -205,9 +207,8 @@ class Admission:
         if learned:
             for dimension, amount in zip(self._dimensions, amounts, strict=True):
                 dimension.left -= amount
-        reservation._state = "admitted"
-        self._flying[id(reservation)] = amounts
-        self._acquired += 1
+        self._acquired = reservation._state = number = self._acquired + 1
+        self._flying[number] = amounts
         return True
 
     def _give_back_before(self, last: Meter, amounts: list[Number], now: float) -> None:
@@ -244,19 +245,17 @@ class Admission:
         self._turns.remove(turn)
         self._undo(reservation)
         reservation._amounts[:] = [SETTLED] * len(self._meters)
-        reservation._state = "cancelled"
+        reservation._state = CANCELLED
 
     def _undo(self, reservation: Reservation, _: None = None) -> None:
         """Give back all that is not settled, if it was admitted."""
-        if reservation._state in {"admitted", "settled"}:
+        if reservation._state > NEW:
             self._settle(reservation, dict.fromkeys(self._index, 0))
-            reservation._state = "cancelled"
+            reservation._state = CANCELLED
 
     def _settle(self, reservation: Reservation, used: Mapping[str, Number]) -> None:
         amounts, when = reservation._amounts, reservation._when
-        flying = self._flying.pop(id(reservation), None) is not None
-        if flying:
-            reservation._state = "settled"
+        flying = self._flying.pop(reservation._state, None) is not None
         for name, amount in used.items():
             index = self._index[name]
             reserved = amounts[index]
@@ -264,7 +263,7 @@ class Admission:
                 continue
             amounts[index] = SETTLED
             dimension, more = self._dimensions[index], amount - reserved
-            if flying:  # else a provider who has said what remains knew better
+            if flying and self._learned:  # else a provider who has said what remains knew better
                 dimension.left -= more
             if when is None:
                 dimension.besides += more
@@ -290,4 +289,5 @@ class Admission:
                 if dimension.learn(exact(remaining), flying, seconds, now):
                     told.append({"dimension": dimension.name, "remaining": 0, "reset": seconds})
         self._learned_until = max(self._blocked_until, *(dimension.until for dimension in self._dimensions))
+        self._learned = self._learned_until > now
         return told

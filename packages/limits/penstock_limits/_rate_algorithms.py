@@ -14,9 +14,10 @@ from typing import Final, Protocol
 
 from penstock_limits._errors import ConfigurationError
 
-__all__ = ["MOST", "Bucket", "Meter", "Number", "Rate", "Window", "exact", "meter_for"]
+__all__ = ["MOST", "PLAIN", "Bucket", "Meter", "Number", "Rate", "Window", "exact", "meter_for"]
 
 MOST: Final = 10**15  # of anything; beyond it, a float no longer tells two amounts apart
+PLAIN: Final = 10**9  # up to here, Python compares whole numbers fast
 
 Number = int | Fraction
 
@@ -59,7 +60,7 @@ class Meter(Protocol):
 
     taken: Number
 
-    def take(self, amount: Number, now: float, *, forced: bool = False) -> bool:
+    def take(self, amount: Number, now: float, forced: bool = False) -> bool:
         """Take an amount if it may be admitted, or is 0, or must be; tell whether it was taken."""
         ...
 
@@ -106,7 +107,7 @@ class Window:
         self._ceiling = taken + self._amount  # how much may be taken, ever, until more of it does not count any more
         self.taken = taken
 
-    def take(self, amount: Number, now: float, *, forced: bool = False) -> bool:
+    def take(self, amount: Number, now: float, forced: bool = False) -> bool:
         times = self._times
         if times and times[0] + self._per <= now:
             self._expire(now)
@@ -177,7 +178,7 @@ class Bucket:
         self.taken = taken
         self._measure(rate)
 
-    def take(self, amount: Number, now: float, *, forced: bool = False) -> bool:
+    def take(self, amount: Number, now: float, forced: bool = False) -> bool:
         marks, taken = self._marks, self.taken
         if marks:
             _, start, before = marks[0]

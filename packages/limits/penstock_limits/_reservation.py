@@ -6,15 +6,18 @@ from collections.abc import Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from penstock_limits._rate_algorithms import MOST, Number
+from penstock_limits._rate_algorithms import PLAIN, Number
 from penstock_limits._rate_queue import TaskTurn, ThreadTurn
 
 if TYPE_CHECKING:
     from penstock_limits._rate import RateLimiter
 
-__all__ = ["SETTLED", "Reservation"]
+__all__ = ["CANCELLED", "NEW", "SETTLED", "WAITING", "Reservation"]
 
 SETTLED: Final = -1  # in place of an amount that has been settled
+
+NEW, WAITING, CANCELLED = 0, -1, -2  # states
+_STATES: Final = {NEW: "new", WAITING: "waiting", CANCELLED: "cancelled"}
 
 
 class Reservation:
@@ -31,7 +34,7 @@ class Reservation:
         self._amounts = amounts  # in the order of the rate's dimensions
         self._timeout = timeout
         self._when: float | None = None  # the time of its admission; None if it was not charged
-        self._state = "new"
+        self._state = NEW  # or one of the others, or from 1 the number of its admission
 
     def __repr__(self) -> str:
         amounts = ", ".join(
@@ -39,7 +42,8 @@ class Reservation:
             for name, amount in zip(self._rate._index, self._amounts, strict=True)
             if amount > 0
         )
-        return f"<Reservation of {amounts or 'nothing'} on {self._rate.name!r}: {self._state}>"
+        state = _STATES.get(self._state, "on its way" if self._state in self._rate._flying else "admitted")
+        return f"<Reservation of {amounts or 'nothing'} on {self._rate.name!r}: {state}>"
 
     def __await__(self) -> Generator[Any, None, Self]:
         turn = self._rate._enter(self, TaskTurn)
@@ -70,8 +74,8 @@ class Reservation:
         self._land()
 
     def __del__(self) -> None:
-        if self._state == "admitted":
-            self._rate._flying.pop(id(self), None)
+        if self._state > NEW:
+            self._rate._flying.pop(self._state, None)
 
     def settle(self, **amounts: float) -> None:
         """Say what was used; once for each dimension, whenever it is known.
@@ -89,10 +93,10 @@ class Reservation:
         rate = self._rate
         for name in amounts:  # noqa: PLC0206 - half the price of items()
             amount = amounts[name]
-            if type(amount) is not int or not 0 <= amount <= MOST or name not in rate._index:
+            if type(amount) is not int or not 0 <= amount <= PLAIN or name not in rate._index:
                 rate._index_of(name)
                 amounts[name] = rate._number(name, amount)  # type: ignore[assignment]
-        if self._when is None and self._state in {"new", "waiting"}:
+        if self._state == NEW or self._state == WAITING:
             raise RuntimeError(f"{self!r} is settled before it was admitted: await it, or enter it, first")
         rate._do(rate._settle, self, amounts)
 
@@ -106,5 +110,5 @@ class Reservation:
         self._rate.learn(headers, now=now)
 
     def _land(self) -> None:
-        """Take note that the call is on its way no more; also called by the garbage collector."""
-        self._rate._flying.pop(id(self), None)
+        """Take note that the call is on its way no more."""
+        self._rate._flying.pop(self._state, None)
