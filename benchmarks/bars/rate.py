@@ -36,7 +36,9 @@ async def windows(size: int, stopwatch: Stopwatch) -> None:
 
 
 async def buckets(size: int, stopwatch: Stopwatch) -> None:
-    rate = RateLimiter(requests=Rate(MANY, burst=MANY), tokens=Rate(MANY, burst=MANY))
+    """Buckets that are full again before the next call, as they are where there is room."""
+    tokens = MANY * ESTIMATE
+    rate = RateLimiter(requests=Rate(MANY, burst=MANY), tokens=Rate(tokens, burst=tokens))
     await reserve_and_settle(rate, size, stopwatch)
 
 

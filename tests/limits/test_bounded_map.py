@@ -615,3 +615,20 @@ def test_every_item_gives_one_result(
 
     assert (results if ordered else sorted(results)) == list(range(len(waits)))
     assert gauge.peak <= limit
+
+
+async def test_a_task_factory_that_takes_no_context_is_called_as_before() -> None:
+    """Such factories are older than contexts of tasks; each item still has a context of its own."""
+    loop, variable = asyncio.get_running_loop(), contextvars.ContextVar("variable", default=0)
+
+    async def add(item: int) -> int:
+        variable.set(variable.get() + item)
+        return variable.get()
+
+    loop.set_task_factory(lambda loop, coro: asyncio.Task(coro, loop=loop))  # type: ignore[arg-type, misc]
+    try:
+        results = [result async for result in bounded_map(add, [1, 2, 3], limit=2)]
+    finally:
+        loop.set_task_factory(None)
+
+    assert results == [1, 2, 3]

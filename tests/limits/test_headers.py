@@ -73,7 +73,15 @@ def test_a_header_with_a_dimension_goes_before_one_without() -> None:
 
 @pytest.mark.parametrize(
     ("reset", "seconds"),
-    [("20ms", 0.02), ("1h2m", 3720), ("2m59.56s", 179.56), ("1d", 86_400), ("500us", 0.0005), (" 1s ", 1), ("0.5", 0.5)],
+    [
+        ("20ms", 0.02),
+        ("1h2m", 3720),
+        ("2m59.56s", 179.56),
+        ("1d", 86_400),
+        ("500us", 0.0005),
+        (" 1s ", 1),
+        ("0.5", 0.5),
+    ],
 )
 def test_durations_are_read(reset: str, seconds: float) -> None:
     """All that is longer than nothing and not longer than a day."""

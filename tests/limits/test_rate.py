@@ -112,9 +112,12 @@ def test_a_request_larger_than_a_strict_rate_is_refused_at_once() -> None:
     """No wait would help it; the message says what is allowed."""
     rate = RateLimiter("openai", requests=Rate(60), tokens=Rate(90_000))
 
-    with pytest.raises(
-        RequestTooLargeError, match="rate 'openai' can never admit 90001 tokens at once; 90000 is the most"
-    ), rate.reserve(tokens=90_001):
+    with (
+        pytest.raises(
+            RequestTooLargeError, match="rate 'openai' can never admit 90001 tokens at once; 90000 is the most"
+        ),
+        rate.reserve(tokens=90_001),
+    ):
         pass
 
     assert (rate.statistics().rejected, rate.statistics().acquired) == (1, 0)

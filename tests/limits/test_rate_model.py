@@ -195,7 +195,13 @@ class ComparedBucket(Comparison):
 
 
 SEARCH = settings(
-    max_examples=400, stateful_step_count=40, deadline=None, database=None, derandomize=True, phases=[Phase.generate], print_blob=False
+    max_examples=400,
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[Phase.generate],
+    print_blob=False,
 )
 ComparedWindow.TestCase.settings = ComparedBucket.TestCase.settings = settings(
     max_examples=60, stateful_step_count=40, deadline=None
@@ -546,9 +552,10 @@ def storm_of_threads(seed: int, loops: int = 2, threads: int = 2, callers: int =
     def blocking(number: int) -> None:
         chance = random.Random(seed * 1000 + number)
         for _ in range(callers):
-            with contextlib.suppress(LimitReachedError), rate.reserve(
-                tokens=chance.randint(0, 60), timeout=chance.choice([None, 0.02])
-            ) as reservation:
+            with (
+                contextlib.suppress(LimitReachedError),
+                rate.reserve(tokens=chance.randint(0, 60), timeout=chance.choice([None, 0.02])) as reservation,
+            ):
                 done_with(chance, reservation)
 
     def guarded(work: Callable[[int], Any], number: int) -> None:

@@ -197,14 +197,14 @@ class LatencyGradient:
 
     def _steered(self, window: _Window) -> str | None:
         """Move towards the capacity that a window shows."""
-        self._learn(window)
         used = window.peak >= self._limit * _USED
+        if not used and self.base is not None and window.latency < self.base * _MUCH_SLOWER:
+            self._window = _Window(self._calls(_STEERED_BY))  # too little was asked for to say anything
+            return None
+        self._learn(window)
         if used and self._windows >= _DRAIN_EVERY:
             return self._measure("drain", self._wanted * _DRAINED)
         capacity = window.in_flight * self.gradient
-        if not used and self.gradient > 1 / _MUCH_SLOWER:
-            self._window = _Window(self._calls(_STEERED_BY))  # too little was asked for to say anything
-            return None
         room = self._headroom + (_ROOM if self._without_queue >= _NO_QUEUE else 0)
         target = capacity + max(_LEAST_HEADROOM, room * capacity)
         wanted = self._wanted + _SMOOTHING * (target - self._wanted)
