@@ -42,6 +42,12 @@ async def buckets(size: int, stopwatch: Stopwatch) -> None:
     await reserve_and_settle(rate, size, stopwatch)
 
 
+async def emptied_buckets(size: int, stopwatch: Stopwatch) -> None:
+    """A bucket that is emptied remembers each admission, to know what is worth giving back."""
+    rate = RateLimiter(requests=Rate(MANY, burst=MANY), tokens=Rate(MANY, burst=MANY))
+    await reserve_and_settle(rate, size, stopwatch)
+
+
 async def reserve_and_settle(rate: RateLimiter, size: int, stopwatch: Stopwatch) -> None:
     with stopwatch:
         for _ in repeat(None, size):
@@ -95,6 +101,7 @@ BAR = Bar(
         Contender("aiolimiter's single acquire, 4 times", aiolimiter_four_times),
         Contender("RateLimiter, strict windows", windows, ratio_at_most=1.0),
         Contender("RateLimiter, GCRA", buckets, ratio_at_most=1.0),
+        Contender("RateLimiter, GCRA, emptied", emptied_buckets),
         Contender("aiolimiter, twice, not settled", aiolimiter_twice),
         Contender("limits, twice, not settled", limits_twice),
         Contender("throttled-py, twice, not settled", throttled_twice),

@@ -23,3 +23,11 @@ def test_every_page_has_its_place_in_the_navigation() -> None:
     listed = re.findall(r"\S+\.md$", navigation, flags=re.MULTILINE)
 
     assert sorted(listed) == sorted(page.relative_to(DOCS).as_posix() for page in DOCS.glob("**/*.md"))
+
+
+def test_the_tree_of_errors_is_that_of_the_code() -> None:
+    """As it stands at the top of the file that defines them."""
+    tree = (ROOT / "packages/limits/penstock_limits/_errors.py").read_text(encoding="utf-8").partition('"""')[2]
+    tree = "PenstockError\n" + tree.partition("PenstockError\n")[2].partition('\n"""')[0]
+
+    assert tree in (DOCS / "runtime/index.md").read_text(encoding="utf-8")

@@ -141,7 +141,7 @@ def test_a_pause_is_read_in_seconds_and_dates(headers: dict[str, str], seconds: 
 @given(st.one_of(st.text(), st.text(alphabet="0123456789:-+TZ., GMTJanThumsd")))
 def test_no_text_at_all_does_harm(text: str) -> None:
     """It is read sensibly, or ignored."""
-    headers = {name: text for name in ("retry-after", "x-ratelimit-remaining", "x-ratelimit-limit")}
+    headers = dict.fromkeys(("retry-after", "x-ratelimit-remaining", "x-ratelimit-limit"), text)
 
     learned = advice(headers | {"x-ratelimit-reset": text}, ("requests",), NOW)
 

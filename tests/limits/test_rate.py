@@ -880,5 +880,5 @@ def test_a_wrong_setting_is_refused(wrong: dict[str, Any], message: str) -> None
 @pytest.mark.parametrize("value", [-1, True, float("nan"), float("inf"), "3"])
 def test_a_wrong_timeout_is_refused(value: Any) -> None:
     """None is for any time."""
-    with pytest.raises(ConfigurationError, match="timeout = .*; allowed are seconds from 0"):
+    with pytest.raises(ConfigurationError, match=r"timeout = .*; allowed are seconds from 0"):
         RateLimiter(requests=Rate(1)).reserve(timeout=value)

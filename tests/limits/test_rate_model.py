@@ -524,71 +524,69 @@ def test_the_storms_catch_a_rate_that_is_broken(broken: type[Recorded]) -> None:
 # --- several loops, and threads
 
 
-def storm_of_threads(seed: int, loops: int = 2, threads: int = 2, callers: int = 25) -> None:
-    """Callers in several loops and threads, while rates, modes and a closed loop come in between."""
-    sizes = {"requests": Rate(40, 0.05), "tokens": Rate(400, 0.05)}
-    rate = Recorded("shared", **sizes)
-    failures: list[BaseException] = []
-    finished: list[Reservation] = []
+class StormOfThreads:
+    """Callers of one rate in several loops and threads, and a loop that is closed with a heavy request waiting."""
 
-    def done_with(chance: random.Random, reservation: Reservation) -> None:
+    def __init__(self, seed: int, callers: int) -> None:
+        self.seed = seed
+        self.callers = callers
+        self.rate = Recorded("shared", requests=Rate(40, 0.05), tokens=Rate(400, 0.05))
+        self.failures: list[BaseException] = []
+
+    def wanted(self, chance: random.Random) -> Reservation:
+        return self.rate.reserve(tokens=chance.randint(0, 60), timeout=chance.choice([None, 0.02]))
+
+    def end(self, chance: random.Random, reservation: Reservation) -> None:
         if chance.random() < 0.5:
             reservation.settle(tokens=chance.randint(0, 20))
-        finished.append(reservation)
 
-    async def call(chance: random.Random) -> None:
+    async def call(self, chance: random.Random) -> None:
         with contextlib.suppress(LimitReachedError):
-            async with rate.reserve(tokens=chance.randint(0, 60), timeout=chance.choice([None, 0.02])) as reservation:
-                done_with(chance, reservation)
+            async with self.wanted(chance) as reservation:
+                self.end(chance, reservation)
 
-    async def calls(number: int) -> None:
-        chance = random.Random(seed * 1000 + number)
-        tasks = [asyncio.create_task(call(chance)) for _ in range(callers)]
-        for task in chance.sample(tasks, callers // 5):
+    async def calls(self, chance: random.Random) -> None:
+        tasks = [asyncio.create_task(self.call(chance)) for _ in range(self.callers)]
+        for task in chance.sample(tasks, self.callers // 5):
             await asyncio.sleep(0)
             task.cancel()
         await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 60)
 
-    def blocking(number: int) -> None:
-        chance = random.Random(seed * 1000 + number)
-        for _ in range(callers):
-            with (
-                contextlib.suppress(LimitReachedError),
-                rate.reserve(tokens=chance.randint(0, 60), timeout=chance.choice([None, 0.02])) as reservation,
-            ):
-                done_with(chance, reservation)
+    def in_a_loop(self, chance: random.Random) -> None:
+        asyncio.run(self.calls(chance))
 
-    def guarded(work: Callable[[int], Any], number: int) -> None:
+    def blocking(self, chance: random.Random) -> None:
+        for _ in range(self.callers):
+            with contextlib.suppress(LimitReachedError), self.wanted(chance) as reservation:
+                self.end(chance, reservation)
+
+    def guarded(self, work: Callable[[random.Random], None], number: int) -> None:
         try:
-            work(number)
+            work(random.Random(self.seed * 1000 + number))
         except BaseException as error:  # noqa: BLE001 - told by the thread that waits
-            failures.append(error)
+            self.failures.append(error)
 
-    def loop_of(number: int) -> None:
-        asyncio.run(calls(number))
+    def run(self, loops: int, threads: int) -> None:
+        works = [self.in_a_loop] * loops + [self.blocking] * threads
+        workers = [threading.Thread(target=self.guarded, args=(work, number), daemon=True) for number, work in enumerate(works)]
+        for worker in workers:
+            worker.start()
+        abandon(self.rate)
+        for worker in workers:
+            worker.join(60)
+        assert not any(worker.is_alive() for worker in workers), "somebody waits for ever"
+        assert not self.failures
+        self.check()
 
-    workers = [threading.Thread(target=guarded, args=(loop_of, each), daemon=True) for each in range(loops)]
-    workers += [threading.Thread(target=guarded, args=(blocking, 100 + each), daemon=True) for each in range(threads)]
-    for worker in workers:
-        worker.start()
-    abandon(rate)
-    for worker in workers:
-        worker.join(60)
-    assert not any(worker.is_alive() for worker in workers), "somebody waits for ever"
-    assert not failures
-    admissions = [(when, amounts) for when, _, amounts, _ in rate.admissions]
-    assert_no_window_exceeds_but_for_corrections(rate, admissions)
-    assert (rate.statistics().queued, rate._flying) == (0, {})
-
-
-def assert_no_window_exceeds_but_for_corrections(rate: Recorded, admissions: list[tuple[float, list[Any]]]) -> None:
-    """Requests are never settled here; those cancelled between admission and waking are given back."""
-    kept = [
-        (when, [0 if reservation._state == CANCELLED else amount for amount in amounts])
-        for when, reservation, amounts, _ in rate.admissions
-    ]
-    assert [when for when, _ in admissions] == sorted(when for when, _ in admissions)
-    assert_no_window_exceeds(kept, 0, rate._dimensions[0].rate)
+    def check(self) -> None:
+        """Requests are never settled here; those cancelled between admission and waking are given back."""
+        kept = [
+            (when, [0 if reservation._state == CANCELLED else amount for amount in amounts])
+            for when, reservation, amounts, _ in self.rate.admissions
+        ]
+        assert [when for when, _ in kept] == sorted(when for when, _ in kept)
+        assert_no_window_exceeds(kept, 0, self.rate._dimensions[0].rate)
+        assert (self.rate.statistics().queued, self.rate._flying) == (0, {})
 
 
 def abandon(rate: RateLimiter) -> None:
@@ -603,11 +601,11 @@ def abandon(rate: RateLimiter) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_no_storm_over_loops_and_threads_admits_too_much_or_forgets_anybody(seed: int) -> None:
     """Two loops and two threads, and a loop that is closed with a heavy request waiting."""
-    storm_of_threads(seed)
+    StormOfThreads(seed, callers=25).run(loops=2, threads=2)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3, 103))
 def test_no_longer_storm_over_loops_and_threads_admits_too_much_or_forgets_anybody(seed: int) -> None:
     """More of all."""
-    storm_of_threads(seed, loops=3, threads=3, callers=60)
+    StormOfThreads(seed, callers=60).run(loops=3, threads=3)

@@ -33,7 +33,7 @@ from penstock_limits._modes import Mode, ModeSource, set_mode_source
 from penstock_limits._names import configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policy import Policy, PolicyStatistics, Slot, current_slot
-from penstock_limits._rate import Rate, RateLimiter
+from penstock_limits._rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
 from penstock_limits._replaced_settings import ReplacedSetting, replaced_settings
 from penstock_limits._resources import Resource, resources
 from penstock_limits._retry import Retry, RetryStatistics, retry
@@ -59,6 +59,7 @@ __all__ = [
     "ConcurrencyManager",
     "ConcurrencyMetrics",
     "ConfigurationError",
+    "DimensionStatistics",
     "Event",
     "Hedge",
     "HedgeStatistics",
@@ -81,8 +82,10 @@ __all__ = [
     "QueueFullError",
     "Rate",
     "RateLimiter",
+    "RateStatistics",
     "ReplacedSetting",
     "RequestTooLargeError",
+    "Reservation",
     "Resource",
     "Retry",
     "RetryBudget",

@@ -462,6 +462,7 @@ class Slot:
                 self._reservation.cancel()
             elif error is not None:
                 self._reservation.learn(headers_of(error))
+            self._reservation.__exit__(None, None, None)  # it is on its way no more
         outcome, adaptive = outcome_of(error), self._policy._adaptive
         if adaptive is not None and admitted and adaptive.limiter is self._limiter:
             adaptive.report(adaptive.clock() - self._started, outcome, output_tokens=self._output_tokens)

@@ -136,38 +136,36 @@ class Admission:
         self._turns.drop_closed()
         while (head := self._turns.first()) is not None:
             reservation, now = head.reservation, self._clock()
-            if mode is OFF:
-                self._take(reservation, now, charged=False)
-            elif not self._take(reservation, now):
-                due = self._due(reservation, now)
-                if mode is ENFORCE and due < math.inf:
-                    self._turns.set_alarms(due)
-                    return
-                if mode is ENFORCE:
-                    self._turns.remove(head)
-                    self._rejected += 1
-                    head.refuse(self._too_large(reservation))
-                    continue
-                self._take(reservation, now, charged=False)
+            due = self._due(reservation, now)
+            if now < due < math.inf and mode is ENFORCE:
+                self._turns.set_alarms(due)
+                return
             self._turns.remove(head)
+            if due == math.inf and mode is ENFORCE:
+                self._rejected += 1
+                head.refuse(self._too_large(reservation))
+                continue
             self._waited += 1
+            self._take(reservation, now, charged=due <= now and mode is not OFF)
             if not head.admit():
                 self._undo(reservation)
 
     def _enter_otherwise(self, reservation: Reservation, kind: type[T], mode: Mode) -> T | Exception | None:
         """Admit a reservation, let it wait or refuse it, where it cannot simply be admitted."""
-        self._catch_up(mode)
+        if self._turns or self._chores:
+            self._catch_up(mode)
         now = self._clock()
         if mode is OFF:
             self._take(reservation, now, charged=False)
-        elif self._turns or not self._take(reservation, now):
-            due = self._due(reservation, now)
-            if mode is ENFORCE:
-                return self._queue(reservation, kind, due)
+            return None
+        due = self._due(reservation, now)
+        if mode is ENFORCE and (due > now or self._turns):
+            return self._queue(reservation, kind, due)
+        if due > now:
             rejected = due == math.inf or self._max_queued == 0
             self._would_reject += rejected
             self._would_wait += not rejected
-            self._take(reservation, now, charged=False)
+        self._take(reservation, now, charged=due <= now)
         return None
 
     def _queue(self, reservation: Reservation, kind: type[T], due: float) -> T | Exception:
@@ -256,21 +254,21 @@ class Admission:
     def _settle(self, reservation: Reservation, used: Mapping[str, Number]) -> None:
         amounts, when = reservation._amounts, reservation._when
         flying = self._flying.pop(reservation._state, None) is not None
-        for name, amount in used.items():
+        for name in used:
             index = self._index[name]
             reserved = amounts[index]
             if reserved == SETTLED:
                 continue
             amounts[index] = SETTLED
-            dimension, more = self._dimensions[index], amount - reserved
+            more = used[name] - reserved
             if flying and self._learned:  # else a provider who has said what remains knew better
-                dimension.left -= more
+                self._dimensions[index].left -= more
             if when is None:
-                dimension.besides += more
+                self._dimensions[index].besides += more
             elif more < 0:
-                dimension.meter.give_back(-more, when)
+                self._meters[index].give_back(-more, when)
             elif more:
-                dimension.meter.take(more, self._clock(), forced=True)
+                self._meters[index].take(more, self._clock(), forced=True)
 
     def _apply(self, learned: Advice) -> list[dict[str, Any]]:
         """Take note of what was learnt; return what is worth telling."""

@@ -120,16 +120,16 @@ class Window:
         return True
 
     def give_back(self, amount: Number, when: float) -> None:
-        times, amounts = self._times, self._amounts
+        times = self._times
         self.taken -= amount
-        index = len(times) - 1 if times and times[-1] == when else bisect_left(times, when)
-        if index == len(times) or times[index] != when:  # it does not count any more
+        if times and times[-1] == when:  # of several at one time any will do
+            self._amounts[-1] -= amount
+            return
+        index = bisect_left(times, when)
+        if index < len(times) and times[index] == when:
+            self._amounts[index] -= amount
+        else:  # it does not count any more
             self._ceiling -= amount
-        elif index == len(times) - 1 and amounts[index] == amount:
-            times.pop()
-            amounts.pop()
-        else:  # of several at one time any will do
-            amounts[index] -= amount
 
     def ready_at(self, amount: Number, now: float) -> float:
         self._expire(now)
@@ -198,16 +198,17 @@ class Bucket:
     def give_back(self, amount: Number, when: float) -> None:
         marks = self._marks
         self.taken -= amount
+        if not marks or marks[-1][0] <= when:
+            return
         later = len(marks)
         while later and marks[later - 1][0] > when:
             later -= 1
             at, full, before = marks[later]
             marks[later] = at, full, before - amount
-        if later < len(marks):
-            full_at, first = self._full_at(marks[later]), later
-            while first and self._full_at(marks[first - 1]) <= full_at:
-                first -= 1
-            del marks[first:later]
+        full_at, first = self._full_at(marks[later]), later
+        while first and self._full_at(marks[first - 1]) <= full_at:
+            first -= 1
+        del marks[first:later]
 
     def ready_at(self, amount: Number, now: float) -> float:
         if not self._marks:
