@@ -568,7 +568,9 @@ class StormOfThreads:
 
     def run(self, loops: int, threads: int) -> None:
         works = [self.in_a_loop] * loops + [self.blocking] * threads
-        workers = [threading.Thread(target=self.guarded, args=(work, number), daemon=True) for number, work in enumerate(works)]
+        workers = [
+            threading.Thread(target=self.guarded, args=(work, number), daemon=True) for number, work in enumerate(works)
+        ]
         for worker in workers:
             worker.start()
         abandon(self.rate)
