@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib import pyplot, rcParams
+from matplotlib.axes import Axes
 
 from benchmarks._measure import Result
 from benchmarks._report import Results
@@ -26,7 +27,7 @@ def draw(results: Results, file: Path) -> None:
     pyplot.close(figure)
 
 
-def _panel(panel: pyplot.Axes, title: str, contenders: list[Result]) -> None:
+def _panel(panel: Axes, title: str, contenders: list[Result]) -> None:
     shown = [result for result in contenders if result.ratio < 15]  # one that is far off would hide all others
     for row, result in enumerate(reversed(shown)):
         panel.barh(row, result.ratio, color=PEER if result.met is None else OURS, height=0.6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from matplotlib import pyplot, rcParams
+from matplotlib.axes import Axes
 
 from benchmarks.simulation._scenarios import Scenario
 from benchmarks.simulation._service import Point
@@ -26,7 +27,7 @@ def draw(runs: list[tuple[Scenario, list[Point]]], file: Path) -> None:
     pyplot.close(figure)
 
 
-def _panel(panel: pyplot.Axes, scenario: Scenario, points: list[Point]) -> None:
+def _panel(panel: Axes, scenario: Scenario, points: list[Point]) -> None:
     every = max(1, len(points) // 400)
     shown = points[::every]
     times = [point.time for point in shown]
