@@ -11,6 +11,7 @@ import nox
 
 nox.needs_version = ">=2025.5.1"
 nox.options.default_venv_backend = "uv"
+nox.options.download_python = "never"
 nox.options.reuse_venv = "yes"
 nox.options.sessions = ["tests", "types", "lint"]
 
@@ -62,11 +63,14 @@ def tests_slow(session: nox.Session) -> None:
     session.run("pytest", "-m", "slow", *session.posargs)
 
 
-@nox.session(name="tests-runtime", python=["3.11", "3.12", "3.13", "3.14"])
-def tests_runtime(session: nox.Session) -> None:
-    """Run the runtime's tests on another interpreter: `nox -s tests-runtime-3.13`."""
+def tests_of_runtime(session: nox.Session) -> None:
+    """Run the runtime's tests on another interpreter, if it is installed: `nox -s tests-3.13`."""
     install(session)
     session.run("pytest", "-m", "not slow", "tests/limits", *session.posargs)
+
+
+for _version in ("3.11", "3.12", "3.13", "3.14"):
+    nox.session(name=f"tests-{_version}", python=_version)(tests_of_runtime)
 
 
 @nox.session

@@ -83,9 +83,9 @@ class Storm:
         finally:
             del self.queued[arrival]
         overtaken = [earlier for earlier, other in self.queued.items() if earlier < arrival and other == priority]
-        assert self.flips or not overtaken, "somebody was let in before another of the same priority that came first"
         try:
             self.by_hand += weight - 1
+            assert self.flips or not overtaken, "let in before another of the same priority that came first"
             await self.stay()
         finally:
             self.by_hand -= weight - 1

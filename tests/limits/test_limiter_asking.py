@@ -271,3 +271,26 @@ def test_a_wrong_value_is_refused_with_what_is_allowed(wrong: Callable[[], objec
     """Before anybody waits."""
     with pytest.raises(ConfigurationError, match=r"limiter 'max-1': \w+ = .*; allowed"):
         wrong()
+
+
+async def test_a_caller_that_gave_way_is_told_before_the_one_it_made_room_for_goes_on() -> None:
+    """Also if that one is let in at once."""
+    limiter, order = Limiter(max_running=1, max_queued=1, shed="oldest"), []
+
+    async def gives_way() -> None:
+        with pytest.raises(QueueFullError):
+            await limiter.acquire()
+        order.append("refused")
+
+    async def comes(priority: int) -> None:
+        await limiter.acquire(priority=priority)
+        order.append("let in")
+
+    task = asyncio.create_task(gives_way())
+    await limiter.acquire()
+    await settled()
+    newcomer = asyncio.create_task(comes(1))
+    asyncio.get_running_loop().call_soon(limiter.release)
+    await asyncio.wait([task, newcomer])
+
+    assert order == ["refused", "let in"]

@@ -17,6 +17,7 @@ from penstock_limits._errors import ConfigurationError
 __all__ = ["MOST", "PLAIN", "Bucket", "Meter", "Number", "Rate", "Window", "exact", "meter_for"]
 
 MOST: Final = 10**15  # of anything; beyond it, a float no longer tells two amounts apart
+_MARKS: Final = 256  # in a bucket, about
 PLAIN: Final = 10**9  # up to here, Python compares whole numbers fast
 
 Number = int | Fraction
@@ -166,12 +167,13 @@ class Bucket:
     The state is one time, at which the bucket will be full again (the theoretical arrival time), here as the largest of
     some: for each mark - a time of admissions - when a bucket would be full that had been full just before. Only marks
     that are later than all after them are kept, so the first one tells. The others say how full the bucket would be had
-    it overflowed in between, and so how much of what is given back late would have been lost anyhow.
+    it overflowed in between, and so how much of what is given back late would have been lost anyhow. Admissions that are
+    together less than a 256th of the burst share a mark, which bounds their number.
 
     More than the burst is admitted when the bucket is full, and leaves a debt.
     """
 
-    __slots__ = ("_burst", "_interval", "_marks", "taken")
+    __slots__ = ("_burst", "_grain", "_interval", "_marks", "taken")
 
     def __init__(self, rate: Rate, taken: Number) -> None:
         self._marks: list[tuple[float, float, Number]] = []  # when, when it was full, how much was taken before
@@ -190,8 +192,10 @@ class Bucket:
             else:
                 while self._full_at(marks[-1]) <= now:  # which the first is not
                     marks.pop()
-        if not marks or marks[-1][0] != now:
+        if not marks:
             marks.append((now, now, taken))
+        elif marks[-1][0] != now:
+            self._mark(now)
         self.taken = taken + amount
         return True
 
@@ -223,10 +227,19 @@ class Bucket:
     def used(self, now: float) -> float:
         return max(0.0, self._used(self._marks[0], now)) if self._marks else 0.0
 
+    def _mark(self, now: float) -> None:
+        """Remember an admission, or take it for one with the last, of which then nothing earlier can be given back."""
+        _, full, before = last = self._marks[-1]
+        if self._full_at(last) - now < self._grain:
+            self._marks[-1] = now, full, before
+        else:
+            self._marks.append((now, now, self.taken))
+
     def _measure(self, rate: Rate) -> None:
         assert rate.burst is not None
         self._burst = exact(rate.burst)
         self._interval = rate.per / rate.amount
+        self._grain = float(self._burst) * self._interval / _MARKS
 
     def _full_at(self, mark: tuple[float, float, Number]) -> float:
         return mark[1] + (self.taken - mark[2]) * self._interval

@@ -72,7 +72,9 @@ class TaskWaiter:
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def __await__(self) -> Generator[Any, None, None]:
-        return self._future.__await__()
+        if self._future.done():
+            yield  # those whose turn came before, or who gave way, go on first
+        yield from self._future
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
