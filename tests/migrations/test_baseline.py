@@ -209,3 +209,18 @@ def test_a_missing_baseline_says_how_to_make_it(folder):
 
     assert result.exit_code == 2
     assert "penstock baseline update PATH... --baseline base.json" in " ".join(result.stderr.split())
+
+
+def test_a_defect_in_another_file_of_the_same_name_is_new(tmp_path, monkeypatch):
+    """Where nothing marks a project, too: what is known is known of its own file."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        Path(name).mkdir()
+    Path("a/tasks.py").write_text(DEFECT)
+    assert keep("update", ".").exit_code == 0
+    Path("a/tasks.py").rename("b/tasks.py")
+
+    result = check(".")
+
+    assert result.exit_code == 1
+    assert "b/tasks.py:4:11" in result.stdout

@@ -96,7 +96,7 @@ def _is_included(shown: str, include: Sequence[str]) -> bool:
 
 def _real(file: Path, folders: dict[Path, str]) -> str:
     """Return the path of a file without links; that of its folder is looked up once."""
-    if file.is_symlink():
+    if os.path.islink(file):  # noqa: PTH114 - is_symlink raises where it may not look
         return os.path.realpath(file)
     if file.parent not in folders:
         folders[file.parent] = os.path.realpath(file.parent)

@@ -23,7 +23,7 @@ from penstock_migrations._blocking.running import is_for_development
 from penstock_migrations._blocking.shipping import is_shipped_by_decorator, waited_for
 from penstock_migrations._code.facts import Blocking
 from penstock_migrations._code.module import Function, Module
-from penstock_migrations._code.reaching import last_name
+from penstock_migrations._code.reaching import blocks, last_name
 from penstock_migrations.rule import Options
 
 __all__ = ["BlockingCall", "Blockings", "blockings"]
@@ -67,6 +67,9 @@ class BlockingCall:
         return Blocking(self.kind, self.what, self.node.lineno)
 
 
+_ENDING_SIGNALS = {"SIGKILL", "SIGTERM", "SIGINT", "SIGABRT", "SIGSEGV", "SIGQUIT"}
+
+
 class Blockings:
     """The blocking calls of one module, by the function whose thread they block."""
 
@@ -81,7 +84,12 @@ class Blockings:
             found = self.classified(call)
             if found is not None and not self.is_awaited(call) and self.is_run_at_once(call):
                 self._in[module.function(call)].append(found)
-        self._aware = {module.function(call) for call in module.calls_of(*_LOOP_ASKED)} | set(_two_coloured(module))
+        self._aware = {module.function(call) for call in module.calls_of(*_LOOP_ASKED)}
+        self._aware |= {
+            function
+            for function, line in _two_coloured(module)
+            if all(call.node.lineno > line for call in self._in.get(function, ()))
+        }
 
     def calls(self, function: Function | None) -> list[BlockingCall]:
         """Return the blocking calls of a function, not those of the functions within it."""
@@ -125,14 +133,17 @@ class Blockings:
         return None if _is_quick(call) else BlockingCall(call, kind, name)
 
     def _dies_before(self, sleep: ast.Call) -> bool:
-        """Say whether a function kills its own process, and sleeps until that is done."""
+        """Say whether a function kills its own process, and then, in the same block, sleeps until that is done."""
+        module, statement = self.module, self.module.statement(sleep)
+        kills = module.calls_of("kill")
+        around = next((block for block in blocks(module.parents[statement]) if statement in block), []) if kills else []
         return any(
-            self.module.qualified(one.func) == "os.kill"
-            and one.lineno < sleep.lineno
-            and bool(one.args)
-            and isinstance(one.args[0], ast.Call)
-            and self.module.qualified(one.args[0].func) == "os.getpid"
-            for one in self.module.calls_in(self.module.function(sleep))
+            module.qualified(kill.func) == "os.kill"
+            and module.function(kill) is module.function(sleep)
+            and kill.lineno < sleep.lineno
+            and module.statement(kill) in around
+            and _ends_own_process(module, kill)
+            for kill in kills
         )
 
     def _waited_for(self, call: ast.Call) -> tuple[str, str] | None:
@@ -254,14 +265,26 @@ def blockings(module: Module, options: Options) -> Blockings:
     return kept.known[options]
 
 
-def _two_coloured(module: Module) -> Iterator[Function]:
-    """Yield the functions that hand a coroutine of their own to some callers, and do the work for the others."""
+def _two_coloured(module: Module) -> Iterator[tuple[Function, int]]:
+    """Yield the functions that hand a coroutine of their own to some callers, and do the work for the others.
+
+    With each comes the line of the test that says which.
+    """
     for name, inner in ((name, one) for name, found in module.functions.items() for one in found):
         outer = module.function(inner) if isinstance(inner, ast.AsyncFunctionDef) else None
         if isinstance(outer, ast.FunctionDef):
             made = [one for one in module.returned_by(outer) if isinstance(one, ast.Call) and _is_named(one.func, name)]
-            if any(isinstance(around, ast.If) for one in made for around in _within(module, one, outer)):
-                yield outer
+            tests = [around for one in made for around in _within(module, one, outer) if isinstance(around, ast.If)]
+            if tests:
+                yield outer, min(test.lineno for test in tests)
+
+
+def _ends_own_process(module: Module, kill: ast.Call) -> bool:
+    match kill.args:
+        case [ast.Call(func=own), signal]:
+            return module.qualified(own) == "os.getpid" and last_name(signal) in _ENDING_SIGNALS
+        case _:
+            return False
 
 
 def _within(module: Module, node: ast.AST, outer: ast.AST) -> Iterator[ast.AST]:

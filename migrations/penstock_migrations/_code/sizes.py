@@ -9,8 +9,8 @@ from typing import Any
 
 from penstock_migrations._code.following import Following
 from penstock_migrations._code.module import Binding
-from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
-from penstock_migrations._code.vocabulary import CHUNK, CONFIGURED, DATA, SETTINGS, WORKER, mentions, says
+from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, start_of
+from penstock_migrations._code.vocabulary import CHUNK, CONFIGURED, DATA, SETTINGS, WORKER, mentions, says, vocabulary
 
 __all__ = ["Size", "Sizes"]
 
@@ -32,6 +32,9 @@ class Size(enum.IntEnum):
     OWN = 3
     ARRIVALS = 4
     DATA = 5
+
+
+_TOTAL = vocabulary("total totals count counts num number expected wanted")  # how many there are, not how many may be
 
 
 class Sizes:
@@ -97,9 +100,15 @@ class Sizes:
             return max(turns, self.size(value)) if binding.kind == "items" else turns
         if binding.kind == "element" and value is not None and self._is_chunk(node.id, value):
             return Size.LIMITED
-        if isinstance(binding.node, ast.arg) and _is_of_known_length(binding.node.annotation):
+        if isinstance(binding.node, ast.arg) and self._is_of_known_length(binding.node):
             return Size.CONSTANT
         return Size.DATA
+
+    def _is_of_known_length(self, parameter: ast.arg) -> bool:
+        """Say whether a parameter is a tuple whose elements its annotation lists; that of `*args` is its elements'."""
+        arguments = self.names.module.parents[parameter]
+        gathered = isinstance(arguments, ast.arguments) and parameter in (arguments.vararg, arguments.kwarg)
+        return not gathered and _is_of_known_length(parameter.annotation)
 
     def _is_chunk(self, name: str, iterable: ast.expr) -> bool:
         """Say whether a loop variable is a chunk of limited size, not one item."""
@@ -112,8 +121,38 @@ class Sizes:
         """Say whether the function, or the loop, is left when the collection is longer than a limit."""
         function = self.names.module.function(node)
         return function is not None and any(
-            isinstance(check, ast.If) and check.lineno < node.lineno and _refuses_length(check, node.id)
+            isinstance(check, ast.If)
+            and check.lineno < node.lineno
+            and (limit := _length_limit(check, node.id)) is not None
+            and (_leaves(check) or self._stops_growth(check, limit, node, function))
             for check in own_nodes(function)
+        )
+
+    def _stops_growth(self, check: ast.If, limit: ast.expr, node: ast.Name, function: ast.AST) -> bool:
+        """Say whether a check ends the loop in which a collection grows, at a limit that is none of the data's own."""
+        module = self.names.module
+        around = (one for one in module.ancestors(check) if isinstance(one, ast.For | ast.AsyncFor | ast.While))
+        loop = next(around, None)
+        if loop is None or not any(isinstance(line, ast.Break) for line in check.body):
+            return False
+        if (
+            isinstance(limit, ast.Subscript)
+            or mentions(last_name(limit), _TOTAL)
+            or self._rebound(loop, node, function)
+        ):
+            return False
+        grown = [one for one in own_nodes(function) if _grows(one, node.id)]
+        return bool(grown) and all(module.contains(loop, one) for one in grown)
+
+    def _rebound(self, loop: ast.AST, node: ast.Name, function: ast.AST) -> bool:
+        """Say whether a name gets another collection from a loop's beginning on, before it is used."""
+        return any(
+            isinstance(one, ast.Name)
+            and one.id == node.id
+            and isinstance(one.ctx, ast.Store)
+            and start_of(loop) < start_of(one) < start_of(node)
+            and not isinstance(self.names.module.parents[one], ast.AugAssign)
+            for one in own_nodes(function)
         )
 
     def attribute_size(self, node: ast.Attribute) -> Size:
@@ -228,20 +267,37 @@ def _is_of_known_length(annotation: ast.expr | None) -> bool:
     """Say whether an annotation is that of a tuple whose elements it lists: `tuple[str, int]`."""
     match annotation:
         case ast.Subscript(value=ast.Name(id="tuple" | "Tuple"), slice=ast.Tuple(elts=elements)):
-            return not any(isinstance(one, ast.Constant) and one.value is Ellipsis for one in elements)
+            return not any(
+                isinstance(one, ast.Starred) or (isinstance(one, ast.Constant) and one.value is Ellipsis)
+                for one in elements
+            )
         case _:
             return False
 
 
-def _refuses_length(check: ast.If, name: str) -> bool:
+def _length_limit(check: ast.If, name: str) -> ast.expr | None:
+    """Return the limit against which a test holds the length of a collection."""
     match check.test:
         case ast.Compare(
             left=ast.Call(func=ast.Name(id="len"), args=[ast.Name(id=measured)]),
             ops=[ast.Gt() | ast.GtE()],
             comparators=[limit],
-        ):
-            refused = measured == name and not (isinstance(limit, ast.Constant) and limit.value in (0, 1))
-            return refused and any(isinstance(line, ast.Raise | ast.Return | ast.Break) for line in check.body)
+        ) if measured == name and not (isinstance(limit, ast.Constant) and limit.value in (0, 1)):
+            return limit
+        case _:
+            return None
+
+
+def _leaves(check: ast.If) -> bool:
+    return any(isinstance(line, ast.Raise | ast.Return) for line in check.body)
+
+
+def _grows(node: ast.AST, name: str) -> bool:
+    match node:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=grown), attr="append" | "extend" | "add" | "update")):
+            return grown == name
+        case ast.AugAssign(target=ast.Name(id=grown)):
+            return grown == name
         case _:
             return False
 

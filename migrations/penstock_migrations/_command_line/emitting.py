@@ -55,7 +55,8 @@ def examined(
     else:
         # Of the least severity: else what the option leaves out would count as fixed.
         report = run(paths, dataclasses.replace(settings, severity=Severity.LOW))
-        trend = known.compare(report.findings, _was_audited(baseline.absolute().parent, paths, settings, report))
+        path = in_baseline(baseline, sources)
+        trend = known.compare(report.findings, path, _was_audited(baseline.absolute().parent, paths, settings, report))
         report = _with(report, [each for each in trend.new if settings.reports(each.code, each.severity)])
     if changed is not None:
         report = _with(report, [each for each in report.findings if _concerns(changed, each, sources)])

@@ -27,6 +27,7 @@ _RUNNING_METHODS = frozenset({"run_in_executor", "submit", "create_future"})
 _HOSTS = frozenset({"tg", "group", "taskgroup", "nursery", "loop"})
 _HOST_MAKERS = frozenset({"asyncio.TaskGroup", "anyio.create_task_group", "trio.open_nursery"})
 _OWN_TASKS = TASK | {"pending", "done", "running"}
+_RUNS_ALREADY = _OWN_TASKS | {"future", "fut"}
 
 
 class Kind(enum.Enum):
@@ -88,7 +89,11 @@ class Works:
             return [self._task(made, element, call) for made in self._spawned(call, element)]
         if self._is_running(call):
             return []
-        if name == "asyncio.shield" and call.args and not isinstance(call.args[0], ast.Call):
+        if (
+            name == "asyncio.shield"
+            and call.args
+            and mentions(last_name(call.args[0]) or "", _OWN_TASKS | {"future", "fut"})
+        ):
             return []  # of what runs already
         if name in GATHERS or name == "asyncio.shield":
             return [Work(Kind.FUTURE, element, call)]

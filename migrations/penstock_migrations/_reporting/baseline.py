@@ -40,6 +40,11 @@ class Entry:
     fingerprint: str
     count: int = 1
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """By what it is known: its file and its fingerprint."""
+        return self.path, self.fingerprint
+
 
 @dataclass(frozen=True, slots=True)
 class Trend:
@@ -57,14 +62,14 @@ class Trend:
 
 
 class Baseline:
-    """Entries by fingerprint.
+    """Entries by file and fingerprint: where nothing marks a project, files of one name have the same fingerprints.
 
     Args:
         entries: The entries.
     """
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries = {entry.fingerprint: entry for entry in entries if entry.count > 0}
+        self._entries = {entry.key: entry for entry in entries if entry.count > 0}
 
     def __len__(self) -> int:
         return sum(entry.count for entry in self._entries.values())
@@ -78,10 +83,9 @@ class Baseline:
             path: Tells the file of a finding, relative to the baseline's folder.
         """
         findings = list(findings)
-        counts = Counter(finding.fingerprint for finding in findings)
-        return cls(
-            Entry(path(each), each.code, each.function, each.fingerprint, counts[each.fingerprint]) for each in findings
-        )
+        entries = [Entry(path(each), each.code, each.function, each.fingerprint) for each in findings]
+        counts = Counter(entry.key for entry in entries)
+        return cls(replace(entry, count=counts[entry.key]) for entry in entries)
 
     @classmethod
     def read(cls, file: Path) -> Self:
@@ -119,33 +123,37 @@ class Baseline:
         lines = ",\n".join(f"  {json.dumps(asdict(entry))}" for entry in entries)
         return f'{{\n "version": {_VERSION},\n "findings": [' + (f"\n{lines}\n " if lines else "") + "]\n}\n"
 
-    def compare(self, findings: Iterable[Finding], was_audited: Callable[[Entry], bool]) -> Trend:
+    def compare(
+        self, findings: Iterable[Finding], path: Callable[[Finding], str], was_audited: Callable[[Entry], bool]
+    ) -> Trend:
         """Tell what is new, known and fixed.
 
         Args:
             findings: What an audit found.
+            path: Tells the file of a finding, relative to the baseline's folder.
             was_audited: Says whether the audit would have found an entry if it were still there.
         """
-        left = Counter({entry.fingerprint: entry.count for entry in self._entries.values()})
+        left = Counter({key: entry.count for key, entry in self._entries.items()})
         new: list[Finding] = []
         known: list[Finding] = []
         for finding in findings:
-            (known if left[finding.fingerprint] > 0 else new).append(finding)
-            left[finding.fingerprint] -= 1
-        gone = [replace(entry, count=left[entry.fingerprint]) for entry in self._entries.values()]
+            key = path(finding), finding.fingerprint
+            (known if left[key] > 0 else new).append(finding)
+            left[key] -= 1
+        gone = [replace(entry, count=left[key]) for key, entry in self._entries.items()]
         return Trend(tuple(new), tuple(known), tuple(each for each in gone if each.count > 0 and was_audited(each)))
 
     def without(self, fixed: Iterable[Entry]) -> Baseline:
         """Return what is left when these are fixed."""
-        gone = Counter({entry.fingerprint: entry.count for entry in fixed})
-        return Baseline(replace(entry, count=entry.count - gone[entry.fingerprint]) for entry in self._entries.values())
+        gone = Counter({entry.key: entry.count for entry in fixed})
+        return Baseline(replace(entry, count=entry.count - gone[key]) for key, entry in self._entries.items())
 
     def with_also(self, other: Baseline) -> Baseline:
         """Return what either knows, added up."""
         entries = dict(self._entries)
-        for entry in other._entries.values():
-            known = entries.get(entry.fingerprint)
-            entries[entry.fingerprint] = replace(entry, count=entry.count + (known.count if known else 0))
+        for key, entry in other._entries.items():
+            known = entries.get(key)
+            entries[key] = replace(entry, count=entry.count + (known.count if known else 0))
         return Baseline(entries.values())
 
 

@@ -131,11 +131,20 @@ class Loops:
         block = self.module.parents[handler] if handler is not None else None
         if function is None or handler is None or not isinstance(block, ast.Try):
             return None
-        later = [one for one in calls_in(handler) if start_of(one) > start_of(call)]
-        if not any(function in self.names.functions(one) for one in later):
+        if WAITING.search(function.name) and not RETRY.search(function.name):
+            return None
+        later = (one for one in calls_in(handler) if last_name(one.func) == function.name)
+        if not any(self._is_next_attempt(one, call) and function in self.names.functions(one) for one in later):
             return None
         harmless = is_absent(handler) or is_local(block, [handler]) or self._only_probes(block)
         return None if harmless or self._is_of_this_machine(call, [handler]) else handler
+
+    def _is_next_attempt(self, again: ast.Call, pause: ast.Call) -> bool:
+        """Say whether a call comes after a pause, and is all that its statement does."""
+        statement = self.module.statement(again)
+        value = getattr(statement, "value", None) if isinstance(statement, ast.Return | ast.Expr | ast.Assign) else None
+        done = value.value if isinstance(value, ast.Await) else value
+        return done is again and start_of(again) > start_of(pause)
 
     def _is_retry(self, call: ast.Call, amount: ast.expr, loop: Loop) -> bool:
         function = self.module.function(call)

@@ -86,7 +86,7 @@ class Aimd:
         decrease: float = 0.9,
     ) -> None:
         self._bounds = _Bounds("Aimd", initial, minimum, maximum)
-        self._limit = float(initial)
+        self._limit = self._bounds.initial
         self._increase = number("Aimd", "increase", increase)
         self._decrease = number("Aimd", "decrease", decrease, most=1)
         self._window = _Window(self._calls())
@@ -168,9 +168,9 @@ class LatencyGradient:
         self._throughput = self._in_flight = 0.0
         self._scatter = 0.1  # variance of latencies, in terms of their mean's square
         self._without_queue = self._windows = 0
-        self._wanted = float(initial)  # the limit, but for the moments in which something is measured
+        self._wanted = self._bounds.initial  # the limit, but for the moments in which something is measured
         self._measures = "start"
-        self._limit = self._bounds.keep(min(4.0, initial))
+        self._limit = self._bounds.keep(min(4.0, self._wanted))
         self._window = _Window(self._calls(_MEASURED_BY))
 
     def __repr__(self) -> str:
@@ -311,7 +311,7 @@ class _Bounds:
     def __init__(self, where: str, initial: float, minimum: float, maximum: float) -> None:
         self._minimum = number(where, "minimum", minimum, most=maximum)
         self._maximum = number(where, "maximum", maximum)
-        self.keep(number(where, "initial", initial, most=maximum))
+        self.initial = self.keep(number(where, "initial", initial, most=maximum))
 
     def keep(self, limit: float) -> float:
         return min(max(limit, self._minimum), self._maximum)

@@ -267,7 +267,7 @@ class Limiter(Permits):
     def _checked(self, weight: int, priority: int, timeout: float | None) -> tuple[int, int, float | None]:
         where = f"limiter {self._name!r}"
         whole(where, "weight", weight, least=1)
-        if not isinstance(priority, int):
+        if not isinstance(priority, int) or isinstance(priority, bool):
             raise ConfigurationError(f"{where}: priority = {priority!r}; allowed is a whole number")
         if timeout is None:
             return weight, priority, self._acquire_timeout

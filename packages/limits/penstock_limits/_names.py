@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 
 class _Named:
-    """The process's configuration, and what has been made from it; parts are changed in place, never rebuilt."""
+    """The process's configuration, and what has been made from it; limits and rates are changed in place."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
@@ -51,6 +51,8 @@ _named = _Named()
 
 def configure(config: ConcurrencyConfig) -> None:
     """Let a configuration hold, also for what is in use: limits and rates are resized, policies take new parts.
+
+    A rate that counts other things than before, a breaker and a retry whose settings have changed are new ones.
 
     Args:
         config: Usually `ConcurrencyConfig.load(path)`, at start-up. Without a call, the RFC's defaults hold.

@@ -6,6 +6,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from penstock_limits._errors import CallTimeoutError, PenstockError
+
 __all__ = ["Outcome", "headers_of", "is_timeout", "outcome_of", "status_of"]
 
 _OVERLOADED = frozenset({429, 503, 529})  # 529 is Anthropic's "overloaded"
@@ -29,6 +31,10 @@ def outcome_of(error: BaseException | None) -> Outcome:
     """Return how a call ended that raised this, or nothing if None."""
     if error is None:
         return Outcome.SUCCEEDED
+    if isinstance(
+        error, PenstockError
+    ):  # else a limit within, that was waited for too long, would count as the service
+        return Outcome.DROPPED if isinstance(error, CallTimeoutError) else Outcome.IGNORED
     if isinstance(error, Exception) and (is_timeout(error) or status_of(error) in _OVERLOADED):
         return Outcome.DROPPED
     return Outcome.IGNORED

@@ -8,8 +8,6 @@ it is admitted.
 from __future__ import annotations
 
 import functools
-import inspect
-import math
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -21,8 +19,10 @@ from typing import Any, Final, ParamSpec, Self, TypeVar
 from penstock_limits import _modes, _resources
 from penstock_limits._adaptive import AdaptiveLimit
 from penstock_limits._breaker import BreakerAttempt, CircuitBreaker
+from penstock_limits._checks import number, seconds
 from penstock_limits._deadlines import Deadline, Deadlines
 from penstock_limits._errors import ConfigurationError
+from penstock_limits._guarded import is_coroutine_function
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import Outcome, headers_of, outcome_of
@@ -56,7 +56,7 @@ class PolicyStatistics:
     Attributes:
         mode: The mode of its deadlines now.
         succeeded: Attempts that ended well.
-        ignored: Attempts that say nothing about the service: cancelled, refused, wrong by the caller's fault.
+        ignored: Attempts that say nothing about the service: cancelled, refused within, wrong by the caller's fault.
         dropped: Attempts that ended with 429, 503 or a timeout.
     """
 
@@ -294,12 +294,10 @@ class Policy:
             raise ConfigurationError(f"policy {self._name!r}: no rate counts {min(unknown)!r}; known are {listed}")
         return {name: amount for name, amount in amounts.items() if name in self._dimensions}
 
-    def _deadlines(self, which: str, seconds: float | None) -> Deadlines | None:
-        if seconds is None:
+    def _deadlines(self, which: str, length: float | None) -> Deadlines | None:
+        if length is None:
             return None
-        if isinstance(seconds, bool) or not 0 < seconds < math.inf:
-            raise ConfigurationError(f"policy {self._name!r}: {which} = {seconds!r}; allowed are seconds above 0")
-        return Deadlines(self._name, which, seconds)
+        return Deadlines(self._name, which, seconds(f"policy {self._name!r}", which, length, above=True))
 
     def _deadlines_now(self, deadlines: Deadlines | None) -> Deadlines | None:
         if deadlines is None or (self._fixed_mode or _modes.mode_of(CAPABILITY)) is not _ENFORCE:
@@ -326,7 +324,7 @@ class Reserving:
         Raises:
             ConfigurationError: It is no coroutine function: a policy would have nothing to wait for.
         """
-        if not inspect.iscoroutinefunction(function):
+        if not is_coroutine_function(function):
             raise ConfigurationError(f"policy {self._policy.name!r} guards coroutine functions; {function!r} is none")
 
         @functools.wraps(function)
@@ -433,8 +431,9 @@ class Slot:
         Raises:
             ConfigurationError: As for `Policy.slot`.
         """
-        if amounts.get("output_tokens"):
-            self._output_tokens = int(amounts["output_tokens"])
+        if (tokens := amounts.get("output_tokens")) is not None:
+            where = f"policy {self._policy.name!r}"
+            self._output_tokens = int(number(where, "output_tokens", tokens)) or None
         counted = self._policy._counted(amounts)
         if self._reservation is not None and counted:
             self._reservation.settle(**counted)
@@ -465,7 +464,8 @@ class Slot:
             self._reservation.__exit__(None, None, None)  # it is on its way no more
         outcome, adaptive = outcome_of(error), self._policy._adaptive
         if adaptive is not None and admitted and adaptive.limiter is self._limiter:
-            adaptive.report(adaptive.clock() - self._started, outcome, output_tokens=self._output_tokens)
+            took = max(0.0, adaptive.clock() - self._started)
+            adaptive.report(took, outcome, output_tokens=self._output_tokens)
         if self._limiter is not None:
             self._limiter.release()
         if admitted:

@@ -167,8 +167,8 @@ class Bucket:
     The state is one time, at which the bucket will be full again (the theoretical arrival time), here as the largest of
     some: for each mark - a time of admissions - when a bucket would be full that had been full just before. Only marks
     that are later than all after them are kept, so the first one tells. The others say how full the bucket would be had
-    it overflowed in between, and so how much of what is given back late would have been lost anyhow. Admissions that are
-    together less than a 256th of the burst share a mark, which bounds their number.
+    it overflowed in between, and so how much of what is given back late would have been lost anyhow. Admissions that
+    are together less than a 256th of the burst share a mark, which bounds their number.
 
     More than the burst is admitted when the bucket is full, and leaves a debt.
     """

@@ -11,7 +11,7 @@ __all__ = ["Resource", "enter", "leave", "resources"]
 
 @runtime_checkable
 class Resource(Protocol):
-    """What `resources()` holds: limiters now; rates, breakers, pools, executors and task managers as they come."""
+    """What `resources()` holds: limiters, rates, breakers, retries, policies; pools and task managers as they come."""
 
     @property
     def name(self) -> str:
