@@ -224,3 +224,15 @@ def test_a_defect_in_another_file_of_the_same_name_is_new(tmp_path, monkeypatch)
 
     assert result.exit_code == 1
     assert "b/tasks.py:4:11" in result.stdout
+
+
+def test_a_baseline_in_another_folder_is_updated_from_here(folder):
+    """Whatever the folder that it is in: what is fixed is taken out of it."""
+    Path("kept").mkdir()
+    Path("base.json").unlink()
+    assert CliRunner().invoke(baseline, ["update", "--baseline", "kept/base.json", "src"]).exit_code == 0
+    change("one.py", to="")
+
+    result = CliRunner().invoke(baseline, ["update", "--baseline", "kept/base.json", "src"])
+
+    assert "kept/base.json: 0 findings; 1 fixed, 0 new." in result.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -11,7 +12,7 @@ from penstock_migrations._command_line.audit import audited, settings_for
 from penstock_migrations._command_line.emitting import examined, in_baseline, known_of
 from penstock_migrations._command_line.interrupting import interruptible
 from penstock_migrations._counted import counted
-from penstock_migrations._reporting.baseline import Baseline
+from penstock_migrations._reporting.baseline import Baseline, relative_to
 from penstock_migrations._reporting.sources import printable
 from penstock_migrations._rewriting.write import write_atomically
 
@@ -59,7 +60,9 @@ def update(paths: tuple[Path, ...], file: Path, *, allow_new: bool) -> None:
             return
         known = known_of(file)
         report, context = examined(paths, settings, run=audited, baseline=file)
-        fixed = context.trend.fixed if context.trend else ()
+        folder = file.absolute().parent
+        shown = context.trend.fixed if context.trend else ()
+        fixed = [replace(each, path=relative_to(folder, Path.cwd() / each.path)) for each in shown]
         left = known.without(fixed)
         if allow_new:
             left = left.with_also(Baseline.of(report.findings, in_baseline(file, context.sources)))
