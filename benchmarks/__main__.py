@@ -30,7 +30,7 @@ def main(only: tuple[str, ...], *, quick: bool, json_output: bool, chart: Path |
     if json_output:
         click.echo(json.dumps(as_json(results), indent=2))
     else:
-        Console().print(as_table(results))
+        Console(width=max(100, Console().width)).print(as_table(results))
     if chart is not None:
         draw(results, chart)
     sys.exit(0 if met(results) else 1)
