@@ -16,6 +16,7 @@ INK, PEER, OURS, ALLOWED = "#8a8f98", "#b8bec7", "#2f7ed8", "#d9534f"  # readabl
 def draw(results: Results, file: Path) -> None:
     """Draw the CPU time of every contender, in terms of each bar's first, into an SVG file."""
     rcParams.update({"svg.hashsalt": "penstock", "svg.fonttype": "none", "font.size": 9, "font.family": "sans-serif"})
+    results = [each for each in results if len(_shown(each[2])) > 1]
     rows = -(-len(results) // 2)
     figure, panels = pyplot.subplots(rows, 2, figsize=(11, 2.1 * rows), layout="constrained", squeeze=False)
     for panel, (bar, size, contenders) in zip(panels.flat, results, strict=False):
@@ -27,11 +28,16 @@ def draw(results: Results, file: Path) -> None:
     pyplot.close(figure)
 
 
+def _shown(contenders: list[Result]) -> list[Result]:
+    return [result for result in contenders if result.ratio < 15]  # one that is far off would hide all others
+
+
 def _panel(panel: Axes, title: str, contenders: list[Result]) -> None:
-    shown = [result for result in contenders if result.ratio < 15]  # one that is far off would hide all others
+    shown = _shown(contenders)
     for row, result in enumerate(reversed(shown)):
         panel.barh(row, result.ratio, color=PEER if result.met is None else OURS, height=0.6)
-        panel.text(result.ratio, row, f" {result.ratio:.2f}", va="center", color=INK, fontsize=8)
+        beside = max(result.ratio, result.ratio_at_most or 0)
+        panel.text(beside, row, f"  {result.ratio:.2f}", va="center", color=INK, fontsize=8)
         if result.ratio_at_most is not None:
             panel.plot([result.ratio_at_most] * 2, [row - 0.4, row + 0.4], color=ALLOWED, linewidth=1.5)
     panel.set_yticks(range(len(shown)), [result.contender.title for result in reversed(shown)], color=INK)
