@@ -26,8 +26,13 @@ class AdaptiveStatistics:
 
     Attributes:
         mode: Its limiter's mode now.
+        algorithm: What computes the limit: `LatencyGradient`.
         max_running: What its limiter allows.
         would_be: What the algorithm says, which the limiter is given in mode `enforce`.
+        in_flight: How many calls hold a permit now.
+        base: The latency without a queue, in seconds; None if the algorithm has none, or none yet.
+        latency: The latency lately, in seconds; None likewise.
+        gradient: The former in terms of the latter, at most 1; None likewise.
         succeeded: Calls that it has learned from.
         dropped: Calls for which the service was too busy.
         ignored: Calls that say nothing about the service.
@@ -35,8 +40,13 @@ class AdaptiveStatistics:
     """
 
     mode: Mode
+    algorithm: str
     max_running: int
     would_be: int
+    in_flight: int
+    base: float | None
+    latency: float | None
+    gradient: float | None
     succeeded: int
     dropped: int
     ignored: int
@@ -70,7 +80,7 @@ class AdaptiveLimit:
         self._limiter = limiter
         self._algorithm = algorithm
         self.clock = clock
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may end a forgotten call, which is ignored, while it is held
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._changed = 0
         self._follow("starts")
@@ -124,8 +134,13 @@ class AdaptiveLimit:
         """Return a snapshot of its counters."""
         return AdaptiveStatistics(
             mode=self._limiter.mode,
+            algorithm=type(self._algorithm).__name__,
             max_running=self._limiter.max_running,
             would_be=self._would_be(),
+            in_flight=len(self._limiter._held),
+            base=getattr(self._algorithm, "base", None),
+            latency=getattr(self._algorithm, "latency", None),
+            gradient=getattr(self._algorithm, "gradient", None),
             succeeded=self._outcomes[Outcome.SUCCEEDED],
             dropped=self._outcomes[Outcome.DROPPED],
             ignored=self._outcomes[Outcome.IGNORED],
@@ -135,15 +150,28 @@ class AdaptiveLimit:
     def _would_be(self) -> int:
         return max(1, round(number(f"adaptive limit {self.name!r}", "the algorithm's limit", self._algorithm.limit)))
 
+    def mode_changed(self) -> None:
+        """Give the limiter what was learned meanwhile; called when the mode may have changed."""
+        self._follow("mode")
+
     def _follow(self, why: str) -> None:
-        """Give the limiter the algorithm's limit, if that is another."""
+        """Give the limiter the algorithm's limit, if that is another.
+
+        Not under the lock, as whoever waits is let in. So another thread may come in between, and be the later one with
+        an earlier limit: it looks again.
+        """
+        while (change := self._change()) is not None:
+            before, now = change
+            self._limiter.resize(now)
+            emit("limit.changed", self.name, before=before, now=now, why=why)
+
+    def _change(self) -> tuple[int, int] | None:
         with self._lock:
             before, now = self._limiter.max_running, self._would_be()
-            if abs(self._algorithm.limit - before) < _ENOUGH or self._limiter.mode is not Mode.ENFORCE:
-                return
+            if abs(self._algorithm.limit - before) < _ENOUGH or now == before or self._limiter.mode is not Mode.ENFORCE:
+                return None
             self._changed += 1
-        self._limiter.resize(now)
-        emit("limit.changed", self.name, before=before, now=now, why=why)
+            return before, now
 
 
 class AdaptiveAttempt:

@@ -36,7 +36,9 @@ class Deadlines:
             RuntimeError: There is no current task.
         """
         loop = asyncio.get_running_loop()
-        watch = self._watches.get(loop) or self._watch_for(loop)
+        watch = self._watches.get(loop)
+        if watch is None or len(self._watches) > 1:  # what was left in a closed loop must not be kept alive
+            watch = self._watch_for(loop)
         number = next(self._numbers)
         watch.start(number)
         return Deadline(self, watch, number)
@@ -47,7 +49,8 @@ class Deadlines:
 
     def _watch_for(self, loop: asyncio.AbstractEventLoop) -> Watch:
         watches = {each: watch for each, watch in self._watches.items() if not each.is_closed()}
-        watches[loop] = watch = Watch(loop, self.seconds, lambda: True)
+        watch = watches.get(loop) or Watch(loop, self.seconds, lambda: True)
+        watches[loop] = watch
         self._watches = watches  # a new one, as threads with other loops may look at the old one now
         return watch
 
@@ -61,6 +64,15 @@ class Deadline:
         self._maker = maker
         self._watch = watch
         self._number = number
+
+    @property
+    def passed(self) -> bool:
+        """Whether it has passed."""
+        return self._number not in self._watch.running
+
+    def error(self) -> CallTimeoutError:
+        """Return what the call is told that was too slow."""
+        return self._maker.error()
 
     def leave(self, error: BaseException | None) -> CallTimeoutError | None:
         """End it; return what to raise if it has passed, and that is why the call was cancelled."""

@@ -46,8 +46,7 @@ class Hold:
     async def __aenter__(self) -> Self:
         self._refuse_twice()
         await self._limiter._enter(self._weight, self._priority, self._timeout)
-        self._held.append(None)
-        self._handed_on = False
+        self._begin()
         return self
 
     async def __aexit__(
@@ -58,8 +57,7 @@ class Hold:
     def __enter__(self) -> Self:
         self._refuse_twice()
         self._limiter._enter_thread(self._weight, self._priority, self._timeout)
-        self._held.append(None)
-        self._handed_on = False
+        self._begin()
         return self
 
     def __exit__(
@@ -90,9 +88,9 @@ class Hold:
             TypeError: Nothing tells when it is closed; call `close()` yourself.
         """
         if inspect.isasyncgen(stream):
-            followed: Any = _HeldAsyncIterator(stream, self)
+            followed: Any = _HeldAsyncIterator(stream, self._giver())
         elif inspect.isgenerator(stream):
-            followed = _HeldIterator(stream, self)
+            followed = _HeldIterator(stream, self._giver())
         else:
             followed = self._follow(stream)
         self._handed_on = True
@@ -102,7 +100,7 @@ class Hold:
         closers = [name for name in _CLOSERS if callable(getattr(stream, name, None))]
         try:
             for name in closers:
-                setattr(stream, name, _closing(getattr(stream, name), self.close))
+                setattr(stream, name, _closing(getattr(stream, name), self._giver()))
             weakref.finalize(stream, _lose, self._limiter, self._weight, self._held).atexit = False
         except (AttributeError, TypeError):  # it takes no attributes, or no weak references
             closers = []
@@ -110,9 +108,22 @@ class Hold:
             raise TypeError(f"nothing tells when {stream!r} is closed; call close() of the hold yourself")
         return stream
 
+    def _giver(self) -> Callable[[], None]:
+        """Return what gives these permits back, once, and keeps the hold alive until then."""
+        held = self._held
+        return lambda: self._give(held)
+
+    def _give(self, held: deque[None]) -> None:
+        _give_back(self._limiter, self._weight, held)
+
     def _exit(self, error: BaseException | None) -> None:
         if error is not None or not self._handed_on:
             self.close()
+
+    def _begin(self) -> None:
+        # A new one each time: a stream of an earlier use gives back what it was handed, and no more.
+        self._held = deque((None,))
+        self._handed_on = False
 
     def _refuse_twice(self) -> None:
         if self._held:
@@ -162,11 +173,11 @@ async def _awaited(result: Awaitable[T], after: Callable[[], None]) -> T:
 class _HeldAsyncIterator:
     """An async generator that gives permits back when it is at its end or is closed."""
 
-    __slots__ = ("_generator", "_hold")
+    __slots__ = ("_generator", "_give_back")
 
-    def __init__(self, generator: Any, hold: Hold) -> None:
+    def __init__(self, generator: Any, give_back: Callable[[], None]) -> None:
         self._generator = generator
-        self._hold = hold
+        self._give_back = give_back
 
     def __aiter__(self) -> AsyncIterator[Any]:
         return self
@@ -175,24 +186,24 @@ class _HeldAsyncIterator:
         try:
             return await self._generator.__anext__()
         except BaseException:  # after any of these a generator is at its end
-            self._hold.close()
+            self._give_back()
             raise
 
     async def aclose(self) -> None:
         try:
             await self._generator.aclose()
         finally:
-            self._hold.close()
+            self._give_back()
 
 
 class _HeldIterator:
     """A generator that gives permits back when it is at its end or is closed."""
 
-    __slots__ = ("_generator", "_hold")
+    __slots__ = ("_generator", "_give_back")
 
-    def __init__(self, generator: Any, hold: Hold) -> None:
+    def __init__(self, generator: Any, give_back: Callable[[], None]) -> None:
         self._generator = generator
-        self._hold = hold
+        self._give_back = give_back
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -201,11 +212,11 @@ class _HeldIterator:
         try:
             return next(self._generator)
         except BaseException:  # as above
-            self._hold.close()
+            self._give_back()
             raise
 
     def close(self) -> None:
         try:
             self._generator.close()
         finally:
-            self._hold.close()
+            self._give_back()

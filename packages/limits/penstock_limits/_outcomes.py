@@ -47,24 +47,26 @@ def is_timeout(error: BaseException) -> bool:
 
 def status_of(error: BaseException) -> int | None:
     """Return the HTTP status that an error carries, itself (aiohttp, openai) or in its response (httpx, requests)."""
-    response = getattr(error, "response", None)
-    for holder, attribute in (
-        (error, "status_code"),
-        (error, "status"),
-        (response, "status_code"),
-        (response, "status"),
-    ):
-        status = getattr(holder, attribute, None)
-        if isinstance(status, int) and not isinstance(status, bool):
-            return status
+    response = _attribute(error, "response")
+    for holder in (error, response):
+        for name in ("status_code", "status"):
+            status = _attribute(holder, name)
+            if isinstance(status, int) and not isinstance(status, bool):
+                return status
     return None
 
 
 def headers_of(error: BaseException) -> Mapping[str, str]:
     """Return the response headers that an error carries, with names in lower case; empty if it has none."""
-    response = getattr(error, "response", None)
-    headers: Any = getattr(response, "headers", None) or getattr(error, "headers", None) or {}
+    headers = _attribute(_attribute(error, "response"), "headers") or _attribute(error, "headers") or {}
     try:
         return {str(name).lower(): str(value) for name, value in headers.items()}
-    except (AttributeError, TypeError, ValueError):
+    except Exception:  # noqa: BLE001 - as below
         return {}
+
+
+def _attribute(holder: object, name: str) -> Any:
+    try:
+        return getattr(holder, name, None)
+    except Exception:  # noqa: BLE001 - a property of somebody else's: what it raises must not replace the error
+        return None

@@ -7,6 +7,8 @@ it is admitted.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -21,7 +23,7 @@ from penstock_limits._adaptive import AdaptiveLimit
 from penstock_limits._breaker import BreakerAttempt, CircuitBreaker
 from penstock_limits._checks import number, seconds
 from penstock_limits._deadlines import Deadline, Deadlines
-from penstock_limits._errors import ConfigurationError
+from penstock_limits._errors import CallTimeoutError, ConfigurationError
 from penstock_limits._guarded import is_coroutine_function
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode
@@ -118,7 +120,7 @@ class Policy:
     ) -> None:
         self._name = name
         self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"policy {name!r}: mode")
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the collector may end a forgotten call while it is held
         self._outcomes = dict.fromkeys(Outcome, 0)
         self.replace(
             total_timeout=total_timeout,
@@ -220,7 +222,7 @@ class Policy:
         Raises:
             ConfigurationError: An amount is none of requests, tokens, input_tokens, output_tokens, nor of the rate.
         """
-        return Slot(self, self._counted(amounts), self._deadlines_now(self._total_deadlines), borrow)
+        return Slot(self, self._checked(amounts), self._deadlines_now(self._total_deadlines), borrow)
 
     def reserving(self, **amounts: float) -> Reserving:
         """Return the policy's `call` and decorator for calls that take more of the rate than one request.
@@ -231,7 +233,7 @@ class Policy:
         Raises:
             ConfigurationError: As for `slot()`.
         """
-        return Reserving(self, self._counted(amounts))
+        return Reserving(self, self._checked(amounts))
 
     async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a coroutine function under the policy, again if its retry says so.
@@ -261,7 +263,7 @@ class Policy:
         deadlines = self._deadlines_now(self._total_deadlines)
         total = None if deadlines is None else deadlines.start()
         try:
-            result: T = await self._retried(amounts, function, args, kwargs)
+            result: T = await self._retried(amounts, total, function, args, kwargs)
         except BaseException as error:
             late = None if total is None else total.leave(error)
             if late is not None:
@@ -272,27 +274,31 @@ class Policy:
         return result
 
     async def _attempt(
-        self, amounts: Mapping[str, float], function: Callable[..., Awaitable[T]], args: Any, kwargs: Any
+        self,
+        amounts: Mapping[str, float],
+        total: Deadline | None,
+        function: Callable[..., Awaitable[T]],
+        args: Any,
+        kwargs: Any,
     ) -> T:
-        async with Slot(self, amounts) as slot:
+        async with Slot(self, amounts, outer=total) as slot:
             outer = _current.set(slot)
             try:
                 return await function(*args, **kwargs)
             finally:
-                _current.reset(outer)
+                with contextlib.suppress(ValueError):  # the collector ends a forgotten call in another context
+                    _current.reset(outer)
 
     def _count(self, outcome: Outcome) -> None:
         with self._lock:
             self._outcomes[outcome] += 1
 
-    def _counted(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
-        if not amounts:
-            return amounts
+    def _checked(self, amounts: Mapping[str, float]) -> Mapping[str, float]:
         known = AMOUNTS | self._dimensions
         if unknown := amounts.keys() - known:
             listed = ", ".join(sorted(known))
             raise ConfigurationError(f"policy {self._name!r}: no rate counts {min(unknown)!r}; known are {listed}")
-        return {name: amount for name, amount in amounts.items() if name in self._dimensions}
+        return amounts
 
     def _deadlines(self, which: str, length: float | None) -> Deadlines | None:
         if length is None:
@@ -342,13 +348,16 @@ class Slot:
     """
 
     __slots__ = (
+        "_adaptive",
         "_amounts",
         "_borrow",
         "_breaker",
         "_deadline",
         "_deadlines",
+        "_entered",
         "_lender",
         "_limiter",
+        "_outer",
         "_output_tokens",
         "_policy",
         "_reservation",
@@ -363,8 +372,12 @@ class Slot:
         amounts: Mapping[str, float],
         deadlines: Deadlines | None = None,
         borrow: Borrow | None = None,
+        outer: Deadline | None = None,
     ) -> None:
         self.client: Any = None
+        self._outer = outer
+        self._entered = False
+        self._adaptive: AdaptiveLimit | None = None
         self._policy = policy
         self._amounts = amounts
         self._deadlines = deadlines
@@ -386,6 +399,9 @@ class Slot:
             CircuitOpenError: The breaker refuses the call.
             LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
         """
+        if self._entered:
+            raise RuntimeError(f"a slot of policy {self._policy.name!r} is for one call; ask for another")
+        self._entered = True
         policy = self._policy
         if self._deadlines is not None:
             self._total = self._deadlines.start()
@@ -397,12 +413,13 @@ class Slot:
                 await limiter.__aenter__()
                 self._limiter = limiter
             if rate is not None:
-                self._reservation = await rate.reserve(**self._amounts)
+                self._reservation = await rate.reserve(**_counted(rate, self._amounts))
             deadlines = policy._deadlines_now(policy._attempt_deadlines)
             if deadlines is not None:
                 self._deadline = deadlines.start()
-            if policy._adaptive is not None:
-                self._started = policy._adaptive.clock()
+            if policy._adaptive is not None and policy._adaptive.limiter is limiter:
+                self._adaptive = policy._adaptive
+                self._started = self._adaptive.clock()
             if self._borrow is not None:
                 lender = self._borrow()
                 self.client = await lender.__aenter__()
@@ -434,9 +451,11 @@ class Slot:
         if (tokens := amounts.get("output_tokens")) is not None:
             where = f"policy {self._policy.name!r}"
             self._output_tokens = int(number(where, "output_tokens", tokens)) or None
-        counted = self._policy._counted(amounts)
-        if self._reservation is not None and counted:
-            self._reservation.settle(**counted)
+        self._policy._checked(amounts)
+        if self._reservation is not None:  # the policy may have another rate by now
+            counted = _counted(self._reservation.rate, amounts)
+            if counted:
+                self._reservation.settle(**counted)
 
     def learn(self, headers: Mapping[str, str]) -> None:
         """Let the rate learn from the headers of the provider's response; those of an error are learnt from anyway."""
@@ -446,29 +465,44 @@ class Slot:
     def _leave(self, error: BaseException | None, *, admitted: bool) -> None:
         """Leave what was entered, from the inside out; raise if a deadline is why."""
         late = None if self._deadline is None else self._deadline.leave(error)
-        ended_by = late or error
-        try:
-            self._tell_parts(ended_by, admitted=admitted)
-        finally:
-            too_late = None if self._total is None else self._total.leave(ended_by)
+        too_late = None if self._total is None else self._total.leave(late or error)
         late = late or too_late
+        self._tell_parts(late or self._outer_error(error) or error, admitted=admitted)
         if late is not None:
             raise late from error
 
+    def _outer_error(self, error: BaseException | None) -> CallTimeoutError | None:
+        """Return what a call is told whose deadline is around all its attempts, if that is why this one ends."""
+        passed = self._outer is not None and isinstance(error, asyncio.CancelledError) and self._outer.passed
+        return self._outer.error() if passed and self._outer is not None else None
+
     def _tell_parts(self, error: BaseException | None, *, admitted: bool) -> None:
-        if self._reservation is not None:
-            if not admitted:
-                self._reservation.cancel()
-            elif error is not None:
-                self._reservation.learn(headers_of(error))
-            self._reservation.__exit__(None, None, None)  # it is on its way no more
-        outcome, adaptive = outcome_of(error), self._policy._adaptive
-        if adaptive is not None and admitted and adaptive.limiter is self._limiter:
-            took = max(0.0, adaptive.clock() - self._started)
-            adaptive.report(took, outcome, output_tokens=self._output_tokens)
-        if self._limiter is not None:
-            self._limiter.release()
-        if admitted:
-            self._policy._count(outcome)
-        if self._breaker is not None:
-            self._breaker.__exit__(type(error) if error is not None else None, error, None)
+        try:
+            self._tell_rate(error, admitted=admitted)
+            if admitted:
+                self._tell_outcome(outcome_of(error))
+        finally:  # whatever a part of somebody else's makes of it
+            if self._limiter is not None:
+                self._limiter.release()
+            if self._breaker is not None:
+                self._breaker.__exit__(type(error) if error is not None else None, error, None)
+
+    def _tell_rate(self, error: BaseException | None, *, admitted: bool) -> None:
+        if self._reservation is None:
+            return
+        if not admitted:
+            self._reservation.cancel()
+        elif isinstance(error, Exception) and (headers := headers_of(error)):
+            self._reservation.learn(headers)
+        self._reservation.__exit__(None, None, None)  # it is on its way no more
+
+    def _tell_outcome(self, outcome: Outcome) -> None:
+        self._policy._count(outcome)
+        if self._adaptive is not None:
+            took = max(0.0, self._adaptive.clock() - self._started)
+            self._adaptive.report(took, outcome, output_tokens=self._output_tokens)
+
+
+def _counted(rate: RateLimiter, amounts: Mapping[str, float]) -> dict[str, float]:
+    """Return what of some amounts a rate counts."""
+    return {name: amount for name, amount in amounts.items() if name in rate.dimensions} if amounts else {}

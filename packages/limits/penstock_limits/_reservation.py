@@ -77,6 +77,11 @@ class Reservation:
         if self._state > NEW:
             self._rate._flying.pop(self._state, None)
 
+    @property
+    def rate(self) -> RateLimiter:
+        """The rate that it is of."""
+        return self._rate
+
     def settle(self, **amounts: float) -> None:
         """Say what was used; once for each dimension, whenever it is known.
 

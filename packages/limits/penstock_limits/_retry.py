@@ -22,7 +22,13 @@ from penstock_limits import _modes, _resources
 from penstock_limits._attempts import Call, TaskAttempts, ThreadAttempts
 from penstock_limits._backoff import backoff_delay
 from penstock_limits._checks import seconds, whole
-from penstock_limits._errors import ConfigurationError
+from penstock_limits._errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    LimitReachedError,
+    PenstockError,
+    RequestTooLargeError,
+)
 from penstock_limits._events import emit
 from penstock_limits._guarded import check_function, is_coroutine_function, note
 from penstock_limits._headers import retry_after
@@ -35,6 +41,7 @@ from penstock_limits._transient import is_cancellation, is_transient
 __all__ = ["CAPABILITY", "Retry", "RetryStatistics", "retry"]
 
 CAPABILITY: Final = "jittered-retry"
+_REFUSALS: Final = (LimitReachedError, RequestTooLargeError, CircuitOpenError)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -289,7 +296,9 @@ class Retry:
             number, loop = draw(), running_loop()
             if deposit is not None:
                 deposit()
-            watch = watches.get(loop) or self._watch()
+            watch = watches.get(loop)
+            if watch is None or len(watches) > 1:  # what was left in a closed loop must not be kept alive
+                watch = self._watch()
             running, task = watch.running, task_of(loop) or no_task()
             running[number] = begun = task, task.cancelling(), watch.now()
             if watch.timer is None:
@@ -366,8 +375,8 @@ class Retry:
     def _watch(self) -> Watch:
         """Return what watches the calls of the running loop."""
         loop = asyncio.get_running_loop()
-        watch = Watch(loop, self._total_timeout, self._ends_late)
         with self._lock:
+            watch = self._watches.get(loop) or Watch(loop, self._total_timeout, self._ends_late)
             for closed in [each for each in self._watches if each.is_closed()]:
                 del self._watches[closed]
             self._watches[loop] = watch
@@ -482,7 +491,9 @@ def _matcher(where: str, on: Any) -> Callable[[Exception], bool]:
                 raise ConfigurationError(
                     f"{where}: on = {kind.__name__}; allowed are kinds of Exception: a cancellation is never retried"
                 )
-        return lambda error: isinstance(error, kinds)
+        ours = tuple(kind for kind in kinds if issubclass(kind, PenstockError))
+        # A refusal of ours is a TimeoutError or a RuntimeError, too; whoever means it names it.
+        return lambda error: isinstance(error, ours if isinstance(error, _REFUSALS) else kinds)
     if callable(on) and not is_coroutine_function(on):
         return cast("Callable[[Exception], bool]", on)
     raise ConfigurationError(f"{where}: on = {on!r}; allowed are Exception classes, or a function that tells at once")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import math
 from collections import OrderedDict
@@ -78,7 +79,8 @@ class AgingQueue:
         return sum(map(len, self._lines.values()))
 
     def __iter__(self) -> Iterator[Waiter]:
-        return self._merged(lambda arrival: (arrival[0] - arrival[1] * self._aging, -arrival[1]))
+        """Return who waits, as it is now: the collector may take somebody out at any time."""
+        return self._sorted(lambda arrival: (arrival[0] - arrival[1] * self._aging, -arrival[1]))
 
     def __setitem__(self, waiter: Waiter, came: float | None, /) -> None:
         self._lines.setdefault(waiter.priority, OrderedDict())[waiter] = self._clock() if came is None else came
@@ -96,25 +98,43 @@ class AgingQueue:
             KeyError: Nobody waits.
         """
         assert not last
-        if not self._lines:
-            raise KeyError
-        waiter = next(iter(self))
-        del self[waiter]
-        return waiter, None
+        while True:
+            waiter = next(iter(self), None)
+            if waiter is None:
+                raise KeyError
+            with contextlib.suppress(KeyError):  # the collector was faster
+                del self[waiter]
+                return waiter, None
 
     def by_age(self) -> Iterator[Waiter]:
-        return self._merged(lambda arrival: arrival[0])
+        return self._sorted(lambda arrival: arrival[0])
 
-    def _merged(self, key: Callable[[Arrival], Any]) -> Iterator[Waiter]:
-        return (waiter for _, _, waiter in heapq.merge(*map(self._arrivals, self._lines), key=key))
+    def _sorted(self, key: Callable[[Arrival], Any]) -> Iterator[Waiter]:
+        lines = [self._arrivals(priority) for priority in tuple(self._lines)]
+        return (waiter for _, _, waiter in heapq.merge(*lines, key=key))
 
     def _arrivals(self, priority: int) -> Iterator[Arrival]:
-        for waiter, came in self._lines[priority].items():
-            yield came, priority, waiter
+        """Yield a line's waiters; each is looked for anew, so the line may change meanwhile."""
+        taken: set[Waiter] = set()
+        while (line := self._lines.get(priority)) is not None:
+            waiter = next((each for each in tuple(line) if each not in taken), None) if taken else _first(line)
+            if waiter is None:
+                return
+            taken.add(waiter)
+            came = line.get(waiter)
+            if came is not None:
+                yield came, priority, waiter
 
     def by_unimportance(self) -> Iterator[Waiter]:
         for priority in sorted(self._lines):
-            yield from reversed(self._lines[priority])
+            yield from reversed(tuple(self._lines.get(priority, ())))
+
+
+def _first(line: OrderedDict[Waiter, float]) -> Waiter | None:
+    while line:
+        with contextlib.suppress(RuntimeError, StopIteration):  # the collector has changed it
+            return next(iter(line))
+    return None
 
 
 def victim(queue: WaitQueue, newcomer: Waiter, shed: Shed) -> Caller | None:
