@@ -620,6 +620,8 @@ def test_every_item_gives_one_result(
 async def test_a_task_factory_that_takes_no_context_is_called_as_before() -> None:
     """Such factories are older than contexts of tasks; each item still has a context of its own."""
     loop, variable = asyncio.get_running_loop(), contextvars.ContextVar("variable", default=0)
+    if not isinstance(loop, asyncio.BaseEventLoop):
+        pytest.skip("uvloop gives every factory a context")
 
     async def add(item: int) -> int:
         variable.set(variable.get() + item)
