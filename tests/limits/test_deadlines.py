@@ -20,7 +20,7 @@ def ours() -> Timeout:
 
     @asynccontextmanager
     async def timeout(seconds: int) -> AsyncIterator[None]:
-        deadline = deadlines[seconds].start()
+        deadline = deadlines[seconds].start(asyncio.get_running_loop())
         try:
             yield
         except BaseException as error:
@@ -95,9 +95,9 @@ def test_what_has_ended_is_not_kept_behind_what_has_not() -> None:
 
     async def main() -> int:
         deadlines = Deadlines("policy", "total_timeout", 60.0)
-        first = deadlines.start()
+        first = deadlines.start(asyncio.get_running_loop())
         for _ in range(10_000):
-            deadlines.start().leave(None)
+            deadlines.start(asyncio.get_running_loop()).leave(None)
         (watch,) = deadlines._watches.values()
         kept = len(watch.running)
         first.leave(None)
@@ -111,7 +111,7 @@ def test_loops_that_are_closed_are_forgotten() -> None:
     deadlines = Deadlines("policy", "total_timeout", 60.0)
 
     async def main() -> None:
-        deadlines.start().leave(None)
+        deadlines.start(asyncio.get_running_loop()).leave(None)
 
     for _ in range(5):
         asyncio.run(main())
@@ -134,7 +134,7 @@ def test_one_timer_serves_all() -> None:
         loop.call_at = counting  # type: ignore[method-assign, assignment]
         deadlines = Deadlines("policy", "total_timeout", 60.0)
         for _ in range(10_000):
-            deadlines.start().leave(None)
+            deadlines.start(asyncio.get_running_loop()).leave(None)
         return made
 
     assert run_in_virtual_time(main) == 1

@@ -49,6 +49,7 @@ class Storm:
             mode=None,
         )
         self.arrivals = itertools.count()
+        self.passed_by: set[int] = set()
         self.queued: dict[int, int] = {}  # arrival and priority of every caller that has not been let in
         self.gauge = Gauge()
         self.leaving: list[asyncio.Event] = []
@@ -82,10 +83,11 @@ class Storm:
             hold = await self.limiter.hold(weight=weight, priority=priority, timeout=timeout)
         finally:
             del self.queued[arrival]
-        overtaken = [earlier for earlier, other in self.queued.items() if earlier < arrival and other == priority]
+        # One that is refused may not have been told yet: only who is let in later has been overtaken.
+        self.passed_by |= {earlier for earlier, other in self.queued.items() if earlier < arrival and other == priority}
         try:
             self.by_hand += weight - 1
-            assert self.flips or not overtaken, "let in before another of the same priority that came first"
+            assert self.flips or arrival not in self.passed_by, "another of the same priority that came later was first"
             await self.stay()
         finally:
             self.by_hand -= weight - 1

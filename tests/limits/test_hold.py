@@ -194,3 +194,22 @@ async def test_a_hold_that_is_cancelled_while_it_waits_holds_nothing() -> None:
     await asyncio.wait([waiting])
 
     assert limiter.statistics().running == 0
+
+
+async def test_a_hold_that_is_used_again_is_not_given_back_by_its_first_stream() -> None:
+    """That has given back what it was handed, and no more."""
+    limiter = Limiter(max_running=1)
+    hold = limiter.hold()
+    async with hold:
+        first = hold.until_closed(Stream())
+    await first.close()
+
+    async with hold:
+        second = hold.until_closed(Stream())
+        await first.close()
+        del first
+        gc.collect()
+
+    assert limiter.statistics().running == 1
+    await second.close()
+    assert limiter.statistics().running == 0

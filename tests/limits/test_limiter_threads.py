@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 import time
 
 import pytest
-from penstock_limits import AcquireTimeoutError, Limiter, QueueFullError, gather
+from penstock_limits import AcquireTimeoutError, Hold, Limiter, QueueFullError, gather
 
 from tests.limits.gauge import Gauge, settled
 
@@ -160,3 +161,74 @@ async def test_two_reentrant_callers_are_two() -> None:
     await asyncio.gather(*(caller() for _ in range(4)))
 
     assert (gauge.total, gauge.peak) == (4, 1)
+
+
+def test_a_lost_permit_reaches_a_thread_behind_a_waiter_in_a_closed_loop() -> None:
+    """The first in the queue cannot be told; the next is."""
+    limiter, inside = Limiter(max_running=1), threading.Event()
+    loop = asyncio.new_event_loop()
+    held = [loop.run_until_complete(taken(limiter))]
+    waiting = loop.create_task(limiter.acquire())
+    loop.run_until_complete(asyncio.sleep(0))
+
+    def work() -> None:
+        with limiter:
+            inside.set()
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    until(2, limiter)
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+    held.clear()
+
+    assert inside.wait(10)
+    worker.join()
+
+
+async def taken(limiter: Limiter) -> Hold:
+    return await limiter.hold()
+
+
+@pytest.mark.parametrize("priorities", [[1], [1, 2], [0, 1, 2, 3]])
+def test_a_queue_with_priorities_may_be_changed_while_its_first_is_looked_for(priorities: list[int]) -> None:
+    """By the garbage collector, which ends a forgotten holder at the worst moment."""
+    for threshold in range(1, 40):
+        limiter, forgotten = Limiter(max_running=2), asyncio.new_event_loop()
+        limiter.acquire_nowait()
+        task = forgotten.create_task(stay(limiter))
+        forgotten.run_until_complete(asyncio.sleep(0))
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        workers = [threading.Thread(target=come_and_go, args=(limiter, priority)) for priority in priorities]
+        for number, worker in enumerate(workers, 1):
+            worker.start()
+            until(number, limiter)
+        forgotten.close()
+        del task, forgotten
+        release_under_pressure(limiter, threshold)
+        gc.collect()
+        for worker in workers:
+            worker.join(10)
+
+        assert not any(worker.is_alive() for worker in workers)
+        assert limiter.statistics().running == 0
+
+
+async def stay(limiter: Limiter) -> None:
+    async with limiter:
+        await asyncio.Event().wait()
+
+
+def come_and_go(limiter: Limiter, priority: int) -> None:
+    with limiter.hold(priority=priority):
+        pass
+
+
+def release_under_pressure(limiter: Limiter, threshold: int) -> None:
+    """Release while the garbage collector comes after so many more objects."""
+    before = gc.get_threshold()
+    gc.set_threshold(gc.get_count()[0] + threshold, 1, 1)
+    try:
+        limiter.release()
+    finally:
+        gc.set_threshold(*before)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -374,3 +375,160 @@ async def test_an_object_that_is_called_like_a_coroutine_function_can_be_guarded
             return "answer"
 
     assert await Policy("provider")(Ask())() == "answer"
+
+
+class RudeError(Exception):
+    """As some clients have it: what it is asked for, it raises."""
+
+    @property
+    def response(self) -> object:
+        raise RuntimeError("there is no response yet")
+
+
+async def test_an_error_that_cannot_be_asked_is_the_one_that_is_raised() -> None:
+    """And nothing is lost on the way."""
+    limiter = Limiter(max_running=1)
+    policy = Policy("provider", limiter=limiter, rate=RateLimiter("provider", requests=Rate(10)))
+
+    with pytest.raises(RudeError):
+        async with policy.slot():
+            raise RudeError
+
+    assert limiter.statistics().running == 0
+
+
+async def test_an_algorithm_that_fails_costs_no_permit() -> None:
+    """Its error is raised, and the breaker is told all the same."""
+
+    class Fails(Told):
+        def update(self, sample: Sample) -> str | None:
+            raise ZeroDivisionError
+
+    limiter, breaker = Limiter(max_running=1), CircuitBreaker("provider")
+    policy = Policy("provider", breaker=breaker, limiter=AdaptiveLimit(limiter, Fails()))
+
+    with pytest.raises(ZeroDivisionError):
+        async with policy.slot():
+            pass
+
+    assert limiter.statistics().running == 0
+    assert breaker.statistics().succeeded == 1
+
+
+@pytest.mark.parametrize("how", ["slot", "call"])
+def test_a_service_that_hangs_is_seen_by_the_breaker_under_a_total_timeout_alone(how: str) -> None:
+    """The call is cancelled, but by us: that is a timeout of the service."""
+    breaker = CircuitBreaker("provider", minimum_calls=1)
+    policy = Policy("provider", breaker=breaker, total_timeout=3.0)
+
+    async def in_a_slot() -> None:
+        async with policy.slot():
+            await asyncio.sleep(100)
+
+    async def main() -> None:
+        with pytest.raises(CallTimeoutError):
+            await (in_a_slot() if how == "slot" else policy.call(asyncio.sleep, 100))
+
+    run_in_virtual_time(main)
+    assert breaker.statistics().failed == policy.statistics().dropped == 1
+
+
+async def test_a_slot_settles_with_the_rate_that_it_was_admitted_by() -> None:
+    """Whatever the policy has taken on meanwhile."""
+    old = RateLimiter("old", requests=Rate(10), tokens=Rate(5_000))
+    policy = Policy("provider", rate=old)
+
+    async with policy.slot(tokens=1_200) as slot:
+        renew(policy, RateLimiter("new", requests=Rate(10)))
+        slot.used(tokens=830)
+
+    assert old.statistics().dimensions["tokens"].used == 830
+
+
+async def test_a_decorated_function_reserves_what_the_rate_of_the_day_counts() -> None:
+    """A reload may take away what is counted, and bring it back."""
+    policy = Policy("provider", rate=RateLimiter("first", requests=Rate(10), tokens=Rate(5_000)))
+
+    @policy.reserving(tokens=1_000)
+    async def ask() -> str:
+        return "answer"
+
+    renew(policy, RateLimiter("second", requests=Rate(10)))
+    assert await ask() == "answer"
+
+    third = RateLimiter("third", requests=Rate(10), tokens=Rate(5_000))
+    renew(policy, third)
+    assert await ask() == "answer"
+    assert third.statistics().dimensions["tokens"].used == 1_000
+
+
+def renew(policy: Policy, rate: RateLimiter) -> None:
+    policy.replace(total_timeout=None, retry=None, breaker=None, limiter=None, rate=rate, attempt_timeout=None)
+
+
+async def test_a_slot_is_for_one_call() -> None:
+    """A second one would give back what it has not got."""
+    slot = Policy("provider", limiter=Limiter(max_running=1)).slot()
+    async with slot:
+        pass
+
+    with pytest.raises(RuntimeError, match="a slot of policy 'provider' is for one call; ask for another"):
+        await slot.__aenter__()
+
+
+class Collector:
+    """Does at the worst moment what the garbage collector may do at any: it ends calls that everybody has forgotten."""
+
+    def __init__(self) -> None:
+        self.forgotten: list[Coroutine[Any, Any, None]] = []
+
+    def forget(self, call: Coroutine[Any, Any, None]) -> None:
+        """Let a call begin, and nobody wait for its end."""
+        call.send(None)
+        self.forgotten.append(call)
+
+    def run(self) -> None:
+        while self.forgotten:
+            self.forgotten.pop().close()
+
+
+async def hang(slot: AbstractAsyncContextManager[object]) -> None:
+    async with slot:
+        await asyncio.Event().wait()
+
+
+async def test_a_forgotten_slot_may_be_collected_while_its_rate_is_locked() -> None:
+    """A rate looks at its clock under its lock."""
+    collector = Collector()
+
+    def clock() -> float:
+        collector.run()
+        return 0.0
+
+    policy = Policy("provider", rate=RateLimiter("provider", requests=Rate(10), clock=clock))
+    collector.forget(hang(policy.slot()))
+
+    async with policy.slot():
+        pass
+
+    assert policy.statistics().ignored == 1
+
+
+async def test_a_forgotten_attempt_may_be_collected_while_its_algorithm_learns() -> None:
+    """It runs under the adaptive limit's lock."""
+    collector, limiter = Collector(), Limiter(max_running=2)
+
+    class Collects(Told):
+        def update(self, sample: Sample) -> str | None:
+            collector.run()
+            return super().update(sample)
+
+    algorithm = Collects()
+    adaptive = AdaptiveLimit(limiter, algorithm)
+    collector.forget(hang(adaptive.attempt()))
+
+    async with adaptive.attempt():
+        pass
+
+    assert limiter.statistics().running == 0
+    assert (adaptive.statistics().succeeded, adaptive.statistics().ignored) == (1, 1)

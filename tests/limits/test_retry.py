@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from penstock_limits import (
+    AcquireTimeoutError,
     CallTimeoutError,
     CircuitOpenError,
     ConfigurationError,
@@ -1025,3 +1026,16 @@ def test_a_spent_budget_ends_a_call() -> None:
     assert error.__notes__[0].endswith("the retry budget 'provider' is spent")
     assert (retrying.statistics().gave_up, retrying.statistics().budget_refused) == (1, 1)
     assert [event.name for event in events] == ["retry.budget_spent", "retry.gave_up"]
+
+
+@pytest.mark.parametrize(
+    ("on", "attempts"), [(TimeoutError, 1), ((ConnectionError, TimeoutError), 1), (AcquireTimeoutError, 3)]
+)
+def test_a_refusal_of_ours_is_retried_by_who_names_it(on: Any, attempts: int) -> None:
+    """It is a TimeoutError, too; but a limit that is full is not to be asked again at once."""
+    service = Service(AcquireTimeoutError("provider", 1, 1.0), forever=True)
+
+    error, _ = raised(lambda: Retry(on=on).call(service.call))
+
+    assert isinstance(error, AcquireTimeoutError)
+    assert len(service.times) == attempts

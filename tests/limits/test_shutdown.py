@@ -121,3 +121,39 @@ def test_one_limiter_serves_one_asyncio_run_after_another() -> None:
 
     assert done.stdout == "<Limiter 'max-2' enforce: 0 of 2 running, 0 queued>\n"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("watched", ["", "total_timeout=60", "attempt_timeout=60", "retry=retry()"])
+def test_a_call_that_is_left_in_a_closed_loop_gives_its_permit_back_when_it_is_collected(watched: str) -> None:
+    """Whatever watches it: a deadline of a policy, or a retry."""
+    done = run(
+        f"""
+        import asyncio, gc
+        from penstock_limits import Limiter, Policy, retry
+
+        limiter = Limiter("provider", max_running=1)
+        policy = Policy("provider", limiter=limiter, {watched})
+
+        async def hang():
+            await asyncio.Event().wait()
+
+        async def call():
+            await policy.call(asyncio.sleep, 0)
+
+        left, other = asyncio.new_event_loop(), asyncio.new_event_loop()
+        other.run_until_complete(call())
+        left.call_exception_handler = print
+        task = left.create_task(policy.call(hang))
+        task._log_destroy_pending = False
+        left.run_until_complete(asyncio.sleep(0.01))
+        left.close()
+        del task, left
+        gc.collect()
+        other.run_until_complete(asyncio.wait_for(call(), 5))
+        print(limiter)
+        other.close()
+        """
+    )
+
+    assert done.stdout == "<Limiter 'provider' enforce: 0 of 1 running, 0 queued>\n"
+    assert done.stderr == ""

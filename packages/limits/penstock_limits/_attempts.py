@@ -49,8 +49,8 @@ class Call:
     @classmethod
     def of(cls, begun: Begun, now: Callable[[], float]) -> Self:
         """Return a call that a `Watch` has seen begin."""
-        task, cancelling, began = begun
-        return cls(began, now, task, cancelling)
+        caller, cancelling, began = begun
+        return cls(began, now, caller(), cancelling)
 
     @property
     def seconds(self) -> float:

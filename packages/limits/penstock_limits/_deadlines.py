@@ -6,7 +6,7 @@ import asyncio
 from itertools import count
 
 from penstock_limits._errors import CallTimeoutError
-from penstock_limits._timeouts import Watch
+from penstock_limits._timeouts import Watch, Watches
 
 __all__ = ["Deadline", "Deadlines"]
 
@@ -27,18 +27,18 @@ class Deadlines:
         self._policy = policy
         self._deadline = deadline
         self._numbers = count()
-        self._watches: dict[asyncio.AbstractEventLoop, Watch] = {}
+        self._watches = Watches(seconds, lambda: True)
 
-    def start(self) -> Deadline:
+    def start(self, loop: asyncio.AbstractEventLoop) -> Deadline:
         """Start a deadline of the current task, which must `leave()` it.
+
+        Args:
+            loop: The running loop, which the caller has asked for once.
 
         Raises:
             RuntimeError: There is no current task.
         """
-        loop = asyncio.get_running_loop()
-        watch = self._watches.get(loop)
-        if watch is None or len(self._watches) > 1:  # what was left in a closed loop must not be kept alive
-            watch = self._watch_for(loop)
+        watch = self._watches.get(loop) or self._watches.of(loop)
         number = next(self._numbers)
         watch.start(number)
         return Deadline(self, watch, number)
@@ -46,13 +46,6 @@ class Deadlines:
     def error(self) -> CallTimeoutError:
         """Return what a call is told that was too slow."""
         return CallTimeoutError(self._policy, self._deadline, self.seconds)
-
-    def _watch_for(self, loop: asyncio.AbstractEventLoop) -> Watch:
-        watches = {each: watch for each, watch in self._watches.items() if not each.is_closed()}
-        watch = watches.get(loop) or Watch(loop, self.seconds, lambda: True)
-        watches[loop] = watch
-        self._watches = watches  # a new one, as threads with other loops may look at the old one now
-        return watch
 
 
 class Deadline:
@@ -64,6 +57,11 @@ class Deadline:
         self._maker = maker
         self._watch = watch
         self._number = number
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that it is of."""
+        return self._watch.loop
 
     @property
     def passed(self) -> bool:

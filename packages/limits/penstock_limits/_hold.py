@@ -111,10 +111,7 @@ class Hold:
     def _giver(self) -> Callable[[], None]:
         """Return what gives these permits back, once, and keeps the hold alive until then."""
         held = self._held
-        return lambda: self._give(held)
-
-    def _give(self, held: deque[None]) -> None:
-        _give_back(self._limiter, self._weight, held)
+        return lambda: _give_back(self._limiter, self._weight, held)
 
     def _exit(self, error: BaseException | None) -> None:
         if error is not None or not self._handed_on:

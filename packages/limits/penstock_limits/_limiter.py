@@ -308,7 +308,7 @@ class Limiter(Permits):
             self._withdraw(waiter, error)
             raise
         else:
-            self._note_resumed()
+            self._note_resumed(waiter)
         finally:
             if expiry is not None:
                 expiry.cancel()
@@ -352,11 +352,10 @@ class Limiter(Permits):
     def _withdraw(self, waiter: Caller, error: BaseException) -> None:
         """Leave nothing behind of a waiter that goes without having run."""
         if not self._leave(waiter) and not waiter.dropped:  # permits came, but nobody is here to use them
-            if isinstance(waiter, TaskWaiter):
-                self._note_resumed()
+            self._note_resumed(waiter)
             self.release(waiter.weight)
-        elif self._waiters and len(self._held) < self._capacity:  # what was kept free for it is enough for the next
-            self._settle()
+        elif self._waiters and (self._lost or len(self._held) < self._capacity):
+            self._settle()  # what was kept free for it, or was to be recovered by it, is enough for the next
         if isinstance(error, LimitReachedError):
             _tell(error)
 

@@ -146,7 +146,7 @@ class ConcurrencyManager:
             ConfigurationError: The policy has no rate.
         """
         own = f"{service}.{operation}"
-        name = own if own in self._config.named_policies() else service
+        name = own if own in self._config.policies else service
         rate = policy(name).rate
         if rate is None:
             raise ConfigurationError(

@@ -38,12 +38,17 @@ class _Named:
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.config = ConcurrencyConfig()
+        self.take(ConcurrencyConfig())
         self.limiters: dict[str, Limiter] = {}
         self.rates: dict[str, RateLimiter] = {}
         self.breakers: dict[str, tuple[object, CircuitBreaker]] = {}  # with the settings that each was made of
         self.retries: dict[str, tuple[object, Retry]] = {}  # likewise
         self.policies: dict[str, Policy] = {}
+
+    def take(self, config: ConcurrencyConfig) -> None:
+        """Let a configuration hold; its names are looked up at every call, so they are read from it once."""
+        self.limit_settings = config.named_limits()
+        self.policy_settings = config.named_policies()
 
 
 _named = _Named()
@@ -58,9 +63,9 @@ def configure(config: ConcurrencyConfig) -> None:
         config: Usually `ConcurrencyConfig.load(path)`, at start-up. Without a call, the RFC's defaults hold.
     """
     with _named.lock:
-        _named.config = config
-        limits, policies = config.named_limits(), config.named_policies()
-        changed = [(_named.limiters[name], limits[name]) for name in limits if name in _named.limiters]
+        _named.take(config)
+        limits, policies = _named.limit_settings, _named.policy_settings
+        changed = [(limiter, limits[name]) for name, limiter in _named.limiters.items() if name in limits]
         for name in policies.keys() & _named.policies.keys():
             _named.policies[name].replace(**_parts(name, policies[name]))
     for limiter, settings in changed:
@@ -74,10 +79,9 @@ def limiter(name: str) -> Limiter:
         UnknownLimitError: The configuration has no limit of this name; the message lists those it has.
     """
     with _named.lock:
-        limits = _named.config.named_limits()
-        if name not in limits:
-            raise UnknownLimitError(name, limits)
-        return _limiter(name, limits[name])
+        if name not in _named.limit_settings:
+            raise UnknownLimitError(name, _named.limit_settings)
+        return _limiter(name, _named.limit_settings[name])
 
 
 def limiter_or_new(name: str, max_running: int) -> Limiter:
@@ -87,7 +91,7 @@ def limiter_or_new(name: str, max_running: int) -> Limiter:
         ConfigurationError: `max_running` is no whole number from 0.
     """
     with _named.lock:
-        return _limiter(name, _named.config.named_limits().get(name, LimitSettings(max_running)))
+        return _limiter(name, _named.limit_settings.get(name, LimitSettings(max_running)))
 
 
 def policy(name: str) -> Policy:
@@ -100,11 +104,10 @@ def policy(name: str) -> Policy:
         UnknownPolicyError: The configuration has no policy of this name; the message lists those it has.
     """
     with _named.lock:
-        policies = _named.config.named_policies()
-        if name not in policies:
-            raise UnknownPolicyError(name, policies)
+        if name not in _named.policy_settings:
+            raise UnknownPolicyError(name, _named.policy_settings)
         if name not in _named.policies:
-            _named.policies[name] = Policy(name, mode=None, **_parts(name, policies[name]))
+            _named.policies[name] = Policy(name, mode=None, **_parts(name, _named.policy_settings[name]))
         return _named.policies[name]
 
 

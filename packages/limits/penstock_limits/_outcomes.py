@@ -31,9 +31,8 @@ def outcome_of(error: BaseException | None) -> Outcome:
     """Return how a call ended that raised this, or nothing if None."""
     if error is None:
         return Outcome.SUCCEEDED
-    if isinstance(
-        error, PenstockError
-    ):  # else a limit within, that was waited for too long, would count as the service
+    # A limit within, that was waited for too long, is a timeout as well, and yet not the service.
+    if isinstance(error, PenstockError):
         return Outcome.DROPPED if isinstance(error, CallTimeoutError) else Outcome.IGNORED
     if isinstance(error, Exception) and (is_timeout(error) or status_of(error) in _OVERLOADED):
         return Outcome.DROPPED

@@ -231,7 +231,7 @@ class Permits:
         self._recover()
         while (waiter := self._next_admitted()) is not None:
             if not waiter.admit(queued=False):
-                self._note_resumed()
+                self._note_resumed(waiter)
                 self.release(waiter.weight)
 
     def _next_admitted(self) -> Waiter | None:
@@ -260,7 +260,7 @@ class Permits:
 
     def _first_by_weight(self, mode: Mode) -> Waiter | None:
         """Take the first out of the queue, if there are as many permits as it asks for; the lock is held."""
-        while (waiter := next(iter(self._waiters), None)) is not None:
+        while (waiter := self._waiters.first()) is not None:
             if not self._pop_weight(waiter.weight):
                 if mode is Mode.ENFORCE:
                     return None
@@ -278,9 +278,9 @@ class Permits:
         self._waited += 1
         self._resuming += isinstance(waiter, TaskWaiter)
 
-    def _note_resumed(self) -> None:
+    def _note_resumed(self, waiter: Waiter) -> None:
         with self._lock:
-            self._resuming = max(0, self._resuming - 1)
+            self._resuming = max(0, self._resuming - isinstance(waiter, TaskWaiter))
             self._recount()
 
     def _mint_unless_enforced(self, mode: Mode) -> bool:
@@ -361,7 +361,7 @@ class Permits:
                 if waiter.stays:
                     self._leave(waiter)
                 self._put_back(waiter.weight - 1)
-                self._note_resumed()
+                self._note_resumed(waiter)
                 waiter = self._give_back()
 
     def _give_back(self) -> Waiter | None:
@@ -401,8 +401,11 @@ class Permits:
         """Take note of a lost permit; called by the garbage collector, at any time, anywhere."""
         self._lost.append(give_back)
         self._crowded = True
-        with contextlib.suppress(RuntimeError, StopIteration):  # the queue is being changed; the loop is closed
-            next(iter(self._waiters)).nudge(self._recover)
+        with contextlib.suppress(RuntimeError):  # the queue is being changed
+            for waiter in tuple(self._waiters):
+                with contextlib.suppress(RuntimeError):  # its loop is closed
+                    waiter.nudge(self._recover)
+                    return
 
     def _recover(self) -> None:
         """Give back the permits whose holders have vanished."""

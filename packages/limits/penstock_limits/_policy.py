@@ -8,10 +8,9 @@ it is admitted.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from penstock_limits._adaptive import AdaptiveLimit
 from penstock_limits._breaker import BreakerAttempt, CircuitBreaker
 from penstock_limits._checks import number, seconds
 from penstock_limits._deadlines import Deadline, Deadlines
-from penstock_limits._errors import CallTimeoutError, ConfigurationError
+from penstock_limits._errors import ConfigurationError
 from penstock_limits._guarded import is_coroutine_function
 from penstock_limits._limiter import Limiter
 from penstock_limits._modes import Mode
@@ -235,7 +234,7 @@ class Policy:
         """
         return Reserving(self, self._checked(amounts))
 
-    async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Call a coroutine function under the policy, again if its retry says so.
 
         Args:
@@ -244,14 +243,14 @@ class Policy:
             **kwargs: Its keyword arguments.
 
         Returns:
-            What it returns.
+            What it returns, to be awaited.
 
         Raises:
             CallTimeoutError: A deadline has passed.
             CircuitOpenError: The breaker refuses the call.
             LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
         """
-        return await self._call({}, function, args, kwargs)
+        return self._call({}, function, args, kwargs)
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Decorate a coroutine function, so that every call of it goes through `call()`."""
@@ -261,7 +260,7 @@ class Policy:
         self, amounts: Mapping[str, float], function: Callable[..., Awaitable[T]], args: Any, kwargs: Any
     ) -> T:
         deadlines = self._deadlines_now(self._total_deadlines)
-        total = None if deadlines is None else deadlines.start()
+        total = None if deadlines is None else deadlines.start(asyncio.get_running_loop())
         try:
             result: T = await self._retried(amounts, total, function, args, kwargs)
         except BaseException as error:
@@ -281,13 +280,15 @@ class Policy:
         args: Any,
         kwargs: Any,
     ) -> T:
-        async with Slot(self, amounts, outer=total) as slot:
+        async with Slot(self, amounts, total=total) as slot:
             outer = _current.set(slot)
             try:
                 return await function(*args, **kwargs)
             finally:
-                with contextlib.suppress(ValueError):  # the collector ends a forgotten call in another context
+                try:  # noqa: SIM105 - a suppress() would cost more than all the rest of it
                     _current.reset(outer)
+                except ValueError:  # the collector ends a forgotten call in another context
+                    pass
 
     def _count(self, outcome: Outcome) -> None:
         with self._lock:
@@ -320,9 +321,9 @@ class Reserving:
         self._policy = policy
         self._amounts = amounts
 
-    async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
         """Call a coroutine function as `Policy.call` does."""
-        return await self._policy._call(self._amounts, function, args, kwargs)
+        return self._policy._call(self._amounts, function, args, kwargs)
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Decorate a coroutine function, so that every call of it goes through `call()`.
@@ -357,7 +358,6 @@ class Slot:
         "_entered",
         "_lender",
         "_limiter",
-        "_outer",
         "_output_tokens",
         "_policy",
         "_reservation",
@@ -372,23 +372,22 @@ class Slot:
         amounts: Mapping[str, float],
         deadlines: Deadlines | None = None,
         borrow: Borrow | None = None,
-        outer: Deadline | None = None,
+        total: Deadline | None = None,
     ) -> None:
         self.client: Any = None
-        self._outer = outer
-        self._entered = False
-        self._adaptive: AdaptiveLimit | None = None
         self._policy = policy
         self._amounts = amounts
-        self._deadlines = deadlines
         self._borrow = borrow
-        self._lender: AbstractAsyncContextManager[Any] | None = None
-        self._total: Deadline | None = None
+        self._deadlines = deadlines  # which start and end with the slot; or else
+        self._total = total  # that of a call with all its attempts, which ends later
+        self._entered = False
+        self._adaptive: AdaptiveLimit | None = None
         self._breaker: BreakerAttempt | None = None
-        self._limiter: Limiter | None = None
-        self._reservation: Reservation | None = None
         self._deadline: Deadline | None = None
+        self._lender: AbstractAsyncContextManager[Any] | None = None
+        self._limiter: Limiter | None = None
         self._output_tokens: int | None = None
+        self._reservation: Reservation | None = None
         self._started = 0.0
 
     async def __aenter__(self) -> Self:
@@ -404,22 +403,17 @@ class Slot:
         self._entered = True
         policy = self._policy
         if self._deadlines is not None:
-            self._total = self._deadlines.start()
+            self._total = self._deadlines.start(asyncio.get_running_loop())
         try:
             if policy._breaker is not None:
                 self._breaker = policy._breaker.attempt().__enter__()
-            limiter, rate = policy._limiter, policy._rate
+            limiter, adaptive, rate = policy._limiter, policy._adaptive, policy._rate
             if limiter is not None:
                 await limiter.__aenter__()
                 self._limiter = limiter
             if rate is not None:
                 self._reservation = await rate.reserve(**_counted(rate, self._amounts))
-            deadlines = policy._deadlines_now(policy._attempt_deadlines)
-            if deadlines is not None:
-                self._deadline = deadlines.start()
-            if policy._adaptive is not None and policy._adaptive.limiter is limiter:
-                self._adaptive = policy._adaptive
-                self._started = self._adaptive.clock()
+            self._begin(adaptive)
             if self._borrow is not None:
                 lender = self._borrow()
                 self.client = await lender.__aenter__()
@@ -428,6 +422,15 @@ class Slot:
             self._leave(error, admitted=False)
             raise
         return self
+
+    def _begin(self, adaptive: AdaptiveLimit | None) -> None:
+        """Let the attempt's own time begin."""
+        deadlines = self._policy._deadlines_now(self._policy._attempt_deadlines)
+        if deadlines is not None:
+            loop = asyncio.get_running_loop() if self._total is None else self._total.loop
+            self._deadline = deadlines.start(loop)
+        if adaptive is not None:
+            self._adaptive, self._started = adaptive, adaptive.clock()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -465,16 +468,15 @@ class Slot:
     def _leave(self, error: BaseException | None, *, admitted: bool) -> None:
         """Leave what was entered, from the inside out; raise if a deadline is why."""
         late = None if self._deadline is None else self._deadline.leave(error)
-        too_late = None if self._total is None else self._total.leave(late or error)
-        late = late or too_late
-        self._tell_parts(late or self._outer_error(error) or error, admitted=admitted)
+        told = late or error
+        if self._total is not None and self._deadlines is not None:
+            late = self._total.leave(told) or late
+            told = late or error
+        elif self._total is not None and self._total.passed and isinstance(told, asyncio.CancelledError):
+            told = self._total.error()
+        self._tell_parts(told, admitted=admitted)
         if late is not None:
             raise late from error
-
-    def _outer_error(self, error: BaseException | None) -> CallTimeoutError | None:
-        """Return what a call is told whose deadline is around all its attempts, if that is why this one ends."""
-        passed = self._outer is not None and isinstance(error, asyncio.CancelledError) and self._outer.passed
-        return self._outer.error() if passed and self._outer is not None else None
 
     def _tell_parts(self, error: BaseException | None, *, admitted: bool) -> None:
         try:

@@ -17,6 +17,7 @@ from concurrent import futures
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Final, ParamSpec, TypeVar, cast
+from weakref import ref
 
 from penstock_limits import _modes, _resources
 from penstock_limits._attempts import Call, TaskAttempts, ThreadAttempts
@@ -35,7 +36,7 @@ from penstock_limits._headers import retry_after
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import headers_of
 from penstock_limits._retry_budget import RetryBudget, budget_of
-from penstock_limits._timeouts import Watch, no_task
+from penstock_limits._timeouts import Watch, Watches, no_task
 from penstock_limits._transient import is_cancellation, is_transient
 
 __all__ = ["CAPABILITY", "Retry", "RetryStatistics", "retry"]
@@ -193,7 +194,7 @@ class Retry:
         # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
         self._lock = threading.RLock()
         self._counters = _Counters()
-        self._watches: dict[Any, Watch] = {}  # by event loop
+        self._watches = Watches(self._total_timeout, self._ends_late)
         self._owns_budget = budget is ...
         self._budget = budget_of(where, budget, self._name)
         # One for each call; it tells how far it has come. Those of a budget of its own are of the same calls.
@@ -289,18 +290,16 @@ class Retry:
     def _in_task(self, function: Callable[..., Any]) -> Callable[..., Any]:
         # Every call that goes well pays for what is done here. So what could be a call of Watch is written out, and the
         # mode is not asked for: see benchmarks/bars/retry.py.
-        draw, deposit, watches = self._tickets.__next__, self._deposit, self._watches
-        running_loop, task_of = _get_running_loop, current_task
+        draw, deposit, watch_of, task_of = self._tickets.__next__, self._deposit, self._watches.get, current_task
+        running_loop: Any = _get_running_loop
 
         async def retried(*args: Any, **kwargs: Any) -> Any:
             number, loop = draw(), running_loop()
             if deposit is not None:
                 deposit()
-            watch = watches.get(loop)
-            if watch is None or len(watches) > 1:  # what was left in a closed loop must not be kept alive
-                watch = self._watch()
+            watch = watch_of(loop) or self._watches.of(asyncio.get_running_loop())
             running, task = watch.running, task_of(loop) or no_task()
-            running[number] = begun = task, task.cancelling(), watch.now()
+            running[number] = begun = ref(task), task.cancelling(), watch.now()
             if watch.timer is None:
                 watch.set_timer(begun)
             try:
@@ -371,16 +370,6 @@ class Retry:
 
     def _calls(self) -> int:
         return sys.maxsize - operator.length_hint(self._tickets)
-
-    def _watch(self) -> Watch:
-        """Return what watches the calls of the running loop."""
-        loop = asyncio.get_running_loop()
-        with self._lock:
-            watch = self._watches.get(loop) or Watch(loop, self._total_timeout, self._ends_late)
-            for closed in [each for each in self._watches if each.is_closed()]:
-                del self._watches[closed]
-            self._watches[loop] = watch
-        return watch
 
     def _take_name(self, name: str) -> None:
         self._name, self._named = name, True

@@ -13,10 +13,13 @@ import time
 from asyncio import Task
 from collections.abc import Callable
 from typing import Any, NoReturn
+from weakref import ref
 
-__all__ = ["Begun", "Watch", "no_task", "wait_for"]
+__all__ = ["Begun", "Watch", "Watches", "no_task", "wait_for"]
 
-Begun = tuple[Task[Any], int, float]  # who makes a call, how often it had been cancelled before, and when it began
+# Who makes a call, how often it had been cancelled before, and when it began. Who is left in a closed loop must not be
+# kept alive: the collector ends it, and with it the call.
+Begun = tuple[ref[Task[Any]], int, float]
 
 
 class Watch:
@@ -34,10 +37,11 @@ class Watch:
         running: The calls, oldest first, by a number of their own. To start one, enter it here, and set the timer if
             there is none; `start()` does both.
         timer: The timer for the oldest call, if it is set.
+        loop: The event loop.
         now: The loop's time.
     """
 
-    __slots__ = ("_ends", "_late", "_loop", "_seconds", "now", "running", "timer")
+    __slots__ = ("_ends", "_late", "_seconds", "loop", "now", "running", "timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, ends: Callable[[], bool]) -> None:
         self.running: dict[int, Begun] = {}
@@ -45,7 +49,7 @@ class Watch:
         # What loop.time does, for half its price; loops with a time of their own have their own.
         plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
         self.now = time.monotonic if plain else loop.time
-        self._loop = loop
+        self.loop = loop
         self._seconds = seconds
         self._ends = ends
         self._late: dict[int, tuple[Begun, bool]] = {}  # and whether they were ended
@@ -56,8 +60,8 @@ class Watch:
         Raises:
             RuntimeError: There is no current task.
         """
-        task = asyncio.current_task(self._loop) or no_task()
-        self.running[number] = begun = task, task.cancelling(), self.now()
+        task = asyncio.current_task(self.loop) or no_task()
+        self.running[number] = begun = ref(task), task.cancelling(), self.now()
         if self.timer is None:
             self.set_timer(begun)
         return begun
@@ -70,16 +74,19 @@ class Watch:
         # In a context of its own, or the first caller's would be kept for as long as there are calls.
         context = contextvars.Context()
         if when <= self.now():  # as asyncio.timeout does: before the task runs again
-            self.timer = self._loop.call_soon(self._fire, context=context)
+            self.timer = self.loop.call_soon(self._fire, context=context)
         else:
-            self.timer = self._loop.call_at(when, self._fire, context=context)
+            self.timer = self.loop.call_at(when, self._fire, context=context)
 
     def leave(self, number: int, error: BaseException | None = None) -> bool:
         """Watch a call no longer; tell whether it ended with this error only because it was late."""
         if self.running.pop(number, None) is not None:
             return False
-        (task, cancelling, _), ended = self._late.pop(number)
-        return ended and task.uncancel() <= cancelling and isinstance(error, asyncio.CancelledError)
+        (caller, cancelling, _), ended = self._late.pop(number)
+        task = caller()
+        if task is None or not ended:
+            return False
+        return task.uncancel() <= cancelling and isinstance(error, asyncio.CancelledError)
 
     def close(self) -> None:
         """Let go of the timer, when nothing is watched any more."""
@@ -101,8 +108,35 @@ class Watch:
             if begun_late is None:  # the garbage collector has just closed it
                 continue
             self._late[number] = begun_late, ends
-            if ends:
-                begun_late[0].cancel()
+            task = begun_late[0]()
+            if ends and task is not None:
+                task.cancel()
+
+
+class Watches(dict[asyncio.AbstractEventLoop, Watch]):
+    """One watch for each event loop in which calls are made; used by several loops and threads at once.
+
+    Args:
+        seconds: As for `Watch`.
+        ends: As for `Watch`.
+    """
+
+    __slots__ = ("_ends", "_seconds")
+
+    def __init__(self, seconds: float, ends: Callable[[], bool]) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._ends = ends
+
+    def of(self, loop: asyncio.AbstractEventLoop) -> Watch:
+        """Return a loop's watch; when one is made, those of closed loops go."""
+        watch = self.get(loop)
+        if watch is not None:
+            return watch
+        for each in tuple(self):
+            if each.is_closed():
+                self.pop(each, None)
+        return self.setdefault(loop, Watch(loop, self._seconds, self._ends))
 
 
 def no_task() -> NoReturn:

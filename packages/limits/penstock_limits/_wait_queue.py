@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from typing import Any, Literal, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import Literal, Protocol, TypeVar
 
 from penstock_limits._waiting import Caller, Waiter
 
 __all__ = ["AgingQueue", "FifoQueue", "Shed", "WaitQueue", "victim"]
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+Line = OrderedDict[Waiter, float]  # who has one priority, and when each came
 Arrival = tuple[float, int, Waiter]  # when it came, its priority, who
 Shed = Literal["newest", "oldest", "lowest-priority"]
 
 
 class WaitQueue(Protocol):
-    """Waiters in the order in which they are admitted; as a mapping, since those have what is needed, in C."""
+    """Waiters in the order in which they are admitted; as a mapping, since those have what is needed, in C.
+
+    The garbage collector may finalize a holder or a waiter, and so change the queue, between any two steps in here.
+    """
 
     def __len__(self) -> int: ...
 
@@ -33,6 +39,10 @@ class WaitQueue(Protocol):
         """Take out the first, if `last` is False."""
         ...
 
+    def first(self) -> Waiter | None:
+        """Return who is admitted next; None if nobody waits."""
+        ...
+
     def by_age(self) -> Iterator[Waiter]:
         """Return the waiters, the one that came first at first."""
         ...
@@ -44,6 +54,9 @@ class WaitQueue(Protocol):
 
 class FifoQueue(OrderedDict[Waiter, float | None]):
     """First come, first served: all have the same priority."""
+
+    def first(self) -> Waiter | None:
+        return _first(self)
 
     def by_age(self) -> Iterator[Waiter]:
         return iter(self)
@@ -64,32 +77,39 @@ class AgingQueue:
         waiting: Who waits already.
     """
 
-    __slots__ = ("_aging", "_clock", "_lines")
+    __slots__ = ("_aging", "_clock", "_count", "_lines")
 
     def __init__(self, aging: float, clock: Callable[[], float], waiting: FifoQueue) -> None:
         self._aging = aging
         self._clock = clock
-        self._lines: dict[int, OrderedDict[Waiter, float]] = {}
+        self._count = 0
+        self._lines: dict[int, Line] = {}
         latest = -math.inf
-        for waiter, came in waiting.items():
+        for waiter, came in _entries(waiting):
             latest = latest if came is None else came
             self[waiter] = latest
 
     def __len__(self) -> int:
-        return sum(map(len, self._lines.values()))
+        return self._count
 
     def __iter__(self) -> Iterator[Waiter]:
-        """Return who waits, as it is now: the collector may take somebody out at any time."""
-        return self._sorted(lambda arrival: (arrival[0] - arrival[1] * self._aging, -arrival[1]))
+        return (waiter for *_, waiter in sorted(self._arrivals(), key=self._turn))
 
     def __setitem__(self, waiter: Waiter, came: float | None, /) -> None:
-        self._lines.setdefault(waiter.priority, OrderedDict())[waiter] = self._clock() if came is None else came
+        line = self._lines.setdefault(waiter.priority, OrderedDict())
+        line[waiter] = self._clock() if came is None else came
+        self._count += 1
 
     def __delitem__(self, waiter: Waiter, /) -> None:
         line = self._lines[waiter.priority]
         del line[waiter]
+        self._count -= 1
         if not line:
             del self._lines[waiter.priority]
+
+    def first(self) -> Waiter | None:
+        heads = [(came, waiter.priority, waiter) for line in self._all_lines() for waiter, came in _entries(line)[:1]]
+        return min(heads, key=self._turn)[2] if heads else None
 
     def popitem(self, last: bool = False) -> tuple[Waiter, object]:
         """Take out the first.
@@ -98,43 +118,41 @@ class AgingQueue:
             KeyError: Nobody waits.
         """
         assert not last
-        while True:
-            waiter = next(iter(self), None)
-            if waiter is None:
-                raise KeyError
+        while (waiter := self.first()) is not None:
             with contextlib.suppress(KeyError):  # the collector was faster
                 del self[waiter]
                 return waiter, None
+        raise KeyError
 
     def by_age(self) -> Iterator[Waiter]:
-        return self._sorted(lambda arrival: arrival[0])
-
-    def _sorted(self, key: Callable[[Arrival], Any]) -> Iterator[Waiter]:
-        lines = [self._arrivals(priority) for priority in tuple(self._lines)]
-        return (waiter for _, _, waiter in heapq.merge(*lines, key=key))
-
-    def _arrivals(self, priority: int) -> Iterator[Arrival]:
-        """Yield a line's waiters; each is looked for anew, so the line may change meanwhile."""
-        taken: set[Waiter] = set()
-        while (line := self._lines.get(priority)) is not None:
-            waiter = next((each for each in tuple(line) if each not in taken), None) if taken else _first(line)
-            if waiter is None:
-                return
-            taken.add(waiter)
-            came = line.get(waiter)
-            if came is not None:
-                yield came, priority, waiter
+        return (waiter for *_, waiter in sorted(self._arrivals(), key=lambda arrival: arrival[0]))
 
     def by_unimportance(self) -> Iterator[Waiter]:
-        for priority in sorted(self._lines):
-            yield from reversed(tuple(self._lines.get(priority, ())))
+        for line in sorted(map(_entries, self._all_lines()), key=lambda entries: entries[0][0].priority):
+            yield from (waiter for waiter, _ in reversed(line))
+
+    def _turn(self, arrival: Arrival) -> tuple[float, int]:
+        came, priority, _ = arrival
+        return came - priority * self._aging, -priority
+
+    def _arrivals(self) -> list[Arrival]:
+        return [(came, waiter.priority, waiter) for line in self._all_lines() for waiter, came in _entries(line)]
+
+    def _all_lines(self) -> list[Line]:
+        return [line for _, line in _entries(self._lines)]
 
 
-def _first(line: OrderedDict[Waiter, float]) -> Waiter | None:
-    while line:
-        with contextlib.suppress(RuntimeError, StopIteration):  # the collector has changed it
-            return next(iter(line))
-    return None
+def _entries(mapping: Mapping[K, V]) -> tuple[tuple[K, V], ...]:
+    """Return what is in a mapping, that the collector may change while it is read."""
+    while True:
+        with contextlib.suppress(RuntimeError):
+            return tuple(mapping.items())
+
+
+def _first(mapping: Mapping[K, V]) -> K | None:
+    while True:
+        with contextlib.suppress(RuntimeError):  # as above
+            return next(iter(mapping), None)
 
 
 def victim(queue: WaitQueue, newcomer: Waiter, shed: Shed) -> Caller | None:
