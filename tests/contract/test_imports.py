@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-HEAVY = {"libcst", "prometheus_client", "httpx", "asyncpg", "redis", "ldclient"}
-RUNTIME = ["penstock_limits", "penstock_flags", "penstock_cli"]
+HEAVY = {"libcst", "prometheus_client", "httpx", "asyncpg", "psycopg", "aiohttp", "sqlalchemy", "redis", "ldclient"}
+RUNTIME = ["penstock_limits", "penstock_pooling", "penstock_flags", "penstock_cli"]
 
 
 def modules_after(statement: str) -> set[str]:

@@ -1,0 +1,1 @@
+"""The pools of databases and HTTP clients."""
