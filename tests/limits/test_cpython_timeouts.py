@@ -16,7 +16,7 @@ from unittest import mock
 
 import penstock_limits
 import pytest
-from penstock_limits._timeouts import Watch
+from penstock_limits._timeouts import Watch, no_task
 
 from tests.limits.suites import run
 
@@ -57,7 +57,7 @@ class Timeout:
         loop = asyncio.get_running_loop()
         left = float("inf") if self._when is None else self._when - loop.time()
         self._watch = Watch(loop, left, self._expires)
-        self._watch.start(0)
+        self._watch.start(0, asyncio.current_task() or no_task())
         return self
 
     async def __aexit__(

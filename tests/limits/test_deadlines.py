@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -20,7 +22,7 @@ def ours() -> Timeout:
 
     @asynccontextmanager
     async def timeout(seconds: int) -> AsyncIterator[None]:
-        deadline = deadlines[seconds].start(asyncio.get_running_loop())
+        deadline = deadlines[seconds].start()
         try:
             yield
         except BaseException as error:
@@ -95,10 +97,10 @@ def test_what_has_ended_is_not_kept_behind_what_has_not() -> None:
 
     async def main() -> int:
         deadlines = Deadlines("policy", "total_timeout", 60.0)
-        first = deadlines.start(asyncio.get_running_loop())
+        first = deadlines.start()
         for _ in range(10_000):
-            deadlines.start(asyncio.get_running_loop()).leave(None)
-        (watch,) = deadlines._watches.values()
+            deadlines.start().leave(None)
+        watch = deadlines._watches.known(asyncio.get_running_loop())()
         kept = len(watch.running)
         first.leave(None)
         return kept
@@ -107,16 +109,19 @@ def test_what_has_ended_is_not_kept_behind_what_has_not() -> None:
 
 
 def test_loops_that_are_closed_are_forgotten() -> None:
-    """A policy outlives them."""
+    """A policy outlives them, and keeps the latest at most."""
     deadlines = Deadlines("policy", "total_timeout", 60.0)
+    loops = []
 
     async def main() -> None:
-        deadlines.start(asyncio.get_running_loop()).leave(None)
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        deadlines.start().leave(None)
 
     for _ in range(5):
         asyncio.run(main())
+    gc.collect()
 
-    assert len(deadlines._watches) == 1
+    assert [loop() is None for loop in loops[:4]] == [True] * 4
 
 
 def test_one_timer_serves_all() -> None:
@@ -134,7 +139,18 @@ def test_one_timer_serves_all() -> None:
         loop.call_at = counting  # type: ignore[method-assign, assignment]
         deadlines = Deadlines("policy", "total_timeout", 60.0)
         for _ in range(10_000):
-            deadlines.start(asyncio.get_running_loop()).leave(None)
+            deadlines.start().leave(None)
         return made
 
     assert run_in_virtual_time(main) == 1
+
+
+def test_a_deadline_needs_a_task() -> None:
+    """As asyncio.timeout does: what is late is cancelled."""
+    loop, told = asyncio.new_event_loop(), []
+    loop.set_exception_handler(lambda _, context: told.append(str(context["exception"])))
+    loop.call_soon(Deadlines("policy", "total_timeout", 60.0).start)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+
+    assert told == ["a call with a deadline needs a task that can be cancelled; make it in one"]

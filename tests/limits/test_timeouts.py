@@ -81,7 +81,7 @@ class Calls:
 
     async def call(self, number: int, takes: float) -> None:
         loop = asyncio.get_running_loop()
-        self.watch.start(number)
+        self.watch.start(number, asyncio.current_task())
         try:
             await asyncio.sleep(takes)
         except asyncio.CancelledError as error:
@@ -141,13 +141,3 @@ def test_a_call_that_may_go_on_goes_on() -> None:
         return watched.ended
 
     assert run_in_virtual_time(main) == {0: ("in time", 100.0)}
-
-
-def test_a_watch_needs_a_task() -> None:
-    """As asyncio.timeout does: what is late is cancelled."""
-    loop = asyncio.new_event_loop()
-    try:
-        with pytest.raises(RuntimeError, match="needs a task"):
-            Watch(loop, 1, lambda: True).start(0)
-    finally:
-        loop.close()

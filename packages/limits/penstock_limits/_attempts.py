@@ -49,8 +49,8 @@ class Call:
     @classmethod
     def of(cls, begun: Begun, now: Callable[[], float]) -> Self:
         """Return a call that a `Watch` has seen begin."""
-        caller, cancelling, began = begun
-        return cls(began, now, caller(), cancelling)
+        task, cancelling, began = begun
+        return cls(began, now, task, cancelling)
 
     @property
     def seconds(self) -> float:
@@ -204,7 +204,7 @@ class TaskAttempts(_Attempts):
         super().enter(number)
         left = self.retry._total_timeout - self._call.seconds
         self._watch = Watch(self._loop, left, self.retry._ends_late)
-        self._watch.start(number)
+        self._watch.start(number, self._call.task or no_task())
 
     def leave(self, error: BaseException | None) -> bool:
         try:

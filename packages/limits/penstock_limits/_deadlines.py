@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from itertools import count
+from typing import Any
 
 from penstock_limits._errors import CallTimeoutError
-from penstock_limits._timeouts import Watch, Watches
+from penstock_limits._timeouts import Watch, Watches, gone, no_task
 
 __all__ = ["Deadline", "Deadlines"]
 
@@ -29,19 +30,24 @@ class Deadlines:
         self._numbers = count()
         self._watches = Watches(seconds, lambda: True)
 
-    def start(self, loop: asyncio.AbstractEventLoop) -> Deadline:
+    def start(self, outer: Deadline | None = None) -> Deadline:
         """Start a deadline of the current task, which must `leave()` it.
 
         Args:
-            loop: The running loop, which the caller has asked for once.
+            outer: A deadline of the same task; it knows the task and its loop already.
 
         Raises:
             RuntimeError: There is no current task.
         """
-        watch = self._watches.get(loop) or self._watches.of(loop)
+        if outer is None:
+            loop = asyncio.get_running_loop()
+            task = asyncio.current_task(loop) or no_task()
+        else:
+            loop, task = outer.loop, outer.task
+        watch = self._watches.known(loop, gone)() or self._watches.of(loop)
         number = next(self._numbers)
-        watch.start(number)
-        return Deadline(self, watch, number)
+        watch.start(number, task)
+        return Deadline(self, watch, number, task)
 
     def error(self) -> CallTimeoutError:
         """Return what a call is told that was too slow."""
@@ -49,19 +55,21 @@ class Deadlines:
 
 
 class Deadline:
-    """One call's time."""
+    """One call's time.
 
-    __slots__ = ("_maker", "_number", "_watch")
+    Attributes:
+        loop: The event loop in which the call is made.
+        task: The task that makes it.
+    """
 
-    def __init__(self, maker: Deadlines, watch: Watch, number: int) -> None:
+    __slots__ = ("_maker", "_number", "_watch", "loop", "task")
+
+    def __init__(self, maker: Deadlines, watch: Watch, number: int, task: asyncio.Task[Any]) -> None:
         self._maker = maker
         self._watch = watch
         self._number = number
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop that it is of."""
-        return self._watch.loop
+        self.loop = watch.loop
+        self.task = task
 
     @property
     def passed(self) -> bool:

@@ -260,7 +260,7 @@ class Policy:
         self, amounts: Mapping[str, float], function: Callable[..., Awaitable[T]], args: Any, kwargs: Any
     ) -> T:
         deadlines = self._deadlines_now(self._total_deadlines)
-        total = None if deadlines is None else deadlines.start(asyncio.get_running_loop())
+        total = None if deadlines is None else deadlines.start()
         try:
             result: T = await self._retried(amounts, total, function, args, kwargs)
         except BaseException as error:
@@ -403,7 +403,7 @@ class Slot:
         self._entered = True
         policy = self._policy
         if self._deadlines is not None:
-            self._total = self._deadlines.start(asyncio.get_running_loop())
+            self._total = self._deadlines.start()
         try:
             if policy._breaker is not None:
                 self._breaker = policy._breaker.attempt().__enter__()
@@ -427,8 +427,7 @@ class Slot:
         """Let the attempt's own time begin."""
         deadlines = self._policy._deadlines_now(self._policy._attempt_deadlines)
         if deadlines is not None:
-            loop = asyncio.get_running_loop() if self._total is None else self._total.loop
-            self._deadline = deadlines.start(loop)
+            self._deadline = deadlines.start(self._total)
         if adaptive is not None:
             self._adaptive, self._started = adaptive, adaptive.clock()
 

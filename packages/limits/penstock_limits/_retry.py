@@ -17,7 +17,6 @@ from concurrent import futures
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Final, ParamSpec, TypeVar, cast
-from weakref import ref
 
 from penstock_limits import _modes, _resources
 from penstock_limits._attempts import Call, TaskAttempts, ThreadAttempts
@@ -36,7 +35,7 @@ from penstock_limits._headers import retry_after
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import headers_of
 from penstock_limits._retry_budget import RetryBudget, budget_of
-from penstock_limits._timeouts import Watch, Watches, no_task
+from penstock_limits._timeouts import Watch, Watches, gone, no_task
 from penstock_limits._transient import is_cancellation, is_transient
 
 __all__ = ["CAPABILITY", "Retry", "RetryStatistics", "retry"]
@@ -288,18 +287,22 @@ class Retry:
         return ThreadAttempts(self)
 
     def _in_task(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        # Every call that goes well pays for what is done here. So what could be a call of Watch is written out, and the
-        # mode is not asked for: see benchmarks/bars/retry.py.
-        draw, deposit, watch_of, task_of = self._tickets.__next__, self._deposit, self._watches.get, current_task
+        return self._unbounded(function) if self._total_timeout == math.inf else self._bounded(function)
+
+    # Every call that goes well pays for what the next two do. So what could be a call of Watch is written out, and the
+    # mode is not asked for: see benchmarks/bars/retry.py.
+
+    def _bounded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        draw, deposit, known, task_of = self._tickets.__next__, self._deposit, self._watches.known, current_task
         running_loop: Any = _get_running_loop
 
         async def retried(*args: Any, **kwargs: Any) -> Any:
             number, loop = draw(), running_loop()
             if deposit is not None:
                 deposit()
-            watch = watch_of(loop) or self._watches.of(asyncio.get_running_loop())
+            watch = known(loop, gone)() or self._watches.of(loop)
             running, task = watch.running, task_of(loop) or no_task()
-            running[number] = begun = ref(task), task.cancelling(), watch.now()
+            running[number] = begun = task, task.cancelling(), watch.now()
             if watch.timer is None:
                 watch.set_timer(begun)
             try:
@@ -309,9 +312,34 @@ class Retry:
                 if not self._goes_on(call, watch, number, error):
                     raise
             else:
-                if running.pop(number, None) is None:
+                try:
+                    del running[number]
+                except KeyError:  # it was late
                     watch.leave(number)
                 return result
+            return await self._again(call, watch, number, functools.partial(function, *args, **kwargs))
+
+        return retried
+
+    def _unbounded(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Retry without a watch until a call fails: it would have nothing to end, and its calls to keep."""
+        draw, deposit, task_of = self._tickets.__next__, self._deposit, current_task
+        running_loop: Any = _get_running_loop
+
+        async def retried(*args: Any, **kwargs: Any) -> Any:
+            number, loop = draw(), running_loop()
+            if deposit is not None:
+                deposit()
+            task = task_of(loop) or no_task()
+            begun = task, task.cancelling(), loop.time()
+            try:
+                return await function(*args, **kwargs)
+            except BaseException as error:
+                watch = Watch(loop, math.inf, self._ends_late)
+                watch.running[number] = begun
+                call = Call.of(begun, watch.now)
+                if not self._goes_on(call, watch, number, error):
+                    raise
             return await self._again(call, watch, number, functools.partial(function, *args, **kwargs))
 
         return retried

@@ -15,11 +15,9 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 from weakref import ref
 
-__all__ = ["Begun", "Watch", "Watches", "no_task", "wait_for"]
+__all__ = ["Begun", "Watch", "Watches", "gone", "no_task", "wait_for"]
 
-# Who makes a call, how often it had been cancelled before, and when it began. Who is left in a closed loop must not be
-# kept alive: the collector ends it, and with it the call.
-Begun = tuple[ref[Task[Any]], int, float]
+Begun = tuple[Task[Any], int, float]  # who makes a call, how often it had been cancelled before, and when it began
 
 
 class Watch:
@@ -41,7 +39,7 @@ class Watch:
         now: The loop's time.
     """
 
-    __slots__ = ("_ends", "_late", "_seconds", "loop", "now", "running", "timer")
+    __slots__ = ("__weakref__", "_ends", "_late", "_seconds", "loop", "now", "running", "timer")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, seconds: float, ends: Callable[[], bool]) -> None:
         self.running: dict[int, Begun] = {}
@@ -54,17 +52,11 @@ class Watch:
         self._ends = ends
         self._late: dict[int, tuple[Begun, bool]] = {}  # and whether they were ended
 
-    def start(self, number: int) -> Begun:
-        """Watch a call of the current task, which must `leave()`.
-
-        Raises:
-            RuntimeError: There is no current task.
-        """
-        task = asyncio.current_task(self.loop) or no_task()
-        self.running[number] = begun = ref(task), task.cancelling(), self.now()
+    def start(self, number: int, task: Task[Any]) -> None:
+        """Watch a call of the current task, which must `leave()`."""
+        self.running[number] = begun = task, task.cancelling(), self.now()
         if self.timer is None:
             self.set_timer(begun)
-        return begun
 
     def set_timer(self, begun: Begun) -> None:
         """Set the timer for the oldest call."""
@@ -82,11 +74,8 @@ class Watch:
         """Watch a call no longer; tell whether it ended with this error only because it was late."""
         if self.running.pop(number, None) is not None:
             return False
-        (caller, cancelling, _), ended = self._late.pop(number)
-        task = caller()
-        if task is None or not ended:
-            return False
-        return task.uncancel() <= cancelling and isinstance(error, asyncio.CancelledError)
+        (task, cancelling, _), ended = self._late.pop(number)
+        return ended and task.uncancel() <= cancelling and isinstance(error, asyncio.CancelledError)
 
     def close(self) -> None:
         """Let go of the timer, when nothing is watched any more."""
@@ -108,35 +97,44 @@ class Watch:
             if begun_late is None:  # the garbage collector has just closed it
                 continue
             self._late[number] = begun_late, ends
-            task = begun_late[0]()
-            if ends and task is not None:
-                task.cancel()
+            if ends:
+                begun_late[0].cancel()
 
 
-class Watches(dict[asyncio.AbstractEventLoop, Watch]):
+class Watches:
     """One watch for each event loop in which calls are made; used by several loops and threads at once.
+
+    A watch is kept by its calls and by its timer, which the loop has, and by nobody else. So what is left in a loop
+    that was closed can be collected, and that ends it.
 
     Args:
         seconds: As for `Watch`.
         ends: As for `Watch`.
+
+    Attributes:
+        known: Returns, for a loop, what returns its watch, or None if that is gone: `known(loop, gone)() or of(loop)`.
     """
 
-    __slots__ = ("_ends", "_seconds")
+    __slots__ = ("_ends", "_seconds", "_watches", "known")
 
     def __init__(self, seconds: float, ends: Callable[[], bool]) -> None:
-        super().__init__()
+        self._watches: dict[asyncio.AbstractEventLoop, Callable[[], Watch | None]] = {}
+        self.known = self._watches.get
         self._seconds = seconds
         self._ends = ends
 
     def of(self, loop: asyncio.AbstractEventLoop) -> Watch:
-        """Return a loop's watch; when one is made, those of closed loops go."""
-        watch = self.get(loop)
-        if watch is not None:
-            return watch
-        for each in tuple(self):
+        """Return a new watch of a loop, which has none; those of closed loops go."""
+        for each in tuple(self._watches):
             if each.is_closed():
-                self.pop(each, None)
-        return self.setdefault(loop, Watch(loop, self._seconds, self._ends))
+                self._watches.pop(each, None)
+        watch = Watch(loop, self._seconds, self._ends)
+        self._watches[loop] = ref(watch)
+        return watch
+
+
+def gone() -> None:
+    """Stand for a watch that there is not."""
 
 
 def no_task() -> NoReturn:
