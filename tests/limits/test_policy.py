@@ -49,6 +49,24 @@ async def test_a_slot_holds_a_permit_and_a_reservation() -> None:
     assert policy.statistics().succeeded == 1
 
 
+async def test_calls_that_wait_while_the_breaker_opens_are_not_made() -> None:
+    """They give back what they hold, and the service is left alone."""
+    limiter, rate = Limiter("provider", max_running=1), RateLimiter("provider", requests=Rate(100))
+    policy = Policy("provider", breaker=CircuitBreaker("provider", minimum_calls=1), limiter=limiter, rate=rate)
+    calls = []
+
+    async def fails() -> None:
+        calls.append(1)
+        await asyncio.sleep(0)
+        raise response(500)
+
+    told = await asyncio.gather(*[policy.call(fails) for _ in range(10)], return_exceptions=True)
+
+    assert len(calls) == 1
+    assert [type(error) for error in told] == [httpx.HTTPStatusError] + [CircuitOpenError] * 9
+    assert (limiter.statistics().running, rate.statistics().dimensions["requests"].used) == (0, 1)
+
+
 async def test_a_slot_settles_what_it_really_used() -> None:
     """The estimate is corrected."""
     rate = RateLimiter("provider", requests=Rate(10), tokens=Rate(5_000))

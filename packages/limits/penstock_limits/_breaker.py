@@ -240,6 +240,20 @@ class CircuitBreaker(Circuit):
         state = self._state
         return state if state.name == "closed" else self._begin_unless_open(attempt)
 
+    def _begin_again(self, attempt: BreakerAttempt, state: State) -> State:
+        """Return the state in which a call is made that has waited since it began, or refuse it."""
+        attempt._began = now = self._clock()
+        if state is _BYPASS:
+            return state
+        with self._lock:
+            if self._renew(attempt, state, now):
+                return state
+        try:
+            return self._begin_unless_open(attempt)
+        except CircuitOpenError:
+            attempt._said = ENDED  # it is refused, and nothing else
+            raise
+
     def _begin_unless_open(self, attempt: BreakerAttempt) -> State:
         mode = self.mode
         news: News = []

@@ -134,6 +134,15 @@ class Circuit:
         self._trials[call] = _Trial(state, now + self._rules.half_open_seconds)
         return True
 
+    def _renew(self, call: object, state: State, now: float) -> bool:
+        """Tell whether a call may still be made in the state it began in; if it is a trial call, its time begins."""
+        trial = self._trials.pop(call, None)
+        if state is not self._state:
+            return False
+        if trial is not None:
+            self._trials[call] = _Trial(state, now + self._rules.half_open_seconds)
+        return trial is not None or state.name == "closed"
+
     def _expire_trials(self, now: float, news: News) -> None:
         """Count trial calls that have not reported in time as failures, as of the time when they should have."""
         while self._trials:

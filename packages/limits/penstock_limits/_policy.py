@@ -413,6 +413,8 @@ class Slot:
                 self._limiter = limiter
             if rate is not None:
                 self._reservation = await rate.reserve(**_counted(rate, self._amounts))
+            if self._breaker is not None:
+                self._breaker.admitted()
             self._begin(adaptive)
             if self._borrow is not None:
                 lender = self._borrow()
