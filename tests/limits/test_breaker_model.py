@@ -94,6 +94,25 @@ class Model:
             return None if mode == "enforce" else call
         return call
 
+    def admit(self, call: Call, mode: str) -> bool:
+        """Tell whether a call that has waited since it began is made; if it is, its time begins."""
+        if call.period is None:
+            return True
+        self.expire()
+        call.began = self.now
+        trial = call in self.trials
+        if trial:
+            self.trials.remove(call)
+        if call.period == self.period and (trial or self.state == "closed"):
+            self.trials += [call] if trial else []
+            return True
+        anew = self.begin(mode)
+        call.period = anew.period if anew else None
+        call.expired = False
+        if anew in self.trials:
+            self.trials[self.trials.index(anew)] = call
+        return anew is not None
+
     def end(self, call: Call, how: str) -> None:
         if call.period is None:
             return
@@ -199,15 +218,25 @@ class Pair:
 
     def begin(self, mode: str) -> tuple[BreakerAttempt, Call] | None:
         attempt, call = self.breaker.attempt(), self.model.begin(mode)
+        if self.refuses(attempt.__enter__, mode, made=call is not None):
+            return None
+        assert call is not None
+        return attempt, call
+
+    def admit(self, pair: tuple[BreakerAttempt, Call], mode: str) -> bool:
+        attempt, call = pair
+        return not self.refuses(attempt.admitted, mode, made=self.model.admit(call, mode))
+
+    def refuses(self, step: Callable[[], object], mode: str, *, made: bool) -> bool:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("PENSTOCK_MODE_GOVERNED_BREAKER", mode)
             try:
-                attempt.__enter__()
+                step()
             except CircuitOpenError:
-                assert call is None, "a call was refused that should be made"
-                return None
-        assert call is not None, "a call was made that should be refused"
-        return attempt, call
+                assert not made, "a call was refused that should be made"
+                return True
+        assert made, "a call was made that should be refused"
+        return False
 
     def end(self, pair: tuple[BreakerAttempt, Call], how: str) -> None:
         attempt, call = pair
@@ -258,6 +287,10 @@ class BreakerBesideItsModel(RuleBasedStateMachine):
     def begin(self, mode: str) -> Any:
         return self.pair.begin(mode)
 
+    @rule(target=calls, call=consumes(calls), mode=st.sampled_from(MODES))
+    def admit(self, call: Any, mode: str) -> Any:
+        return call if call is not None and self.pair.admit(call, mode) else None
+
     @rule(call=consumes(calls), how=st.sampled_from([*ENDS, "failed"]))
     def end(self, call: Any, how: str) -> None:
         if call is not None:
@@ -294,6 +327,9 @@ def walk(seed: int, make: Callable[..., CircuitBreaker] = CircuitBreaker, steps:
         if step < 0.5:
             call = pair.begin(chance.choice(MODES))
             calls += [call] if call is not None else []
+        elif step < 0.6:
+            if calls and not pair.admit(call := chance.choice(calls), chance.choice(MODES)):
+                calls.remove(call)
         elif step < 0.85:
             if calls:
                 pair.end(calls.pop(chance.randrange(len(calls))), chance.choice([*ends, *ENDS]))

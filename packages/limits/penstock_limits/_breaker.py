@@ -245,9 +245,12 @@ class CircuitBreaker(Circuit):
         attempt._began = now = self._clock()
         if state is _BYPASS:
             return state
+        news: News = []
         with self._lock:
-            if self._renew(attempt, state, now):
-                return state
+            renewed = self._renew(attempt, state, now, news)
+        self._tell(news)
+        if renewed:
+            return state
         try:
             return self._begin_unless_open(attempt)
         except CircuitOpenError:

@@ -134,8 +134,9 @@ class Circuit:
         self._trials[call] = _Trial(state, now + self._rules.half_open_seconds)
         return True
 
-    def _renew(self, call: object, state: State, now: float) -> bool:
+    def _renew(self, call: object, state: State, now: float, news: News) -> bool:
         """Tell whether a call may still be made in the state it began in; if it is a trial call, its time begins."""
+        self._expire_trials(now, news)
         trial = self._trials.pop(call, None)
         if state is not self._state:
             return False
