@@ -28,6 +28,7 @@ from penstock_limits import (
 from penstock_limits.testing import ManualClock, recorded
 
 from tests.limits.gauge import Doors, settled
+from tests.limits.sources import Source
 
 
 class ServiceError(Exception):
@@ -788,17 +789,6 @@ async def test_hyx_closes_when_a_trial_call_is_cancelled() -> None:
 # --- modes
 
 
-class Source:
-    """Says the mode of `governed-breaker`."""
-
-    def __init__(self, mode: str) -> None:
-        self.now = mode
-
-    def mode(self, capability: str) -> str:
-        assert capability == "governed-breaker"
-        return self.now
-
-
 @pytest.mark.parametrize(("mode", "counted"), [("off", "bypassed"), ("observe", "would_reject")])
 def test_unless_it_enforces_the_call_is_made_and_counted(mode: str, counted: str) -> None:
     """And told, at the first of each open period."""
@@ -835,7 +825,7 @@ def test_calls_that_bypass_it_do_not_keep_it_from_recovering(mode: str) -> None:
 
 def test_every_open_period_and_every_mode_tells_of_its_first_bypass() -> None:
     """A bypass that goes on for days is found in the latest events."""
-    source, it = Source("off"), Worked(mode=None)
+    source, it = Source("off", "governed-breaker"), Worked(mode=None)
     set_mode_source(source)
 
     with recorded() as events:
@@ -845,7 +835,7 @@ def test_every_open_period_and_every_mode_tells_of_its_first_bypass() -> None:
         for attempt in trials:
             end(attempt, ServiceError())
         it.succeed(2)
-        source.now = "observe"
+        source.turn("observe")
         it.succeed(2)
 
     told = [(event.details["mode"], event.details["state"]) for event in events if event.name == "breaker.bypassed"]
@@ -854,13 +844,13 @@ def test_every_open_period_and_every_mode_tells_of_its_first_bypass() -> None:
 
 def test_its_mode_is_the_flags_if_it_is_given_none() -> None:
     """A flip acts on the next call."""
-    source, it = Source("off"), Worked(mode=None)
+    source, it = Source("off", "governed-breaker"), Worked(mode=None)
     set_mode_source(source)
     it.open()
     it.succeed()
     assert it.breaker.mode is Mode.OFF
 
-    source.now = "enforce"
+    source.turn("enforce")
 
     with pytest.raises(CircuitOpenError):
         it.begin()
@@ -868,11 +858,11 @@ def test_its_mode_is_the_flags_if_it_is_given_none() -> None:
 
 def test_a_flip_does_not_change_what_a_call_on_its_way_counts_for() -> None:
     """A bypassing call stays one, and a trial call stays one."""
-    source, it = Source("observe"), Worked(mode=None, half_open_calls=1)
+    source, it = Source("observe", "governed-breaker"), Worked(mode=None, half_open_calls=1)
     set_mode_source(source)
     it.half_open()
     trial, bypassing = it.begin(), it.begin()
-    source.now = "enforce"
+    source.turn("enforce")
 
     end(bypassing, ServiceError())
     assert it.breaker.state == "half_open"

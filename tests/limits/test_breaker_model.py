@@ -197,16 +197,6 @@ class Model:
 COUNTED = ("succeeded", "failed", "slow", "ignored", "rejected", "bypassed", "would_reject")
 
 
-class Source:
-    """Says whatever mode it is turned to; the breakers of this file ask it and no other."""
-
-    def __init__(self) -> None:
-        self.now = "enforce"
-
-    def mode(self, capability: str) -> str:
-        return self.now
-
-
 class Pair:
     """A breaker and its model, that everything happens to alike."""
 

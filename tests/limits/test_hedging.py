@@ -19,6 +19,8 @@ from penstock_limits import ConfigurationError, Hedge, RetryBudget, hedge, resou
 from penstock_limits._modes import Mode
 from penstock_limits.testing import recorded, run_in_virtual_time
 
+from tests.limits.sources import Source
+
 
 class Replicas:
     """Attempts that take as long, and end as, the test says; knows which were cancelled and which still run."""
@@ -60,17 +62,6 @@ def timed(main: Callable[[], Coroutine[Any, Any, object]]) -> tuple[object, floa
         return result, asyncio.get_running_loop().time()
 
     return run_in_virtual_time(run)
-
-
-class Always:
-    """A mode source."""
-
-    def __init__(self, mode: str) -> None:
-        self.value = mode
-
-    def mode(self, capability: str) -> str:
-        assert capability == "jittered-retry"
-        return self.value
 
 
 def test_a_call_in_time_is_made_once() -> None:
@@ -251,12 +242,12 @@ def test_observe_counts_what_would_have_been_hedged() -> None:
 
 def test_the_flag_may_be_turned_while_a_call_is_on_its_way() -> None:
     """Then it is not made once more."""
-    source = Always("enforce")
+    source = Source("enforce", "jittered-retry")
     set_mode_source(source)
     replicas = Replicas((5, "a"))
 
     async def main() -> object:
-        asyncio.get_running_loop().call_later(0.5, setattr, source, "value", "off")
+        asyncio.get_running_loop().call_later(0.5, source.turn, "off")
         return await hedge(after=1, mode=None).call(replicas.call)
 
     assert timed(main) == ("a", 5.0)

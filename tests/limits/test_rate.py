@@ -22,6 +22,7 @@ from penstock_limits._resources import Resource, resources
 from penstock_limits.testing import ManualClock, recorded, run_in_virtual_time
 
 from tests.limits.gauge import settled
+from tests.limits.sources import Source
 
 
 def clock() -> float:
@@ -326,7 +327,7 @@ async def test_a_caller_waits_as_long_as_it_would() -> None:
     behind = asyncio.create_task(asyncio.sleep(1, rate))
 
     async def impatient() -> float:
-        with pytest.raises(AcquireTimeoutError, match="limiter 'api' admitted a caller not within 5 s"):
+        with pytest.raises(AcquireTimeoutError, match="rate 'api' admitted a caller not within 5 s"):
             await rate.reserve(tokens=80, timeout=5)
         return clock()
 
@@ -536,25 +537,6 @@ def test_something_given_back_while_the_lock_is_held_is_given_back_by_its_holder
 # --- modes
 
 
-class Source:
-    """Says the mode of `provider-rates`, and tells subscribers when the test turns it."""
-
-    def __init__(self, mode: str) -> None:
-        self.value = mode
-        self.callback: Callable[[], None] = lambda: None
-
-    def mode(self, capability: str) -> str:
-        return self.value if capability == "provider-rates" else "off"
-
-    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
-        self.callback = callback
-        return lambda: None
-
-    def turn(self, mode: str) -> None:
-        self.value = mode
-        self.callback()
-
-
 @virtual
 async def test_off_lets_everybody_through_and_charges_nobody() -> None:
     """As if it were not there, but counted."""
@@ -597,7 +579,7 @@ async def admitted_at_once(rate: RateLimiter, number: int) -> None:
 @pytest.mark.parametrize("mode", ["off", "observe"])
 async def test_a_flip_wakes_everybody(mode: str) -> None:
     """A rollback acts at once, also for those who wait."""
-    source = Source("enforce")
+    source = Source("enforce", "provider-rates")
     set_mode_source(source)
     rate = RateLimiter(requests=Rate(1), mode=None, clock=ManualClock())
     tasks = [asyncio.create_task(admitted_at_once(rate, 1)) for _ in range(4)]

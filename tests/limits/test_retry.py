@@ -41,6 +41,8 @@ from penstock_limits import (
 from penstock_limits._modes import Mode
 from penstock_limits.testing import ManualClock, recorded, run_in_virtual_time
 
+from tests.limits.sources import Source
+
 
 class ServiceError(Exception):
     """What an HTTP client raises for a status."""
@@ -66,17 +68,6 @@ class Service:
         for error in self.errors:
             raise error
         return answer
-
-
-class Always:
-    """A mode source."""
-
-    def __init__(self, mode: str) -> None:
-        self.value = mode
-
-    def mode(self, capability: str) -> str:
-        assert capability == "jittered-retry"
-        return self.value
 
 
 def raised(main: Callable[[], Coroutine[Any, Any, object]]) -> tuple[BaseException, float]:
@@ -963,7 +954,7 @@ def test_observe_does_not_fail_where_its_predicate_does() -> None:
 
 def test_without_a_mode_of_its_own_it_follows_the_flag() -> None:
     """Also while a call is on its way: the next failure is the last."""
-    source = Always("enforce")
+    source = Source("enforce", "jittered-retry")
     set_mode_source(source)
     retrying = retry(mode=None, attempts=9, budget=None)
     calls = []
@@ -971,7 +962,7 @@ def test_without_a_mode_of_its_own_it_follows_the_flag() -> None:
     async def attempt_once() -> None:
         calls.append(1)
         if len(calls) == 3:
-            source.value = "off"
+            source.turn("off")
         raise ConnectionError
 
     with pytest.raises(ConnectionError):
@@ -982,12 +973,12 @@ def test_without_a_mode_of_its_own_it_follows_the_flag() -> None:
 
 def test_a_call_that_became_late_before_the_flag_was_turned_is_not_ended() -> None:
     """The mode counts at the moment when its time is over."""
-    source = Always("enforce")
+    source = Source("enforce", "jittered-retry")
     set_mode_source(source)
     retrying = retry(mode=None, total_timeout=5)
 
     async def main() -> str:
-        asyncio.get_running_loop().call_later(4, setattr, source, "value", "off")
+        asyncio.get_running_loop().call_later(4, source.turn, "off")
         return await retrying.call(asyncio.sleep, 100, "done")
 
     assert run_in_virtual_time(main) == "done"

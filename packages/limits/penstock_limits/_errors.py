@@ -105,17 +105,20 @@ class QueueFullError(LimitReachedError):
     """No permit is free, and as many callers wait as `max_queued` allows.
 
     Args:
-        limiter: The name of what refuses: a limiter or a rate.
+        limiter: The name of what refuses.
         queued: How many callers wait.
         max_queued: How many may wait.
+        kind: What it is: a limiter, a rate, a pool.
     """
 
-    def __init__(self, limiter: str, queued: int, max_queued: int) -> None:
+    def __init__(self, limiter: str, queued: int, max_queued: int, kind: str = "limiter") -> None:
         super().__init__(limiter, queued, max_queued)
+        self.args = (limiter, queued, max_queued, kind)  # what it is pickled by
+        self.kind = kind
 
     def __str__(self) -> str:
         return (
-            f"limiter {self.limiter!r} refuses a caller: {self.counted} of {self.allowed} callers wait already. "
+            f"{self.kind} {self.limiter!r} refuses a caller: {self.counted} of {self.allowed} callers wait already. "
             f"Shed load, try again later, or raise max_queued."
         )
 
@@ -124,18 +127,21 @@ class AcquireTimeoutError(LimitReachedError, TimeoutError):
     """No permit came free within the caller's deadline.
 
     Args:
-        limiter: The name of what was waited for: a limiter or a rate.
+        limiter: The name of what was waited for.
         queued: How many callers waited with it.
         timeout: The deadline, in seconds.
+        kind: What it is: a limiter, a rate, a pool.
     """
 
-    def __init__(self, limiter: str, queued: int, timeout: float) -> None:
+    def __init__(self, limiter: str, queued: int, timeout: float, kind: str = "limiter") -> None:
         super().__init__(limiter, queued, timeout)
+        self.args = (limiter, queued, timeout, kind)
+        self.kind = kind
 
     def __str__(self) -> str:
         return (
-            f"limiter {self.limiter!r} admitted a caller not within {self.allowed:g} s; {self.counted} callers waited. "
-            f"Shed load, try again later, or give it more time."
+            f"{self.kind} {self.limiter!r} admitted a caller not within {self.allowed:g} s; "
+            f"{self.counted} callers waited. Shed load, try again later, or give it more time."
         )
 
 

@@ -10,7 +10,7 @@ from penstock_limits._errors import AcquireTimeoutError, ConfigurationError, Lim
 from penstock_limits._events import emit
 from penstock_limits._headers import advice
 from penstock_limits._modes import Mode
-from penstock_limits._rate_admission import CAPABILITY, LOOK, OFF, Admission, T
+from penstock_limits._rate_admission import CAPABILITY, LOOK, OFF, RateAdmission, T
 from penstock_limits._rate_algorithms import MOST, PLAIN, Number, Rate, exact
 from penstock_limits._rate_dimension import DimensionStatistics, RateStatistics
 from penstock_limits._rate_queue import TaskTurn, ThreadTurn, Turn
@@ -19,7 +19,7 @@ from penstock_limits._reservation import Reservation
 __all__ = ["CAPABILITY", "DimensionStatistics", "Rate", "RateLimiter", "RateStatistics", "Reservation"]
 
 
-class RateLimiter(Admission):
+class RateLimiter(RateAdmission):
     """Admits callers at the rates that a provider allows, of all things counted at once; the others wait in order.
 
     Only the first in the queue is considered, so light requests do not overtake a heavy one for ever. One may be shared

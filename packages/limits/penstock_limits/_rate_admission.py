@@ -22,7 +22,7 @@ from penstock_limits._rate_dimension import Dimension
 from penstock_limits._rate_queue import TaskTurn, ThreadTurn, Turn, Turns
 from penstock_limits._reservation import CANCELLED, NEW, SETTLED, WAITING, Reservation
 
-__all__ = ["CAPABILITY", "ENFORCE", "LOOK", "OFF", "Admission", "T"]
+__all__ = ["CAPABILITY", "ENFORCE", "LOOK", "OFF", "RateAdmission", "T"]
 
 CAPABILITY: Final = "provider-rates"
 
@@ -39,7 +39,7 @@ def _nothing(_subject: object, _detail: object) -> None:
 LOOK: Final = (_nothing, None, None)  # a chore after which the queue is looked at, as after any
 
 
-class Admission:
+class RateAdmission:
     """What a rate counts; the mode is read before the lock is taken, as its source may have its own."""
 
     __slots__ = (
@@ -176,7 +176,7 @@ class Admission:
             return self._too_large(reservation)
         if self._max_queued is not None and queued >= self._max_queued:
             self._rejected += 1
-            return QueueFullError(self._name, queued, self._max_queued)
+            return QueueFullError(self._name, queued, self._max_queued, "rate")
         if kind is ThreadTurn and asyncio._get_running_loop() is not None:
             return RuntimeError(
                 f"rate {self._name!r} cannot admit this at once, and `with` would block the running event loop: "
@@ -236,7 +236,7 @@ class Admission:
         queued = len(self._turns)
         if self._turns.remove(turn):
             self._timed_out += 1
-            turn.refuse(AcquireTimeoutError(self._name, queued, patience))
+            turn.refuse(AcquireTimeoutError(self._name, queued, patience, "rate"))
 
     def _withdraw(self, turn: Turn, _: None) -> None:
         reservation = turn.reservation
