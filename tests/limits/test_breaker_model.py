@@ -22,8 +22,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 from penstock_limits import BreakerAttempt, CircuitBreaker, CircuitOpenError
-from penstock_limits._breaker_states import State
-from penstock_limits._windows import BUCKETS
+from penstock_limits._breakers.states import State
+from penstock_limits._breakers.windows import BUCKETS
 from penstock_limits.testing import ManualClock
 
 

@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from penstock_limits import CallTimeoutError
-from penstock_limits._deadlines import Deadlines
+from penstock_limits._policies.deadlines import Deadlines
 from penstock_limits.testing import run_in_virtual_time
 
 Timeout = Callable[[int], AbstractAsyncContextManager[object]]

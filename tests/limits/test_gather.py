@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from penstock_limits import ConfigurationError, Limiter, QueueFullError, UnknownLimitError, gather, set_mode_source
-from penstock_limits._lending import Permit
+from penstock_limits._fanout.lending import Permit
 
 from tests.limits.gauge import Doors, Gauge, settled
 from tests.limits.sources import Source

@@ -17,7 +17,7 @@ from penstock_limits._errors import (
     RequestTooLargeError,
 )
 from penstock_limits._modes import set_mode_source
-from penstock_limits._rate import Rate, RateLimiter, Reservation
+from penstock_limits._rates.rate import Rate, RateLimiter, Reservation
 from penstock_limits._resources import Resource, resources
 from penstock_limits.testing import ManualClock, recorded, run_in_virtual_time
 

@@ -26,13 +26,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from penstock_limits import _rate_dimension
 from penstock_limits._errors import AcquireTimeoutError, LimitReachedError, RequestTooLargeError
 from penstock_limits._modes import Mode
-from penstock_limits._rate import Rate, RateLimiter, Reservation
-from penstock_limits._rate_algorithms import Bucket, Window
-from penstock_limits._rate_queue import GRAIN
-from penstock_limits._reservation import CANCELLED, NEW
+from penstock_limits._rates import dimension
+from penstock_limits._rates.algorithms import Bucket, Window
+from penstock_limits._rates.queue import GRAIN
+from penstock_limits._rates.rate import Rate, RateLimiter, Reservation
+from penstock_limits._rates.reservation import CANCELLED, NEW
 from penstock_limits.testing import ManualClock, VirtualTimeLoop
 
 from tests.limits.gauge import settled
@@ -170,9 +170,9 @@ class Comparison(RuleBasedStateMachine):
 
     @invariant()
     def tells_what_is_used(self) -> None:
-        for name, dimension in self.rate.statistics().dimensions.items():
-            most = dimension.amount if dimension.burst is None else dimension.burst
-            used, expected = most - dimension.available, float(self.references[name].used(self.clock()))
+        for name, counted in self.rate.statistics().dimensions.items():
+            most = counted.amount if counted.burst is None else counted.burst
+            used, expected = most - counted.available, float(self.references[name].used(self.clock()))
             assert used == pytest.approx(expected) if self.exact else used >= expected - 1e-9
 
 
@@ -283,7 +283,7 @@ def test_the_comparisons_catch_an_algorithm_that_is_broken(
     broken: type[Window | Bucket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each differs from its reference within a few hundred runs."""
-    monkeypatch.setattr(_rate_dimension, "meter_for", lambda rate, taken=0: broken(rate, taken))
+    monkeypatch.setattr(dimension, "meter_for", lambda rate, taken=0: broken(rate, taken))
     machine = ComparedWindow if issubclass(broken, Window) else ComparedBucket
 
     with pytest.raises(AssertionError):

@@ -3,13 +3,8 @@
 Standard library only. Everything can be made by hand or asked for by name, and has the modes off, observe, enforce.
 """
 
-from penstock_limits._adaptive import AdaptiveAttempt, AdaptiveLimit, AdaptiveStatistics
-from penstock_limits._algorithms import Aimd, LatencyGradient, LimitAlgorithm, Sample
-from penstock_limits._backoff import backoff_delay
-from penstock_limits._bounded_map import BoundedMap, bounded_map
-from penstock_limits._breaker import BreakerAttempt, BreakerStatistics, CircuitBreaker
+from penstock_limits._breakers.breaker import BreakerAttempt, BreakerStatistics, CircuitBreaker
 from penstock_limits._config import ConcurrencyConfig, LimitSettings, PolicySettings
-from penstock_limits._create_task import create_task
 from penstock_limits._errors import (
     AcquireTimeoutError,
     CallTimeoutError,
@@ -23,24 +18,29 @@ from penstock_limits._errors import (
     UnknownPolicyError,
 )
 from penstock_limits._events import Event, Listener, add_listener
-from penstock_limits._gather import gather
-from penstock_limits._hedging import Hedge, HedgeStatistics, hedge
-from penstock_limits._hold import Hold
-from penstock_limits._limiter import Limiter
+from penstock_limits._fanout.bounded_map import BoundedMap, bounded_map
+from penstock_limits._fanout.create_task import create_task
+from penstock_limits._fanout.gather import gather
+from penstock_limits._limiters.adaptive import AdaptiveAttempt, AdaptiveLimit, AdaptiveStatistics
+from penstock_limits._limiters.algorithms import Aimd, LatencyGradient, LimitAlgorithm, Sample
+from penstock_limits._limiters.hold import Hold
+from penstock_limits._limiters.limiter import Limiter
+from penstock_limits._limiters.statistics import LimiterStatistics
 from penstock_limits._manager import Clients, ConcurrencyManager, Pools
 from penstock_limits._metrics import ConcurrencyMetrics
 from penstock_limits._modes import Mode, ModeSource, set_mode_source
 from penstock_limits._names import configure, limiter, policy
 from penstock_limits._outcomes import Outcome
-from penstock_limits._policy import Policy, PolicyStatistics, Slot, current_slot
-from penstock_limits._rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
-from penstock_limits._replaced_settings import ReplacedSetting, replaced_settings
+from penstock_limits._policies.policy import Policy, PolicyStatistics, Slot, current_slot
+from penstock_limits._rates.rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
 from penstock_limits._resources import Resource, resources
-from penstock_limits._retry import Retry, RetryStatistics, retry
-from penstock_limits._retry_budget import RetryBudget, RetryBudgetStatistics
-from penstock_limits._statistics import LimiterStatistics
+from penstock_limits._retries.backoff import backoff_delay
+from penstock_limits._retries.budget import RetryBudget, RetryBudgetStatistics
+from penstock_limits._retries.hedging import Hedge, HedgeStatistics, hedge
+from penstock_limits._retries.replaced_settings import ReplacedSetting, replaced_settings
+from penstock_limits._retries.retry import Retry, RetryStatistics, retry
+from penstock_limits._retries.transient import is_transient
 from penstock_limits._timeouts import wait_for
-from penstock_limits._transient import is_transient
 
 __all__ = [
     "AcquireTimeoutError",

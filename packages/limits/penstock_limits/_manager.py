@@ -10,11 +10,11 @@ from typing import Any, Protocol
 
 from penstock_limits._config import ConcurrencyConfig
 from penstock_limits._errors import ConfigurationError
-from penstock_limits._limiter import Limiter
+from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._metrics import ConcurrencyMetrics
 from penstock_limits._names import configure, limiter_or_new, limiters, policy, rates
-from penstock_limits._policy import Slot
-from penstock_limits._rate import RateLimiter
+from penstock_limits._policies.policy import Slot
+from penstock_limits._rates.rate import RateLimiter
 
 __all__ = ["Clients", "ConcurrencyManager", "Pools"]
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
-from penstock_limits._breaker import CircuitBreaker
+from penstock_limits._breakers.breaker import CircuitBreaker
 from penstock_limits._config import ConcurrencyConfig, LimitSettings, PolicySettings
 from penstock_limits._errors import ConfigurationError, UnknownLimitError, UnknownPolicyError
-from penstock_limits._limiter import CAPABILITY, Limiter
+from penstock_limits._limiters.limiter import CAPABILITY, Limiter
 from penstock_limits._modes import Mode, mode_of
-from penstock_limits._policy import Policy
-from penstock_limits._rate import Rate, RateLimiter
-from penstock_limits._retry import Retry
+from penstock_limits._policies.policy import Policy
+from penstock_limits._rates.rate import Rate, RateLimiter
+from penstock_limits._retries.retry import Retry
 
 __all__ = [
     "Limit",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from penstock_limits._timeouts import Begun, Watch, no_task
 
 if TYPE_CHECKING:
-    from penstock_limits._retry import Retry
+    from penstock_limits._retries.retry import Retry
 
 __all__ = ["Attempt", "Call", "TaskAttempts", "ThreadAttempts"]
 

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextvars import copy_context
 from typing import Any
 
-from penstock_limits._admission import Admission, ChildDone, FanOut
 from penstock_limits._errors import QueueFullError
-from penstock_limits._lending import Permit, current_permit
+from penstock_limits._fanout.admission import Admission, ChildDone, FanOut
+from penstock_limits._fanout.lending import Permit, current_permit
 
 __all__ = ["Gathered", "gather_bounded"]
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
-    from penstock_limits._limiter import Limiter
+    from penstock_limits._limiters.limiter import Limiter
 
 __all__ = ["Hold"]
 

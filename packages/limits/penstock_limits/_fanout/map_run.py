@@ -11,8 +11,8 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Final
 
-from penstock_limits._admission import Admission, ChildDone, FanOut
-from penstock_limits._lending import Permit, current_permit
+from penstock_limits._fanout.admission import Admission, ChildDone, FanOut
+from penstock_limits._fanout.lending import Permit, current_permit
 
 __all__ = ["MapOptions", "MapRun"]
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from penstock_limits import _modes, _resources
-from penstock_limits._breaker_attempt import ENDED, FAILED, BreakerAttempt
-from penstock_limits._breaker_states import BreakerState, Circuit, News, Rules, State
+from penstock_limits._breakers.attempt import ENDED, FAILED, BreakerAttempt
+from penstock_limits._breakers.states import BreakerState, Circuit, News, Rules, State
+from penstock_limits._breakers.windows import CountWindow
 from penstock_limits._checks import seconds, whole
 from penstock_limits._errors import CircuitOpenError, ConfigurationError, LimitReachedError, RequestTooLargeError
 from penstock_limits._events import emit
 from penstock_limits._modes import Mode
-from penstock_limits._windows import CountWindow
 
 __all__ = ["CAPABILITY", "BreakerAttempt", "BreakerStatistics", "CircuitBreaker"]
 

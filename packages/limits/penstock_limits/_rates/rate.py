@@ -10,11 +10,11 @@ from penstock_limits._errors import AcquireTimeoutError, ConfigurationError, Lim
 from penstock_limits._events import emit
 from penstock_limits._headers import advice
 from penstock_limits._modes import Mode
-from penstock_limits._rate_admission import CAPABILITY, LOOK, OFF, RateAdmission, T
-from penstock_limits._rate_algorithms import MOST, PLAIN, Number, Rate, exact
-from penstock_limits._rate_dimension import DimensionStatistics, RateStatistics
-from penstock_limits._rate_queue import TaskTurn, ThreadTurn, Turn
-from penstock_limits._reservation import Reservation
+from penstock_limits._rates.admission import CAPABILITY, LOOK, OFF, RateAdmission, T
+from penstock_limits._rates.algorithms import MOST, PLAIN, Number, Rate, exact
+from penstock_limits._rates.dimension import DimensionStatistics, RateStatistics
+from penstock_limits._rates.queue import TaskTurn, ThreadTurn, Turn
+from penstock_limits._rates.reservation import Reservation
 
 __all__ = ["CAPABILITY", "DimensionStatistics", "Rate", "RateLimiter", "RateStatistics", "Reservation"]
 

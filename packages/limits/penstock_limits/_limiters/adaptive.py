@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from penstock_limits import _resources
-from penstock_limits._algorithms import LimitAlgorithm, Sample
 from penstock_limits._checks import number, seconds, whole
 from penstock_limits._events import emit
-from penstock_limits._limiter import Limiter
+from penstock_limits._limiters.algorithms import LimitAlgorithm, Sample
+from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import Outcome, outcome_of
 

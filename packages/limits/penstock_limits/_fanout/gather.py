@@ -7,11 +7,11 @@ from collections.abc import Awaitable
 from contextvars import copy_context
 from typing import Any, Literal, TypeVar, overload
 
-from penstock_limits._admission import OwnAdmission, SharedAdmission
 from penstock_limits._errors import ConfigurationError
-from penstock_limits._gathering import Gathered, gather_bounded
-from penstock_limits._lending import CountedPermit, current_permit, living
-from penstock_limits._limiter import Limiter
+from penstock_limits._fanout.admission import OwnAdmission, SharedAdmission
+from penstock_limits._fanout.gathering import Gathered, gather_bounded
+from penstock_limits._fanout.lending import CountedPermit, current_permit, living
+from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._names import Limit, limiter_for, own_limit
 

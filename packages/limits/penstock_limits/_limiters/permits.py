@@ -22,9 +22,9 @@ from typing import Final
 
 from penstock_limits import _modes
 from penstock_limits._errors import QueueFullError
+from penstock_limits._limiters.wait_queue import AgingQueue, FifoQueue, Shed, WaitQueue, victim
+from penstock_limits._limiters.waiting import TaskWaiter, Waiter
 from penstock_limits._modes import Mode
-from penstock_limits._wait_queue import AgingQueue, FifoQueue, Shed, WaitQueue, victim
-from penstock_limits._waiting import TaskWaiter, Waiter
 
 __all__ = ["CAPABILITY", "Permits"]
 

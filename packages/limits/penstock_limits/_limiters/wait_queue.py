@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, Protocol, TypeVar
 
-from penstock_limits._waiting import Caller, Waiter
+from penstock_limits._limiters.waiting import Caller, Waiter
 
 __all__ = ["AgingQueue", "FifoQueue", "Shed", "WaitQueue", "victim"]
 

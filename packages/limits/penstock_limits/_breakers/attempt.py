@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final, Self
 from penstock_limits._ready import READY
 
 if TYPE_CHECKING:
-    from penstock_limits._breaker import CircuitBreaker
-    from penstock_limits._breaker_states import State
+    from penstock_limits._breakers.breaker import CircuitBreaker
+    from penstock_limits._breakers.states import State
 
 __all__ = ["ENDED", "FAILED", "IGNORED", "BreakerAttempt"]
 

@@ -19,8 +19,6 @@ from types import EllipsisType
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 from penstock_limits import _modes, _resources
-from penstock_limits._attempts import Call, TaskAttempts, ThreadAttempts
-from penstock_limits._backoff import backoff_delay
 from penstock_limits._checks import seconds, whole
 from penstock_limits._errors import (
     CircuitOpenError,
@@ -34,9 +32,11 @@ from penstock_limits._guarded import check_function, is_coroutine_function, note
 from penstock_limits._headers import retry_after
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import headers_of
-from penstock_limits._retry_budget import RetryBudget, budget_of
+from penstock_limits._retries.attempts import Call, TaskAttempts, ThreadAttempts
+from penstock_limits._retries.backoff import backoff_delay
+from penstock_limits._retries.budget import RetryBudget, budget_of
+from penstock_limits._retries.transient import is_cancellation, is_transient
 from penstock_limits._timeouts import Watch, Watches, gone, no_task
-from penstock_limits._transient import is_cancellation, is_transient
 
 __all__ = ["CAPABILITY", "Retry", "RetryStatistics", "retry"]
 

@@ -7,9 +7,9 @@ from itertools import repeat
 from types import TracebackType
 from typing import Any, Generic, Literal, Self, TypeVar, overload
 
-from penstock_limits._admission import Admission, FanOut, OwnAdmission, SharedAdmission
 from penstock_limits._errors import ConfigurationError
-from penstock_limits._map_run import MapOptions, MapRun
+from penstock_limits._fanout.admission import Admission, FanOut, OwnAdmission, SharedAdmission
+from penstock_limits._fanout.map_run import MapOptions, MapRun
 from penstock_limits._names import Limit, limiter, limiter_for, own_limit
 
 __all__ = ["BoundedMap", "bounded_map"]

@@ -7,10 +7,10 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from typing import Any, TypeVar
 
-from penstock_limits._admission import admitted
 from penstock_limits._errors import ConfigurationError
-from penstock_limits._lending import CountedPermit, current_permit, living
-from penstock_limits._limiter import Limiter
+from penstock_limits._fanout.admission import admitted
+from penstock_limits._fanout.lending import CountedPermit, current_permit, living
+from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._names import limiter_for
 

@@ -17,10 +17,10 @@ from penstock_limits import _modes
 from penstock_limits._errors import AcquireTimeoutError, QueueFullError, RequestTooLargeError
 from penstock_limits._headers import Advice
 from penstock_limits._modes import Mode
-from penstock_limits._rate_algorithms import Meter, Number, Rate, exact
-from penstock_limits._rate_dimension import Dimension
-from penstock_limits._rate_queue import TaskTurn, ThreadTurn, Turn, Turns
-from penstock_limits._reservation import CANCELLED, NEW, SETTLED, WAITING, Reservation
+from penstock_limits._rates.algorithms import Meter, Number, Rate, exact
+from penstock_limits._rates.dimension import Dimension
+from penstock_limits._rates.queue import TaskTurn, ThreadTurn, Turn, Turns
+from penstock_limits._rates.reservation import CANCELLED, NEW, SETTLED, WAITING, Reservation
 
 __all__ = ["CAPABILITY", "ENFORCE", "LOOK", "OFF", "RateAdmission", "T"]
 

@@ -17,8 +17,8 @@ from penstock_limits._errors import ConfigurationError
 from penstock_limits._events import emit
 from penstock_limits._guarded import check_function, is_coroutine_function, note
 from penstock_limits._modes import Mode
-from penstock_limits._retry import CAPABILITY
-from penstock_limits._retry_budget import RetryBudget, budget_of
+from penstock_limits._retries.budget import RetryBudget, budget_of
+from penstock_limits._retries.retry import CAPABILITY
 
 __all__ = ["Hedge", "HedgeStatistics", "hedge"]
 

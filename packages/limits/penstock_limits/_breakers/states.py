@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from penstock_limits._windows import CountWindow, TimeWindow, Window
+from penstock_limits._breakers.windows import CountWindow, TimeWindow, Window
 
 __all__ = ["BreakerState", "Circuit", "News", "Rules", "State"]
 

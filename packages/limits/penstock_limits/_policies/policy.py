@@ -18,18 +18,18 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar
 
 from penstock_limits import _modes, _resources
-from penstock_limits._adaptive import AdaptiveLimit
-from penstock_limits._breaker import BreakerAttempt, CircuitBreaker
+from penstock_limits._breakers.breaker import BreakerAttempt, CircuitBreaker
 from penstock_limits._checks import number, seconds
-from penstock_limits._deadlines import Deadline, Deadlines
 from penstock_limits._errors import ConfigurationError
 from penstock_limits._guarded import is_coroutine_function
-from penstock_limits._limiter import Limiter
+from penstock_limits._limiters.adaptive import AdaptiveLimit
+from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import Outcome, headers_of, outcome_of
-from penstock_limits._rate import RateLimiter
-from penstock_limits._reservation import Reservation
-from penstock_limits._retry import Retry
+from penstock_limits._policies.deadlines import Deadline, Deadlines
+from penstock_limits._rates.rate import RateLimiter
+from penstock_limits._rates.reservation import Reservation
+from penstock_limits._retries.retry import Retry
 
 __all__ = ["CAPABILITY", "Policy", "PolicyStatistics", "Slot", "current_slot"]
 

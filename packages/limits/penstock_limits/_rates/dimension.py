@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from penstock_limits._modes import Mode
-from penstock_limits._rate_algorithms import Meter, Number, Rate, exact, meter_for
+from penstock_limits._rates.algorithms import Meter, Number, Rate, exact, meter_for
 
 __all__ = ["Dimension", "DimensionStatistics", "RateStatistics"]
 

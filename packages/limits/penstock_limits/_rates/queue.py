@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from penstock_limits._reservation import Reservation
+    from penstock_limits._rates.reservation import Reservation
 
 __all__ = ["TaskTurn", "ThreadTurn", "Turn", "Turns"]
 

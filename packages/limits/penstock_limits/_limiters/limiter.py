@@ -13,13 +13,13 @@ from penstock_limits import _modes, _resources
 from penstock_limits._checks import seconds, whole
 from penstock_limits._errors import AcquireTimeoutError, ConfigurationError, LimitReachedError
 from penstock_limits._events import emit
-from penstock_limits._hold import Hold
+from penstock_limits._limiters.hold import Hold
+from penstock_limits._limiters.permits import CAPABILITY, Permits
+from penstock_limits._limiters.statistics import LimiterStatistics
+from penstock_limits._limiters.wait_queue import Shed
+from penstock_limits._limiters.waiting import Caller, TaskWaiter, ThreadWaiter
 from penstock_limits._modes import Mode
-from penstock_limits._permits import CAPABILITY, Permits
 from penstock_limits._ready import READY
-from penstock_limits._statistics import LimiterStatistics
-from penstock_limits._wait_queue import Shed
-from penstock_limits._waiting import Caller, TaskWaiter, ThreadWaiter
 
 __all__ = ["CAPABILITY", "Limiter"]
 
@@ -166,7 +166,7 @@ class Limiter(Permits):
         itself. A plain `async with limiter` lends nothing.
         """
         # The admission of fan-outs is built on limiters, and this on the admission.
-        from penstock_limits._admission import held
+        from penstock_limits._fanout.admission import held
 
         return held(self)
 

@@ -6,11 +6,11 @@ from collections.abc import Generator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from penstock_limits._rate_algorithms import PLAIN, Number
-from penstock_limits._rate_queue import TaskTurn, ThreadTurn
+from penstock_limits._rates.algorithms import PLAIN, Number
+from penstock_limits._rates.queue import TaskTurn, ThreadTurn
 
 if TYPE_CHECKING:
-    from penstock_limits._rate import RateLimiter
+    from penstock_limits._rates.rate import RateLimiter
 
 __all__ = ["CANCELLED", "NEW", "SETTLED", "WAITING", "Reservation"]
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from contextvars import ContextVar
 from typing import Any, Protocol
 
-from penstock_limits._limiter import Limiter
+from penstock_limits._limiters.limiter import Limiter
 
 Loan = tuple["Borrower", "Permit"]
 

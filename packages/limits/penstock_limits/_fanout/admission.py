@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Callable
 from contextvars import copy_context
 from typing import Any, ClassVar, Protocol
 
-from penstock_limits._lending import Permit, current_permit, lender_for, living
-from penstock_limits._limiter import Limiter
+from penstock_limits._fanout.lending import Permit, current_permit, lender_for, living
+from penstock_limits._limiters.limiter import Limiter
 
 __all__ = ["Admission", "FanOut", "OwnAdmission", "SharedAdmission", "admitted", "held"]
 

@@ -1,0 +1,1 @@
+"""No calls while the service fails."""

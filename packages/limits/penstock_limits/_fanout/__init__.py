@@ -1,0 +1,1 @@
+"""Many coroutines at once, no more than a limit admits."""

@@ -1,0 +1,1 @@
+"""A call under all of them, in one order."""

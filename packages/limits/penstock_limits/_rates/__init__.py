@@ -1,0 +1,1 @@
+"""How much is sent in a time."""

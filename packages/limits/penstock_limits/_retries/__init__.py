@@ -1,0 +1,1 @@
+"""A call that failed, tried again; and a slow one, tried twice at once."""
