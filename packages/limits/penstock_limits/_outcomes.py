@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from penstock_limits._errors import CallTimeoutError, PenstockError
 
@@ -27,10 +27,13 @@ class Outcome(enum.StrEnum):
     DROPPED = "dropped"
 
 
+_SUCCEEDED: Final = Outcome.SUCCEEDED  # an enumeration looks its members up each time
+
+
 def outcome_of(error: BaseException | None) -> Outcome:
     """Return how a call ended that raised this, or nothing if None."""
     if error is None:
-        return Outcome.SUCCEEDED
+        return _SUCCEEDED
     # A limit within, that was waited for too long, is a timeout as well, and yet not the service.
     if isinstance(error, PenstockError):
         return Outcome.DROPPED if isinstance(error, CallTimeoutError) else Outcome.IGNORED

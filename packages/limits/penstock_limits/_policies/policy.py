@@ -29,6 +29,7 @@ from penstock_limits._outcomes import Outcome, headers_of, outcome_of
 from penstock_limits._policies.deadlines import Deadline, Deadlines
 from penstock_limits._rates.rate import RateLimiter
 from penstock_limits._rates.reservation import Reservation
+from penstock_limits._ready import READY
 from penstock_limits._retries.retry import Retry
 
 __all__ = ["CAPABILITY", "Policy", "PolicyStatistics", "Slot", "current_slot"]
@@ -412,7 +413,8 @@ class Slot:
                 await limiter.__aenter__()
                 self._limiter = limiter
             if rate is not None:
-                self._reservation = await rate.reserve(**_counted(rate, self._amounts))
+                counted = _counted(rate, self._amounts) if self._amounts else {}
+                self._reservation = await rate.reserve(**counted)
             if self._breaker is not None:
                 self._breaker.admitted()
             self._begin(adaptive)
@@ -433,12 +435,23 @@ class Slot:
         if adaptive is not None:
             self._adaptive, self._started = adaptive, adaptive.clock()
 
-    async def __aexit__(
+    def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> Awaitable[None]:
+        if self._lender is not None:
+            return self._exit(self._lender, kind, error, traceback)
+        self._leave(error, admitted=True)
+        return READY  # type: ignore[no-any-return]
+
+    async def _exit(
+        self,
+        lender: AbstractAsyncContextManager[Any],
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         try:
-            if self._lender is not None:
-                await self._lender.__aexit__(kind, error, traceback)
+            await lender.__aexit__(kind, error, traceback)
         except BaseException as failed:
             self._leave(failed, admitted=True)
             raise
@@ -508,4 +521,4 @@ class Slot:
 
 def _counted(rate: RateLimiter, amounts: Mapping[str, float]) -> dict[str, float]:
     """Return what of some amounts a rate counts."""
-    return {name: amount for name, amount in amounts.items() if name in rate.dimensions} if amounts else {}
+    return {name: amount for name, amount in amounts.items() if name in rate.dimensions}
