@@ -320,101 +320,45 @@ def test_the_callers_word_goes_before_a_cancellation() -> None:
     assert it.breaker.statistics().failed == 1
 
 
-def test_a_call_that_waited_for_a_limit_is_as_slow_as_the_service() -> None:
-    """What it has waited for us says nothing about the service."""
-    worked = Worked(slow_call_seconds=1.0)
+def test_what_is_to_wait_is_refused_before_it_waits() -> None:
+    """While the breaker is open; it is counted once, and takes no trial call's place when it is half open."""
+    worked = Worked(half_open_calls=1)
+    worked.breaker.check()
+    worked.open()
 
-    for _ in range(4):
-        with worked.breaker.attempt() as attempt:
-            worked.clock.advance(100)
-            attempt.admitted()
-            worked.clock.advance(0.5)
-
-    assert (worked.breaker.state, worked.breaker.statistics().slow) == ("closed", 0)
-
-
-def test_a_call_that_waited_while_it_opened_is_not_made() -> None:
-    """It would meet a service that is known to fail; the refusal is all that is counted of it."""
-    worked = Worked()
-    waiting = worked.begin()
-    worked.fail(4)
-
-    with pytest.raises(CircuitOpenError):
-        waiting.admitted()
-    end(waiting, CircuitOpenError("api", "open", 1.0))
+    with pytest.raises(CircuitOpenError, match="try again in 30 s"):
+        worked.breaker.check()
+    worked.clock.advance(30)
+    worked.breaker.check()
+    worked.breaker.check()
 
     now = worked.breaker.statistics()
-    assert (now.state, now.rejected, now.ignored) == ("open", 1, 0)
+    assert (now.state, now.rejected, now.trials) == ("half_open", 1, 0)
 
 
-def test_a_call_that_waited_while_it_closed_counts_for_the_new_state() -> None:
-    """It is made of a service that is well again."""
-    worked = Worked()
-    waiting = worked.begin()
-    worked.half_open()
-    worked.succeed(2)
-
-    waiting.admitted()
-    end(waiting, ServiceError())
-
-    now = worked.breaker.statistics()
-    assert (now.state, now.calls, now.ignored) == ("closed", 1, 0)
-
-
-def test_a_call_that_waited_until_it_is_half_open_is_a_trial_call() -> None:
-    """If there is room for one more; else it is refused."""
-    worked = Worked()
-    waiting = [worked.begin() for _ in range(3)]
-    worked.half_open()
-
-    for each in waiting[:2]:
-        each.admitted()
-    with pytest.raises(CircuitOpenError):
-        waiting[2].admitted()
-
-    assert worked.breaker.statistics().trials == 2
-
-
-def test_a_trial_calls_time_begins_when_it_is_made() -> None:
-    """Half an hour in our own queue is no sign that it hangs."""
-    worked = Worked(half_open_seconds=60.0)
+def test_what_is_to_wait_is_refused_while_the_trial_calls_are_out() -> None:
+    """It would find no place."""
+    worked = Worked(half_open_calls=1)
     worked.half_open()
     trial = worked.begin()
-    worked.clock.advance(59)
-    trial.admitted()
-    worked.clock.advance(59)
 
+    with pytest.raises(CircuitOpenError, match="when its trial calls have ended"):
+        worked.breaker.check()
     end(trial)
-    worked.succeed()
+    worked.breaker.check()
 
     assert worked.breaker.state == "closed"
 
 
-def test_a_trial_call_of_an_earlier_time_takes_no_place_twice() -> None:
-    """It waited while the breaker opened again and became half open: one call, one place."""
-    worked = Worked(half_open_calls=2, failure_rate=0.5)
-    worked.half_open()
-    stale = worked.begin()
-    worked.fail()
-    worked.clock.advance(30)
-
-    worked.succeed()
-    stale.admitted()
-
-    assert (worked.breaker.state, worked.breaker.statistics().trials) == ("half_open", 1)
-
-
-@pytest.mark.parametrize(("mode", "counted"), [("off", "bypassed"), ("observe", "would_reject")])
-def test_a_call_that_waited_while_it_opened_is_counted_unless_it_enforces(mode: str, counted: str) -> None:
-    """And made."""
+@pytest.mark.parametrize("mode", ["off", "observe"])
+def test_nothing_is_refused_nor_counted_before_it_waits_unless_it_enforces(mode: str) -> None:
+    """The call is counted when it is made."""
     worked = Worked(mode=mode)
-    waiting = worked.begin()
-    worked.fail(4)
+    worked.open()
+    worked.breaker.check()
 
-    waiting.admitted()
-    end(waiting)
-
-    assert getattr(worked.breaker.statistics(), counted) == 1
+    now = worked.breaker.statistics()
+    assert (now.rejected, now.bypassed, now.would_reject) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("mode", ["enforce", "off"])
@@ -431,8 +375,6 @@ def test_what_is_said_outside_the_block_is_refused(mode: str) -> None:
         assert repr(attempt) == "<BreakerAttempt of 'api': under way>"
     with pytest.raises(RuntimeError, match=r"<BreakerAttempt of 'api': ended> cannot be ignored: say so inside"):
         attempt.ignored()
-    with pytest.raises(RuntimeError, match=r"<BreakerAttempt of 'api': ended> cannot be admitted: say so inside"):
-        attempt.admitted()
 
 
 @pytest.mark.parametrize("calls", [0, 10])
@@ -875,7 +817,7 @@ def test_nothing_but_the_mode_switches_it_off() -> None:
     """There is no way to force a state, for a performance test or anything else."""
     public = {name for name in dir(CircuitBreaker) if not name.startswith("_")}
 
-    assert public == {"attempt", "kind", "mode", "name", "state", "statistics"}
+    assert public == {"attempt", "check", "kind", "mode", "name", "state", "statistics"}
     for read_only in ("mode", "state"):
         with pytest.raises(AttributeError):
             setattr(Worked().breaker, read_only, "off")

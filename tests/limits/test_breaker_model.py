@@ -94,24 +94,14 @@ class Model:
             return None if mode == "enforce" else call
         return call
 
-    def admit(self, call: Call, mode: str) -> bool:
-        """Tell whether a call that has waited since it began is made; if it is, its time begins."""
-        if call.period is None:
+    def check(self, mode: str) -> bool:
+        """Tell whether a call may wait: whether it would be made now."""
+        if mode != "enforce" or self.state == "closed":
             return True
-        self.expire()
-        call.began = self.now
-        trial = call in self.trials
-        if trial:
+        call = self.begin(mode)
+        if call is not None and call in self.trials:
             self.trials.remove(call)
-        if call.period == self.period and (trial or self.state == "closed"):
-            self.trials += [call] if trial else []
-            return True
-        anew = self.begin(mode)
-        call.period = anew.period if anew else None
-        call.expired = False
-        if anew in self.trials:
-            self.trials[self.trials.index(anew)] = call
-        return anew is not None
+        return call is not None
 
     def end(self, call: Call, how: str) -> None:
         if call.period is None:
@@ -213,9 +203,8 @@ class Pair:
         assert call is not None
         return attempt, call
 
-    def admit(self, pair: tuple[BreakerAttempt, Call], mode: str) -> bool:
-        attempt, call = pair
-        return not self.refuses(attempt.admitted, mode, made=self.model.admit(call, mode))
+    def look(self, mode: str) -> None:
+        self.refuses(self.breaker.check, mode, made=self.model.check(mode))
 
     def refuses(self, step: Callable[[], object], mode: str, *, made: bool) -> bool:
         with pytest.MonkeyPatch.context() as environment:
@@ -277,9 +266,9 @@ class BreakerBesideItsModel(RuleBasedStateMachine):
     def begin(self, mode: str) -> Any:
         return self.pair.begin(mode)
 
-    @rule(target=calls, call=consumes(calls), mode=st.sampled_from(MODES))
-    def admit(self, call: Any, mode: str) -> Any:
-        return call if call is not None and self.pair.admit(call, mode) else None
+    @rule(mode=st.sampled_from(MODES))
+    def look(self, mode: str) -> None:
+        self.pair.look(mode)
 
     @rule(call=consumes(calls), how=st.sampled_from([*ENDS, "failed"]))
     def end(self, call: Any, how: str) -> None:
@@ -318,8 +307,7 @@ def walk(seed: int, make: Callable[..., CircuitBreaker] = CircuitBreaker, steps:
             call = pair.begin(chance.choice(MODES))
             calls += [call] if call is not None else []
         elif step < 0.6:
-            if calls and not pair.admit(call := chance.choice(calls), chance.choice(MODES)):
-                calls.remove(call)
+            pair.look(chance.choice(MODES))
         elif step < 0.85:
             if calls:
                 pair.end(calls.pop(chance.randrange(len(calls))), chance.choice([*ends, *ENDS]))

@@ -193,7 +193,7 @@ class Storm:
         return 5 if self.gauge.now == 1 and not self.taken else 0
 
     def waits_in_vain(self, now: LimiterStatistics) -> bool:
-        first = next(iter(self.limiter._waiters), None)
+        first = self.limiter._waiters.first()
         if first is None or not now.max_running:
             return False
         return not now.running or now.running + first.weight <= now.max_running

@@ -6,9 +6,12 @@ import asyncio
 import gc
 import threading
 import time
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import pytest
 from penstock_limits import AcquireTimeoutError, Hold, Limiter, QueueFullError, gather
+from penstock_limits._limiters.waiting import ThreadWaiter
 
 from tests.limits.gauge import Gauge, settled
 
@@ -194,17 +197,15 @@ async def taken(limiter: Limiter) -> Hold:
 def test_a_queue_with_priorities_may_be_changed_while_its_first_is_looked_for(priorities: list[int]) -> None:
     """By the garbage collector, which ends a forgotten holder at the worst moment."""
     for threshold in range(1, 40):
-        limiter, forgotten = Limiter(max_running=2), asyncio.new_event_loop()
+        limiter = Limiter(max_running=2)
         limiter.acquire_nowait()
-        task = forgotten.create_task(stay(limiter))
-        forgotten.run_until_complete(asyncio.sleep(0))
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        forgotten = forgotten_holder(limiter)
         workers = [threading.Thread(target=come_and_go, args=(limiter, priority)) for priority in priorities]
         for number, worker in enumerate(workers, 1):
             worker.start()
             until(number, limiter)
         forgotten.close()
-        del task, forgotten
+        del forgotten
         release_under_pressure(limiter, threshold)
         gc.collect()
         for worker in workers:
@@ -212,6 +213,141 @@ def test_a_queue_with_priorities_may_be_changed_while_its_first_is_looked_for(pr
 
         assert not any(worker.is_alive() for worker in workers)
         assert limiter.statistics().running == 0
+
+
+def step_under_pressure(coroutine: Coroutine[Any, Any, object], threshold: int) -> None:
+    """Take a coroutine's first step while the garbage collector comes after so many more objects; then drop it."""
+    before = gc.get_threshold()
+    gc.set_threshold(gc.get_count()[0] + threshold, 1, 1)
+    try:
+        coroutine.send(None)
+    except (StopIteration, QueueFullError):
+        pass
+    finally:
+        gc.set_threshold(*before)
+        coroutine.close()
+
+
+def forgotten_holder(limiter: Limiter) -> asyncio.AbstractEventLoop:
+    """Return a loop with a task that holds a permit; the task is forgotten when the loop is closed."""
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(stay(limiter))
+    loop.run_until_complete(asyncio.sleep(0))
+    task._log_destroy_pending = False  # type: ignore[attr-defined]
+    return loop
+
+
+@pytest.fixture
+def quick_collector() -> Iterator[None]:
+    """Lets the collector look at new objects only, as it is asked to come again and again."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+class Storm:
+    """Callers behind a forgotten holder, whom the collector ends in the first step of one more caller."""
+
+    def __init__(self, limiter: Limiter, priorities: list[int]) -> None:
+        self.limiter = limiter
+        self.priorities = priorities
+        self.forgotten = [forgotten_holder(limiter)]
+        self.told: list[BaseException | None] = []
+
+    async def run(self, newcomer: int, threshold: int) -> None:
+        waiting = [asyncio.ensure_future(self.wait(priority)) for priority in self.priorities]
+        await asyncio.sleep(0)
+        self.forgotten.pop().close()
+        step_under_pressure(self.limiter.acquire(priority=newcomer), threshold)
+        gc.collect()
+        await asyncio.wait_for(asyncio.gather(*waiting), 10)
+
+    async def wait(self, priority: int) -> None:
+        try:
+            async with self.limiter.hold(priority=priority):
+                self.told.append(None)
+        except BaseException as error:  # noqa: BLE001 - whatever it is
+            self.told.append(error)
+
+
+@pytest.mark.parametrize("queued", [3, 8, 20])
+def test_a_queue_may_get_its_first_priority_while_it_is_changed(queued: int, quick_collector: None) -> None:
+    """Nobody is copied into the new queue who has left the old one."""
+    for threshold in range(1, 60):
+        gc.collect()
+        storm = Storm(Limiter(max_running=1), [0] * queued)
+        asyncio.run(storm.run(1, threshold))
+
+        assert storm.told == [None] * queued
+        assert storm.limiter.statistics().running == 0
+
+
+@pytest.mark.parametrize("queued", [1, 4, 6])
+def test_the_least_important_may_be_looked_for_while_the_queue_is_changed(queued: int, quick_collector: None) -> None:
+    """Whoever is refused is told so, and nobody anything else."""
+    for threshold in range(1, 40):
+        gc.collect()
+        limiter = Limiter(max_running=1, max_queued=queued, shed="lowest-priority")
+        storm = Storm(limiter, [1 + number % 4 for number in range(queued)])
+        asyncio.run(storm.run(9, threshold))
+
+        assert {type(error) for error in storm.told} <= {type(None), QueueFullError}
+
+
+async def test_a_fan_out_goes_to_the_queues_end_while_the_last_of_its_priority_leaves() -> None:
+    """The collector may end a caller whenever it likes, also while the queue looks at its clock."""
+    forgotten: list[Coroutine[Any, Any, object]] = []
+    armed = False
+
+    def clock() -> float:
+        while armed and forgotten:
+            forgotten.pop().close()
+        return 0.0
+
+    limiter, done = Limiter(max_running=1, clock=clock), []
+
+    async def work(number: int) -> None:
+        done.append(number)
+        await asyncio.sleep(0)
+
+    async def urgent() -> None:
+        async with limiter.hold(priority=1):
+            pass
+
+    limiter.acquire_nowait()
+    fanned_out = asyncio.ensure_future(gather(*[work(number) for number in range(3)], limit=limiter))
+    await settled()
+    forgotten.append(limiter.acquire())
+    forgotten[0].send(None)
+    came = asyncio.ensure_future(urgent())
+    await settled()
+    armed = True
+    limiter.release()
+    await asyncio.wait_for(asyncio.gather(fanned_out, came), 10)
+
+    assert done == [0, 1, 2]
+    assert not limiter.locked()
+
+
+def test_a_lost_permit_is_found_though_who_was_told_of_it_did_not_wait() -> None:
+    """A thread that is admitted before it looks at what it was told of goes on; whoever gives back next looks."""
+    limiter = Limiter(max_running=2)
+    holds = [limiter.hold()]
+    holds[0].__enter__()
+    limiter.acquire_nowait()
+    deaf, waiter = ThreadWaiter(), threading.Thread(target=come_and_go, args=(limiter, 0))
+    limiter._queue(deaf)
+    waiter.start()
+    until(2, limiter)
+
+    holds.clear()
+    gc.collect()
+    limiter.release()  # admits the deaf one, which has the first permit now
+    waiter.join(10)
+
+    assert not waiter.is_alive()
+    assert limiter.statistics().running == 1
 
 
 async def stay(limiter: Limiter) -> None:

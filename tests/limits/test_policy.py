@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import threading
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
@@ -34,6 +36,10 @@ from tests.limits.gauge import settled
 def response(status: int, headers: dict[str, str] | None = None) -> httpx.HTTPStatusError:
     request = httpx.Request("GET", "http://localhost/")
     return httpx.HTTPStatusError("no", request=request, response=httpx.Response(status, headers=headers))
+
+
+async def fail() -> None:
+    raise ConnectionError
 
 
 async def test_a_slot_holds_a_permit_and_a_reservation() -> None:
@@ -550,3 +556,74 @@ async def test_a_forgotten_attempt_may_be_collected_while_its_algorithm_learns()
 
     assert limiter.statistics().running == 0
     assert (adaptive.statistics().succeeded, adaptive.statistics().ignored) == (1, 1)
+
+
+def test_what_waits_for_the_limiter_is_no_trial_call() -> None:
+    """However long it waits, the breaker learns of the service from calls that are made."""
+
+    async def main() -> tuple[str, int]:
+        clock = asyncio.get_running_loop().time
+        breaker = CircuitBreaker(
+            "provider", minimum_calls=1, open_seconds=5, half_open_calls=1, half_open_seconds=10, clock=clock
+        )
+        limiter = Limiter(max_running=1)
+        policy = Policy("provider", breaker=breaker, limiter=limiter)
+        with pytest.raises(ConnectionError):
+            await policy.call(fail)
+        await asyncio.sleep(6)
+        async with limiter:
+            trial = asyncio.ensure_future(policy.call(asyncio.sleep, 0))
+            await asyncio.sleep(11)
+        await trial
+        return breaker.state, breaker.statistics().failed
+
+    assert run_in_virtual_time(main) == ("closed", 1)
+
+
+def test_a_total_timeout_that_passes_in_the_queue_says_nothing_of_the_service() -> None:
+    """It was never asked."""
+
+    async def main() -> tuple[list[type], int]:
+        breaker, limiter = CircuitBreaker("provider", minimum_calls=4), Limiter(max_running=1)
+        policy = Policy("provider", breaker=breaker, limiter=limiter, total_timeout=5)
+        async with limiter:
+            calls = [policy.call(asyncio.sleep, 0) for _ in range(5)]
+            told = await asyncio.gather(*calls, return_exceptions=True)
+        return [type(error) for error in told], breaker.statistics().failed
+
+    assert run_in_virtual_time(main) == ([CallTimeoutError] * 5, 0)
+
+
+async def test_a_policys_call_is_a_coroutine_function() -> None:
+    """So other decorators, a retry among them, take it for what it is."""
+    calls = []
+
+    async def twice() -> None:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionError
+
+    policy = Policy("provider")
+    await retry(attempts=3, base=0.0)(functools.partial(policy.call, twice))()
+
+    assert len(calls) == 3
+    assert all(map(asyncio.iscoroutinefunction, (policy.call, policy.reserving().call)))
+
+
+async def test_a_call_that_starts_while_the_policy_is_given_another_limit_tells_the_one_it_was_let_in_by() -> None:
+    """In another thread, between any two steps of the change."""
+    old, calls = Limiter(max_running=5), []
+
+    class Interrupted(AdaptiveLimit):
+        @property
+        def limiter(self) -> Limiter:
+            if not calls:
+                calls.append(threading.Thread(target=asyncio.run, args=(policy.call(asyncio.sleep, 0),)))
+                calls[0].start()
+                calls[0].join()
+            return super().limiter
+
+    policy, adaptive = Policy("provider", limiter=old), Interrupted(Limiter(max_running=5), Told())
+    policy.replace(total_timeout=None, retry=None, breaker=None, limiter=adaptive, rate=None, attempt_timeout=None)
+
+    assert (policy.statistics().succeeded, adaptive.statistics().succeeded) == (1, 0)

@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.error
 import weakref
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent import futures
 from email.message import Message
 from email.utils import formatdate
@@ -39,6 +39,7 @@ from penstock_limits import (
     set_mode_source,
 )
 from penstock_limits._modes import Mode
+from penstock_limits._retries.attempts import Attempt
 from penstock_limits.testing import ManualClock, recorded, run_in_virtual_time
 
 from tests.limits.sources import Source
@@ -892,6 +893,32 @@ def test_nothing_keeps_an_error_alive_when_its_call_is_over() -> None:
         assert [reference() for reference in seen] == [None] * 4
     finally:
         gc.enable()
+
+
+def test_a_total_timeout_ends_who_makes_the_attempt_and_not_who_began_the_loop() -> None:
+    """A generator of attempts may be driven by one task, and its attempts made in another."""
+
+    async def attempts() -> AsyncIterator[Attempt]:
+        async for attempt in retry(total_timeout=5, attempts=3):
+            yield attempt
+
+    async def main() -> float:
+        driven = attempts()
+        with await asyncio.ensure_future(anext(driven)):
+            await asyncio.sleep(100)
+        ended = asyncio.get_running_loop().time()
+        with pytest.raises(TimeoutError, match="total_timeout = 5 s is over"):
+            await anext(driven)
+        return ended
+
+    assert run_in_virtual_time(main) == 5.0
+
+
+def test_a_call_without_a_loop_says_so() -> None:
+    """Driven by hand, as other libraries might."""
+    for total_timeout in (5, None):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            retry(total_timeout=total_timeout).call(asyncio.sleep, 0).send(None)
 
 
 def test_a_loop_that_is_closed_leaves_nothing_behind() -> None:

@@ -89,19 +89,6 @@ class BreakerAttempt:
         else:
             breaker._end(self, error)
 
-    def admitted(self) -> None:
-        """Say that the call has waited for a limit, and is made now: what it has waited is not the service's time.
-
-        Raises:
-            CircuitOpenError: The breaker has opened meanwhile, and refuses it after all.
-            RuntimeError: The call has not begun, or has ended.
-        """
-        state = self._state
-        if state is None or self._said is ENDED:
-            raise RuntimeError(f"{self!r} cannot be admitted: say so inside its `with` block")
-        if state is not self._breaker._calm:
-            self._state = self._breaker._begin_again(self, state)
-
     def failed(self) -> None:
         """Let the call count as a failure, whatever it raises: a response 503 is one, but no exception.
 

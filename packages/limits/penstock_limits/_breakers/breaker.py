@@ -205,6 +205,29 @@ class CircuitBreaker(Circuit):
         attempt._state = attempt._said = None
         return attempt
 
+    def check(self) -> None:
+        """Refuse a call that is to wait for something else first, if it would be refused now.
+
+        So nobody waits for nothing. The call itself is an `attempt()`, made when the wait is over: until then it takes
+        no trial call's place, and what it has waited is not taken for the service's time. Unless the breaker enforces,
+        nothing is refused, nor counted.
+
+        Raises:
+            CircuitOpenError: The breaker would refuse it.
+        """
+        if self._state.name == "closed" or (mode := self.mode) is not Mode.ENFORCE:
+            return
+        news: News = []
+        with self._lock:
+            now = self._clock()
+            self._pass_time(now, news)
+            state, has_room = self._state, self._has_room()
+            if not has_room:
+                self._note_refusal(mode, news)
+        self._tell(news)
+        if not has_room:
+            raise self._refusal(state, now)
+
     def statistics(self) -> BreakerStatistics:
         """Return a snapshot of its counters."""
         mode, now = self.mode, self._clock()
@@ -240,23 +263,6 @@ class CircuitBreaker(Circuit):
         state = self._state
         return state if state.name == "closed" else self._begin_unless_open(attempt)
 
-    def _begin_again(self, attempt: BreakerAttempt, state: State) -> State:
-        """Return the state in which a call is made that has waited since it began, or refuse it."""
-        attempt._began = now = self._clock()
-        if state is _BYPASS:
-            return state
-        news: News = []
-        with self._lock:
-            renewed = self._renew(attempt, state, now, news)
-        self._tell(news)
-        if renewed:
-            return state
-        try:
-            return self._begin_unless_open(attempt)
-        except CircuitOpenError:
-            attempt._said = ENDED  # it is refused, and nothing else
-            raise
-
     def _begin_unless_open(self, attempt: BreakerAttempt) -> State:
         mode = self.mode
         news: News = []
@@ -270,8 +276,11 @@ class CircuitBreaker(Circuit):
         if admitted:
             return state
         if mode is Mode.ENFORCE:
-            raise CircuitOpenError(self._name, state.name, state.until - now if state.name == "open" else 0.0)
+            raise self._refusal(state, now)
         return _BYPASS
+
+    def _refusal(self, state: State, now: float) -> CircuitOpenError:
+        return CircuitOpenError(self._name, state.name, state.until - now if state.name == "open" else 0.0)
 
     def _note_refusal(self, mode: Mode, news: News) -> None:
         """Count a call that is refused or, where nothing is enforced, made nevertheless; the lock is held."""

@@ -124,25 +124,19 @@ class Circuit:
             self._become(State("half_open", CountWindow(self._rules.half_open_calls)))
             news.append(("breaker.half_opened", {"trials": self._rules.half_open_calls}))
 
-    def _admit(self, call: object, now: float) -> bool:
-        """Tell whether a call may be made; if the breaker is half open, as a trial call."""
+    def _has_room(self) -> bool:
+        """Tell whether another call may be made; if the breaker is half open, whether as a trial call."""
         state = self._state
-        if state.name == "closed":
-            return True
-        if state.name == "open" or len(self._trials) + state.window.recorded >= self._rules.half_open_calls:
-            return False
-        self._trials[call] = _Trial(state, now + self._rules.half_open_seconds)
-        return True
+        if state.name == "half_open":
+            return len(self._trials) + state.window.recorded < self._rules.half_open_calls
+        return state.name == "closed"
 
-    def _renew(self, call: object, state: State, now: float, news: News) -> bool:
-        """Tell whether a call may still be made in the state it began in; if it is a trial call, its time begins."""
-        self._expire_trials(now, news)
-        trial = self._trials.pop(call, None)
-        if state is not self._state:
-            return False
-        if trial is not None:
-            self._trials[call] = _Trial(state, now + self._rules.half_open_seconds)
-        return trial is not None or state.name == "closed"
+    def _admit(self, call: object, now: float) -> bool:
+        """Tell whether a call is made; if the breaker is half open, as a trial call."""
+        admitted = self._has_room()
+        if admitted and self._state.name == "half_open":
+            self._trials[call] = _Trial(self._state, now + self._rules.half_open_seconds)
+        return admitted
 
     def _expire_trials(self, now: float, news: News) -> None:
         """Count trial calls that have not reported in time as failures, as of the time when they should have."""

@@ -182,13 +182,15 @@ class Permits:
         queued = len(self._waiters)
         if self._max_queued is None or queued < self._max_queued:
             return
-        self._rejected += 1
         error = QueueFullError(self._name, queued, self._max_queued)
         loser = victim(self._waiters, waiter, self._shed)
         if loser is None:
+            self._rejected += 1
             raise error
-        self._remove(loser)
-        loser.refuse(error)
+        with contextlib.suppress(KeyError):  # the collector was faster, and nobody need give way
+            self._remove(loser)
+            self._rejected += 1
+            loser.refuse(error)
 
     def _leave(self, waiter: Waiter) -> bool:
         """Take a waiter out of the queue; False if it is not there, because it has been admitted or refused."""
@@ -217,9 +219,11 @@ class Permits:
         self._loops.difference_update(closed)
         self._abandoned = True
         self._resuming = 0  # some of them never will; those of other loops just lose their precedence
-        for waiter in [waiter for waiter in self._waiters if waiter.loop in closed]:
-            self._remove(waiter)
-            waiter.drop()
+        for waiter in self._waiters.snapshot():
+            if waiter.loop in closed:
+                with contextlib.suppress(KeyError):  # the collector was faster
+                    self._remove(waiter)
+                    waiter.drop()
 
     # --- whose turn it is
 
@@ -353,6 +357,7 @@ class Permits:
         with self._lock:
             waiter = self._give_back()
         self._hand_on(waiter)
+        self._recover()
 
     def _hand_on(self, waiter: Waiter | None) -> None:
         """Let a waiter take over the permits that it has been given, or the next if its loop is closed."""
@@ -401,11 +406,10 @@ class Permits:
         """Take note of a lost permit; called by the garbage collector, at any time, anywhere."""
         self._lost.append(give_back)
         self._crowded = True
-        with contextlib.suppress(RuntimeError):  # the queue is being changed
-            for waiter in tuple(self._waiters):
-                with contextlib.suppress(RuntimeError):  # its loop is closed
-                    waiter.nudge(self._recover)
-                    return
+        for waiter in self._waiters.snapshot():
+            with contextlib.suppress(RuntimeError):  # its loop is closed
+                waiter.nudge(self._recover)
+                return
 
     def _recover(self) -> None:
         """Give back the permits whose holders have vanished."""

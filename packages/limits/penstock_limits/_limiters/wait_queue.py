@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Literal, Protocol, TypeVar
 
 from penstock_limits._limiters.waiting import Caller, Waiter
@@ -15,7 +15,7 @@ __all__ = ["AgingQueue", "FifoQueue", "Shed", "WaitQueue", "victim"]
 K = TypeVar("K")
 V = TypeVar("V")
 
-Line = OrderedDict[Waiter, float]  # who has one priority, and when each came
+Line = OrderedDict[Waiter, float | None]  # who has one priority, and when each came, as far as is known
 Arrival = tuple[float, int, Waiter]  # when it came, its priority, who
 Shed = Literal["newest", "oldest", "lowest-priority"]
 
@@ -23,12 +23,10 @@ Shed = Literal["newest", "oldest", "lowest-priority"]
 class WaitQueue(Protocol):
     """Waiters in the order in which they are admitted; as a mapping, since those have what is needed, in C.
 
-    The garbage collector may finalize a holder or a waiter, and so change the queue, between any two steps in here.
+    The garbage collector may end a holder or a waiter, and so take somebody out, between any two steps in here.
     """
 
     def __len__(self) -> int: ...
-
-    def __iter__(self) -> Iterator[Waiter]: ...
 
     def __setitem__(self, waiter: Waiter, came: float | None, /) -> None:
         """Put a waiter, that came at a time or now, behind all others of its priority."""
@@ -51,18 +49,25 @@ class WaitQueue(Protocol):
         """Return the waiters, the lowest priority and among these the one that came last at first."""
         ...
 
+    def snapshot(self) -> tuple[Waiter, ...]:
+        """Return all waiters, in the order in which they are admitted, at this moment."""
+        ...
+
 
 class FifoQueue(OrderedDict[Waiter, float | None]):
     """First come, first served: all have the same priority."""
 
     def first(self) -> Waiter | None:
-        return _first(self)
+        return next((waiter for waiter, _ in _entries(self, 1)), None)
 
     def by_age(self) -> Iterator[Waiter]:
         return iter(self)
 
     def by_unimportance(self) -> Iterator[Waiter]:
         return reversed(self)
+
+    def snapshot(self) -> tuple[Waiter, ...]:
+        return tuple(waiter for waiter, _ in _entries(self))
 
 
 class AgingQueue:
@@ -74,42 +79,32 @@ class AgingQueue:
     Args:
         aging: Seconds.
         clock: Says the time, in seconds.
-        waiting: Who waits already.
+        waiting: Who waits already; it becomes the line of the priority 0.
     """
 
-    __slots__ = ("_aging", "_clock", "_count", "_lines")
+    __slots__ = ("_aging", "_began", "_clock", "_lines")
 
     def __init__(self, aging: float, clock: Callable[[], float], waiting: FifoQueue) -> None:
         self._aging = aging
         self._clock = clock
-        self._count = 0
-        self._lines: dict[int, Line] = {}
-        latest = -math.inf
-        for waiter, came in _entries(waiting):
-            latest = latest if came is None else came
-            self[waiter] = latest
+        self._began = clock()
+        self._lines: dict[int, Line] = {0: waiting}
 
     def __len__(self) -> int:
-        return self._count
-
-    def __iter__(self) -> Iterator[Waiter]:
-        return (waiter for *_, waiter in sorted(self._arrivals(), key=self._turn))
+        return sum(map(len, self._all_lines()))
 
     def __setitem__(self, waiter: Waiter, came: float | None, /) -> None:
-        line = self._lines.setdefault(waiter.priority, OrderedDict())
-        line[waiter] = self._clock() if came is None else came
-        self._count += 1
+        came = self._clock() if came is None else came
+        for priority, line in _entries(self._lines):
+            if not line:
+                del self._lines[priority]
+        self._lines.setdefault(waiter.priority, OrderedDict())[waiter] = came
 
     def __delitem__(self, waiter: Waiter, /) -> None:
-        line = self._lines[waiter.priority]
-        del line[waiter]
-        self._count -= 1
-        if not line:
-            del self._lines[waiter.priority]
+        del self._lines[waiter.priority][waiter]
 
     def first(self) -> Waiter | None:
-        heads = [(came, waiter.priority, waiter) for line in self._all_lines() for waiter, came in _entries(line)[:1]]
-        return min(heads, key=self._turn)[2] if heads else None
+        return min(self._arrivals(each=1), key=self._turn, default=(0, 0, None))[2]
 
     def popitem(self, last: bool = False) -> tuple[Waiter, object]:
         """Take out the first.
@@ -128,31 +123,33 @@ class AgingQueue:
         return (waiter for *_, waiter in sorted(self._arrivals(), key=lambda arrival: arrival[0]))
 
     def by_unimportance(self) -> Iterator[Waiter]:
-        for line in sorted(map(_entries, self._all_lines()), key=lambda entries: entries[0][0].priority):
-            yield from (waiter for waiter, _ in reversed(line))
+        for _, line in sorted(_entries(self._lines)):
+            yield from (waiter for waiter, _ in reversed(_entries(line)))
+
+    def snapshot(self) -> tuple[Waiter, ...]:
+        return tuple(waiter for *_, waiter in sorted(self._arrivals(), key=self._turn))
 
     def _turn(self, arrival: Arrival) -> tuple[float, int]:
         came, priority, _ = arrival
         return came - priority * self._aging, -priority
 
-    def _arrivals(self) -> list[Arrival]:
-        return [(came, waiter.priority, waiter) for line in self._all_lines() for waiter, came in _entries(line)]
+    def _arrivals(self, each: int | None = None) -> list[Arrival]:
+        """Return who came when, or the first so many of each priority."""
+        return [
+            (self._began if came is None else came, waiter.priority, waiter)
+            for line in self._all_lines()
+            for waiter, came in _entries(line, each)
+        ]
 
     def _all_lines(self) -> list[Line]:
         return [line for _, line in _entries(self._lines)]
 
 
-def _entries(mapping: Mapping[K, V]) -> tuple[tuple[K, V], ...]:
-    """Return what is in a mapping, that the collector may change while it is read."""
+def _entries(mapping: Mapping[K, V], number: int | None = None) -> tuple[tuple[K, V], ...]:
+    """Return what is in a mapping, or its first entries; the collector may change it while it is read."""
     while True:
         with contextlib.suppress(RuntimeError):
-            return tuple(mapping.items())
-
-
-def _first(mapping: Mapping[K, V]) -> K | None:
-    while True:
-        with contextlib.suppress(RuntimeError):  # as above
-            return next(iter(mapping), None)
+            return tuple(islice(mapping.items(), number))
 
 
 def victim(queue: WaitQueue, newcomer: Waiter, shed: Shed) -> Caller | None:
@@ -162,8 +159,11 @@ def victim(queue: WaitQueue, newcomer: Waiter, shed: Shed) -> Caller | None:
     """
     if shed == "newest":
         return None
-    in_order = queue.by_age() if shed == "oldest" else queue.by_unimportance()
-    found = next((waiter for waiter in in_order if isinstance(waiter, Caller)), None)
+    while True:
+        with contextlib.suppress(RuntimeError):  # as above
+            in_order = queue.by_age() if shed == "oldest" else queue.by_unimportance()
+            found = next((waiter for waiter in in_order if isinstance(waiter, Caller)), None)
+            break
     if found is not None and shed == "lowest-priority" and found.priority >= newcomer.priority:
         return None
     return found

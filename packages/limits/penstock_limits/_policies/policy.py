@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -235,7 +235,7 @@ class Policy:
         """
         return Reserving(self, self._checked(amounts))
 
-    def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a coroutine function under the policy, again if its retry says so.
 
         Args:
@@ -244,14 +244,14 @@ class Policy:
             **kwargs: Its keyword arguments.
 
         Returns:
-            What it returns, to be awaited.
+            What it returns.
 
         Raises:
             CallTimeoutError: A deadline has passed.
             CircuitOpenError: The breaker refuses the call.
             LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
         """
-        return self._call({}, function, args, kwargs)
+        return await self._call({}, function, args, kwargs)
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Decorate a coroutine function, so that every call of it goes through `call()`."""
@@ -322,9 +322,9 @@ class Reserving:
         self._policy = policy
         self._amounts = amounts
 
-    def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+    async def call(self, function: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a coroutine function as `Policy.call` does."""
-        return self._policy._call(self._amounts, function, args, kwargs)
+        return await self._policy._call(self._amounts, function, args, kwargs)
 
     def __call__(self, function: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
         """Decorate a coroutine function, so that every call of it goes through `call()`.
@@ -406,17 +406,17 @@ class Slot:
         if self._deadlines is not None:
             self._total = self._deadlines.start()
         try:
-            if policy._breaker is not None:
-                self._breaker = policy._breaker.attempt().__enter__()
-            limiter, adaptive, rate = policy._limiter, policy._adaptive, policy._rate
+            breaker, limiter, adaptive, rate = policy._breaker, policy._limiter, policy._adaptive, policy._rate
+            if breaker is not None:
+                breaker.check()
             if limiter is not None:
                 await limiter.__aenter__()
                 self._limiter = limiter
             if rate is not None:
                 counted = _counted(rate, self._amounts) if self._amounts else {}
                 self._reservation = await rate.reserve(**counted)
-            if self._breaker is not None:
-                self._breaker.admitted()
+            if breaker is not None:
+                self._breaker = breaker.attempt().__enter__()
             self._begin(adaptive)
             if self._borrow is not None:
                 lender = self._borrow()
@@ -432,7 +432,7 @@ class Slot:
         deadlines = self._policy._deadlines_now(self._policy._attempt_deadlines)
         if deadlines is not None:
             self._deadline = deadlines.start(self._total)
-        if adaptive is not None:
+        if adaptive is not None and adaptive.limiter is self._limiter:  # else the policy was just given another
             self._adaptive, self._started = adaptive, adaptive.clock()
 
     def __aexit__(

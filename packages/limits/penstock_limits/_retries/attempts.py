@@ -204,7 +204,7 @@ class TaskAttempts(_Attempts):
         super().enter(number)
         left = self.retry._total_timeout - self._call.seconds
         self._watch = Watch(self._loop, left, self.retry._ends_late)
-        self._watch.start(number, self._call.task or no_task())
+        self._watch.start(number, asyncio.current_task() or no_task())
 
     def leave(self, error: BaseException | None) -> bool:
         try:

@@ -300,8 +300,9 @@ class Retry:
             number, loop = draw(), running_loop()
             if deposit is not None:
                 deposit()
+            task = task_of(loop) or no_task()
             watch = known(loop, gone)() or self._watches.of(loop)
-            running, task = watch.running, task_of(loop) or no_task()
+            running = watch.running
             running[number] = begun = task, task.cancelling(), watch.now()
             if watch.timer is None:
                 watch.set_timer(begun)
