@@ -6,10 +6,23 @@ Drivers and clients are imported when they are asked for, not before.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from penstock_pooling._http._client_manager import HTTPClientManager
+from penstock_pooling._http._client_settings import ClientSettings
+from penstock_pooling._http._client_statistics import ClientStatistics
+from penstock_pooling._http._named import close_clients, configure_clients, http
+
 if TYPE_CHECKING:
     from penstock_pooling._http._httpx import PolicyTransport
 
-__all__ = ["PolicyTransport"]
+__all__ = [
+    "ClientSettings",
+    "ClientStatistics",
+    "HTTPClientManager",
+    "PolicyTransport",
+    "close_clients",
+    "configure_clients",
+    "http",
+]
 
 _LAZY = {"PolicyTransport": "penstock_pooling._http._httpx"}  # derived from classes of a driver's or a client's
 

@@ -56,6 +56,8 @@ class Provider:
         self.bodies: list[bytes] = []
         self.open = self.peak = 0
         self.peers: set[Any] = set()
+        self.headers: dict[str, str] = {}
+        self.cookies: list[str | None] = []
 
     async def chat(self, request: Request) -> Response:
         body = json.loads(await self._begin(request))
@@ -87,6 +89,8 @@ class Provider:
     async def _begin(self, request: Request) -> bytes:
         self.peers.add(tuple(request.client or ()))
         self.seen.append(request.url.path)
+        self.headers = dict(request.headers)
+        self.cookies.append(request.headers.get("cookie"))
         body = await request.body()
         self.bodies.append(body)
         self.arrived.set()
