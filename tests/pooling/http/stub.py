@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import random
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -49,6 +50,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.url = ""
+        self.random = random.Random(1093)
         self.answers: list[tuple[int, dict[str, str]]] = []
         self.more = asyncio.Event()
         self.arrived = asyncio.Event()
@@ -81,6 +83,16 @@ class Provider:
     async def plain(self, request: Request) -> Response:
         await self._begin(request)
         return self._answer({"headers": dict(request.headers)}, None)
+
+    async def quick(self, request: Request) -> Response:
+        """Answer after some milliseconds, other ones each time."""
+        self.open += 1
+        self.peak = max(self.peak, self.open)
+        try:
+            await asyncio.sleep(self.random.random() * 0.01)
+        finally:
+            self.open -= 1
+        return Response(b"x" * 10)
 
     async def parts(self, request: Request) -> Response:
         await self._begin(request)
@@ -117,6 +129,7 @@ class Provider:
             ("/v1/messages", self.messages),
             ("/wait", self.wait),
             ("/plain", self.plain),
+            ("/quick", self.quick),
             ("/parts", self.parts),
         ]
         return Starlette(routes=[Route(path, endpoint, methods=["GET", "POST"]) for path, endpoint in routes])

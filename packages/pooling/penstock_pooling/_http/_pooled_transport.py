@@ -49,8 +49,18 @@ class Stay:
         self._hold = hold
         self.pool = pool
         pool.using += 1
+        owner.stays.add(self)
+
+    def move(self, pool: Pool) -> None:
+        """Go to another pool."""
+        left, self.pool = self.pool, pool
+        left.using -= 1
+        pool.using += 1
+        self._owner.close_if_left(left)
 
     def end(self) -> None:
+        """Leave; once."""
+        self._owner.stays.discard(self)
         self.pool.using -= 1
         self._hold.close()
         self._owner.close_if_left(self.pool)
@@ -109,6 +119,9 @@ class PooledTransport:
         self._proxies = urllib.request.getproxies_environment()
         self._pools: dict[str | None, Pool] = {}
         self._retired: set[Pool] = set()  # in whose place there are others
+        # Kept alive here: a hold that is collected together with a forgotten response gives its permit back at once,
+        # and the connection is free only when that response has been closed.
+        self.stays: set[Stay] = set()
         self._chores: set[asyncio.Task[None]] = set()
 
     def __repr__(self) -> str:
@@ -128,28 +141,19 @@ class PooledTransport:
         try:
             request.extensions = {**extensions, "timeout": {**timeouts, "pool": _AT_ONCE}}
             return await self._send(request, hold)
-        except BaseException:
-            hold.close()
-            raise
         finally:
             request.extensions = extensions
 
     async def _send(self, request: Any, hold: Hold) -> Any:
         route = self._route(request.url)
         pool = self._pools.get(route) or self._new(route)
-        try:
-            return await self._send_by(pool, request, hold)
-        except self._pool_timeout:
-            self._replace(route, pool)
-        return await self._send_by(self._pools[route], request, hold)
-
-    async def _send_by(self, pool: Pool, request: Any, hold: Hold) -> Any:
         stay = Stay(self, hold, pool)
         try:
-            response = await pool.transport.handle_async_request(request)
-        except self._pool_timeout:
-            pool.using -= 1  # the permit is kept for the next pool
-            raise
+            try:
+                response = await pool.transport.handle_async_request(request)
+            except self._pool_timeout:
+                stay.move(self._replaced_by(route, pool))
+                response = await stay.pool.transport.handle_async_request(request)
         except BaseException:
             stay.end()
             raise
@@ -168,12 +172,13 @@ class PooledTransport:
         pool = self._pools[route] = Pool(self._make(route))
         return pool
 
-    def _replace(self, route: str | None, lost: Pool) -> None:
-        if self._pools[route] is lost:  # nobody else has, meanwhile
+    def _replaced_by(self, route: str | None, lost: Pool) -> Pool:
+        """Return the pool that takes the place of one that has lost connections."""
+        if self._pools[route] is lost:  # nobody else has found it out meanwhile
             self._new(route)
             self._retired.add(lost)
-            self._replaced(lost.using)
-        self.close_if_left(lost)
+            self._replaced(lost.using - 1)
+        return self._pools[route]
 
     def close_if_left(self, pool: Pool) -> None:
         """Close a pool that has been replaced and that nobody uses any more."""
