@@ -10,6 +10,7 @@ from penstock_pooling._http._client_manager import HTTPClientManager
 from penstock_pooling._http._client_settings import ClientSettings
 from penstock_pooling._http._client_statistics import ClientStatistics
 from penstock_pooling._http._named import close_clients, configure_clients, http
+from penstock_pooling._lifespan import Lifespan, lifespan
 
 if TYPE_CHECKING:
     from penstock_pooling._http._httpx import PolicyTransport
@@ -18,10 +19,12 @@ __all__ = [
     "ClientSettings",
     "ClientStatistics",
     "HTTPClientManager",
+    "Lifespan",
     "PolicyTransport",
     "close_clients",
     "configure_clients",
     "http",
+    "lifespan",
 ]
 
 _LAZY = {"PolicyTransport": "penstock_pooling._http._httpx"}  # derived from classes of a driver's or a client's
