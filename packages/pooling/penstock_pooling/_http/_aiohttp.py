@@ -30,7 +30,8 @@ def policy_middleware(policy: Policy | str, *, amounts: Amounts | None = None) -
     """Return a middleware that sends every request of a session under a policy.
 
     `aiohttp.ClientSession(middlewares=(policy_middleware("openai"),))`. It does what `PolicyTransport` does for httpx,
-    but for the deadlines: they end with the response's headers; for its body there is `aiohttp.ClientTimeout`.
+    but for two things. The deadlines end with the response's headers; for its body there is `aiohttp.ClientTimeout`. And
+    a response that is forgotten keeps its permit until its body is at its end, as aiohttp keeps its connection.
 
     Args:
         policy: The policy, or its name: `[tool.penstock.policies.NAME]`.
@@ -60,7 +61,7 @@ def policy_middleware(policy: Policy | str, *, amounts: Amounts | None = None) -
 
 
 def _when_left(response: aiohttp.ClientResponse, then: Callable[[], None]) -> None:
-    """Call a function when a response's connection is free: read to its end, closed, or collected."""
+    """Call a function when a response's connection is free: it was read to its end, or is closed."""
     connection = response.connection
     if connection is None:
         then()
