@@ -303,6 +303,23 @@ async def test_a_body_that_breaks_off_is_a_failure(module: Any, provider: Provid
     assert breaker.statistics().failed == 1
 
 
+@pytest.mark.parametrize(("status", "outcome"), [(200, "succeeded"), (503, "dropped"), (404, "ignored")])
+async def test_a_response_that_has_been_read_already_has_ended(
+    module: Any, provider: Provider, status: int, outcome: str
+) -> None:
+    """A cache's, a mock's: nobody closes it."""
+    limiter = Limiter(max_running=1)
+    policy = Policy("provider", limiter=limiter)
+    transport = module.MockTransport(lambda request: module.Response(status, text="hello"))
+
+    async with client_under(module, policy, provider, transport=transport) as client:
+        responses = [await client.get("/plain") for _ in range(3)]
+
+    assert [response.text for response in responses] == ["hello"] * 3
+    assert limiter.statistics().running == 0
+    assert getattr(policy.statistics(), outcome) == 3
+
+
 async def test_a_request_is_sent_once(module: Any, provider: Provider) -> None:
     """Its body may not be there for a second time; whoever repeats it sits above."""
     policy = Policy("provider", retry=Retry("provider", attempts=3))

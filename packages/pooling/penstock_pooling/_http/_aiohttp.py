@@ -30,8 +30,8 @@ def policy_middleware(policy: Policy | str, *, amounts: Amounts | None = None) -
     """Return a middleware that sends every request of a session under a policy.
 
     `aiohttp.ClientSession(middlewares=(policy_middleware("openai"),))`. It does what `PolicyTransport` does for httpx,
-    but for two things. The deadlines end with the response's headers; for its body there is `aiohttp.ClientTimeout`. And
-    a response that is forgotten keeps its permit until its body is at its end, as aiohttp keeps its connection.
+    but for two things. The deadlines end with the response's headers; for its body there is `aiohttp.ClientTimeout`.
+    And a response that is forgotten keeps its permit until its body is at its end, as aiohttp keeps its connection.
 
     Args:
         policy: The policy, or its name: `[tool.penstock.policies.NAME]`.

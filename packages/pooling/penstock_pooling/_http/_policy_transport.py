@@ -105,6 +105,9 @@ class GuardedTransport:
                 if counts_as_failure(slot, response.status_code, response.headers):
                     failure = self._failure(request, response.status_code)
                 call = slot.keep()
+        if response.is_closed:  # a cache's or a mock's: nobody will read or close it
+            call.close(failure)
+            return response
         response.stream = self._stream(response.stream, call, failure, self._errors, request)
         return response
 
