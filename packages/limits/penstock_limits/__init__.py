@@ -17,7 +17,7 @@ from penstock_limits._errors import (
     UnknownLimitError,
     UnknownPolicyError,
 )
-from penstock_limits._events import Event, Listener, add_listener
+from penstock_limits._events import Event, Listener, add_listener, emit
 from penstock_limits._fanout.bounded_map import BoundedMap, bounded_map
 from penstock_limits._fanout.create_task import create_task
 from penstock_limits._fanout.gather import gather
@@ -28,12 +28,14 @@ from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._limiters.statistics import LimiterStatistics
 from penstock_limits._manager import Clients, ConcurrencyManager, Pools
 from penstock_limits._metrics import ConcurrencyMetrics
-from penstock_limits._modes import Mode, ModeSource, set_mode_source
+from penstock_limits._modes import Mode, ModeSource, mode_of, set_mode_source
 from penstock_limits._names import configure, limiter, policy
 from penstock_limits._outcomes import Outcome
+from penstock_limits._policies.kept_slot import KeptSlot
 from penstock_limits._policies.policy import Policy, PolicyStatistics, Slot, current_slot
 from penstock_limits._rates.rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
 from penstock_limits._resources import Resource, resources
+from penstock_limits._resources import enter as enter_resource
 from penstock_limits._retries.backoff import backoff_delay
 from penstock_limits._retries.budget import RetryBudget, RetryBudgetStatistics
 from penstock_limits._retries.hedging import Hedge, HedgeStatistics, hedge
@@ -64,6 +66,7 @@ __all__ = [
     "Hedge",
     "HedgeStatistics",
     "Hold",
+    "KeptSlot",
     "LatencyGradient",
     "LimitAlgorithm",
     "LimitReachedError",
@@ -101,10 +104,13 @@ __all__ = [
     "configure",
     "create_task",
     "current_slot",
+    "emit",
+    "enter_resource",
     "gather",
     "hedge",
     "is_transient",
     "limiter",
+    "mode_of",
     "policy",
     "replaced_settings",
     "resources",

@@ -79,6 +79,12 @@ class Deadline:
         """Whether it has passed."""
         return self._number not in self._watch.running
 
+    @property
+    def when(self) -> float:
+        """The time of its loop at which it passes, or now if it has."""
+        begun = self._watch.running.get(self._number)
+        return self._watch.now() if begun is None else begun[2] + self._maker.seconds
+
     def error(self) -> CallTimeoutError:
         """Return what the call is told that was too slow."""
         return self._maker.error()

@@ -27,6 +27,7 @@ from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import Outcome, headers_of, outcome_of
 from penstock_limits._policies.deadlines import Deadline, Deadlines
+from penstock_limits._policies.kept_slot import KeptSlot
 from penstock_limits._rates.rate import RateLimiter
 from penstock_limits._rates.reservation import Reservation
 from penstock_limits._ready import READY
@@ -357,6 +358,9 @@ class Slot:
         "_deadline",
         "_deadlines",
         "_entered",
+        "_ignored",
+        "_inside",
+        "_kept",
         "_lender",
         "_limiter",
         "_output_tokens",
@@ -382,6 +386,9 @@ class Slot:
         self._deadlines = deadlines  # which start and end with the slot; or else
         self._total = total  # that of a call with all its attempts, which ends later
         self._entered = False
+        self._ignored = False
+        self._inside = False
+        self._kept = False  # it goes on after its block, and has not ended yet
         self._adaptive: AdaptiveLimit | None = None
         self._breaker: BreakerAttempt | None = None
         self._deadline: Deadline | None = None
@@ -425,6 +432,7 @@ class Slot:
         except BaseException as error:
             self._leave(error, admitted=False)
             raise
+        self._inside = True
         return self
 
     def _begin(self, adaptive: AdaptiveLimit | None) -> None:
@@ -438,6 +446,7 @@ class Slot:
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Awaitable[None]:
+        self._inside = False
         if self._lender is not None:
             return self._exit(self._lender, kind, error, traceback)
         self._leave(error, admitted=True)
@@ -479,6 +488,36 @@ class Slot:
         if self._reservation is not None:
             self._reservation.learn(headers)
 
+    def ignored(self) -> None:
+        """Let the call count as nothing, however it ends: a response 404 says nothing about the service.
+
+        Raises:
+            RuntimeError: The call has not begun, or has ended.
+        """
+        self._refuse_outside("ignored")
+        self._ignored = True
+        if self._breaker is not None:
+            self._breaker.ignored()
+
+    def keep(self) -> KeptSlot:
+        """Let the call go on after its block, for a response whose body is still to be read.
+
+        Its permit, and its place with the breaker and the rate, are kept until `close()` of what this returns, or
+        until that is collected. The block ends its deadlines and gives back what was borrowed. A block that ends with
+        an exception ends the call, too.
+
+        Raises:
+            RuntimeError: The call has not begun, or has ended, or is kept already.
+        """
+        self._refuse_outside("kept")
+        deadlines = [each for each in (self._total, self._deadline) if each is not None]
+        self._kept = True
+        return KeptSlot(self, min(deadlines, key=lambda each: each.when, default=None))
+
+    def _refuse_outside(self, what: str) -> None:
+        if not self._inside or self._kept:
+            raise RuntimeError(f"a slot of policy {self._policy.name!r} cannot be {what}: do it once, inside its block")
+
     def _leave(self, error: BaseException | None, *, admitted: bool) -> None:
         """Leave what was entered, from the inside out; raise if a deadline is why."""
         late = None if self._deadline is None else self._deadline.leave(error)
@@ -488,17 +527,28 @@ class Slot:
             told = late or error
         elif self._total is not None and self._total.passed and isinstance(told, asyncio.CancelledError):
             told = self._total.error()
-        self._tell_parts(told, admitted=admitted)
+        if not self._kept:
+            self._tell_parts(told, admitted=admitted)
+        elif told is not None:
+            self._end_kept(told)
         if late is not None:
             raise late from error
 
-    def _tell_parts(self, error: BaseException | None, *, admitted: bool) -> None:
+    def _end_kept(self, error: BaseException | None, *, collected: bool = False) -> None:
+        """End a call that was kept, once, however often it is said."""
+        if self._kept:
+            self._kept = False
+            self._tell_parts(error, admitted=True, collected=collected)
+
+    def _tell_parts(self, error: BaseException | None, *, admitted: bool, collected: bool = False) -> None:
         try:
             self._tell_rate(error, admitted=admitted)
             if admitted:
-                self._tell_outcome(outcome_of(error))
+                self._tell_outcome(Outcome.IGNORED if self._ignored else outcome_of(error))
         finally:  # whatever a part of somebody else's makes of it
-            if self._limiter is not None:
+            if self._limiter is not None and collected:
+                self._limiter._lose(self._limiter.release)  # in the collector: no lock may be waited for
+            elif self._limiter is not None:
                 self._limiter.release()
             if self._breaker is not None:
                 self._breaker.__exit__(type(error) if error is not None else None, error, None)

@@ -1,0 +1,1 @@
+"""Tests of HTTP clients and what guards them."""
