@@ -53,6 +53,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
 from penstock_migrations._connections.callers import asked_of, name_callers
+from penstock_migrations._connections.fixes import Fixes
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind
 from penstock_migrations._connections.openings import Openings
@@ -60,7 +61,6 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
 __all__ = ["RULE", "detect"]
 
-_REASON = "a pool shares sessions: check that no operation leaves SET, temporary tables or autocommit behind"
 _REMEDY = "take it from a pool that the program makes once"
 
 
@@ -68,12 +68,15 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open a new connection for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.CONNECTION:
+            decision = module.analysis(Fixes).of(opening)
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW if opening.advice else Severity.HIGH,
                 message=f"{describe(opening, 'a new connection')}; {_REMEDY}",
-                fix_reason=_REASON,
-                callees=asked_of(module, opening),
+                fix=decision.fix,
+                fix_reason=decision.reason,
+                rewrites=decision.rewrites,
+                callees=asked_of(module, opening, decision),
             )
 
 

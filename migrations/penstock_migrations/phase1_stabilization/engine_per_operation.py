@@ -53,6 +53,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
 from penstock_migrations._connections.callers import asked_of, name_callers
+from penstock_migrations._connections.fixes import Fixes
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind, is_file_engine
 from penstock_migrations._connections.openings import Openings
@@ -60,7 +61,6 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
 __all__ = ["RULE", "detect"]
 
-_REASON = "where the one engine is kept, and who disposes of it, is yours to say"
 _REMEDY = "make one engine for each database, once, and keep it"
 
 
@@ -68,12 +68,15 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open a new engine, with a pool of its own, for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.ENGINE:
+            decision = module.analysis(Fixes).of(opening)
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW if opening.advice or is_file_engine(module, opening.opener) else Severity.HIGH,
                 message=f"{describe(opening, 'a new engine, with a pool of its own,')}; {_REMEDY}",
-                fix_reason=_REASON,
-                callees=asked_of(module, opening),
+                fix=decision.fix,
+                fix_reason=decision.reason,
+                rewrites=decision.rewrites,
+                callees=asked_of(module, opening, decision),
             )
 
 
