@@ -10,7 +10,7 @@ from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
 from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.arguments import Arguments
-from penstock_migrations._connections.drop_ins import DropIn
+from penstock_migrations._connections.drop_ins import DropIn, drop_in
 from penstock_migrations._connections.holding import CLOSERS, Closed, Holding, hold, unwrapped
 from penstock_migrations._connections.openings import Opening
 from penstock_migrations._connections.sessions import Sessions
@@ -316,7 +316,8 @@ class Lending:
         if not isinstance(node, ast.Call):
             return False
         helpers = {helper for helper in self.helpers if helper in self.names.functions(node)}
-        return bool(helpers) or any(node is one.opener.call for one in self.users.openings.found)
+        openers = [one.opener for one in self.users.openings.found if drop_in(one.opener.name) is self.drop_in]
+        return bool(helpers) or any(node is opener.call for opener in openers)
 
 
 def _loads(function: Function, name: str) -> Iterator[ast.Name]:

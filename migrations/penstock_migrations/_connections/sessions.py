@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Function
 from penstock_migrations._code.reaching import last_name, own_nodes
+from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import vocabulary
 from penstock_migrations._connections.statements import Remark, Statements
 from penstock_migrations.rule import Fix
@@ -86,31 +87,45 @@ class Sessions:
                 yield from (one.value for one in call.keywords if one.arg in ("query", "sql", "command"))
 
     def _derived(self, names: set[str]) -> set[str]:
-        """Return the names of the connection, and of cursors and statements made of it."""
+        """Return the names, and attributes, of the connection, and of whatever is made of it: cursors, statements."""
         found, before = set(names), -1
         while len(found) != before:
             before = len(found)
             self.derived = found
             for node in self.nodes:
-                match node:
-                    case ast.Assign(targets=[ast.Name(id=name)], value=value) if self._is_derived(value):
-                        found.add(name)
-                    case ast.withitem(context_expr=value, optional_vars=ast.Name(id=name)) if self._is_derived(value):
-                        found.add(name)
+                for target, value in _bound(node):
+                    if any(isinstance(one, ast.Name) and one.id in found for one in walk(value)):
+                        found.add(ast.unparse(target))
         return found
 
     def _is_derived(self, node: ast.expr) -> bool:
         """Say whether an expression starts at the connection, or at something that was made of it."""
         while True:
             match node:
+                case ast.Name(id=name):
+                    return name in self.derived
+                case ast.Attribute() if ast.unparse(node) in self.derived:
+                    return True
                 case ast.Attribute(value=inner) | ast.Await(value=inner) | ast.Call(func=ast.Attribute(value=inner)):
                     node = inner
                 case ast.Call(args=[inner]) if last_name(node.func) in ("closing", "aclosing"):
                     node = inner
-                case ast.Name(id=name):
-                    return name in self.derived
+                case ast.IfExp(body=body, orelse=orelse):
+                    return self._is_derived(body) or self._is_derived(orelse)
                 case _:
                     return False
+
+
+def _bound(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """Yield the names and attributes that a node binds, with what it binds them to."""
+    match node:
+        case ast.Assign(targets=targets, value=value):
+            for target in targets:
+                yield from ((one, value) for one in (target.elts if isinstance(target, ast.Tuple) else [target]))
+        case ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
+            yield target, value
+        case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+            yield target, value
 
 
 def _is_plain(name: str, first: ast.expr) -> bool:
