@@ -50,6 +50,7 @@ class Engines:
         call = opening.opener.call
         arguments = Arguments(self.users.names, self.users.given)
         self.remarks += arguments.remarks(call, self.drop_in.own_arguments)
+        self._judge(opening.function)
         self._value(call, opening.function)
 
     def _doubt(self, reason: str) -> None:
@@ -78,7 +79,6 @@ class Engines:
         if any(isinstance(node, ast.Global | ast.Nonlocal) and name in node.names for node in own_nodes(function)):
             self.remarks.append((Fix.NONE, f"{function.name} keeps it beyond the call"))
             return
-        self._judge(function)
         for node in walk(function):
             match node:
                 case ast.Name(id=found, ctx=ast.Load()) if found == name:

@@ -13,7 +13,7 @@ from penstock_migrations._connections.arguments import Arguments
 from penstock_migrations._connections.drop_ins import DropIn, drop_in
 from penstock_migrations._connections.holding import CLOSERS, Closed, Holding, hold, unwrapped
 from penstock_migrations._connections.openings import Opening
-from penstock_migrations._connections.sessions import Sessions
+from penstock_migrations._connections.sessions import READERS, REGISTERING, Sessions
 from penstock_migrations._connections.statements import Remark, Statements
 from penstock_migrations._connections.users import Users, parameter_of
 from penstock_migrations.rule import Fix
@@ -128,10 +128,10 @@ class Lending:
             ]
         found = hold(function, name, sources, closes_at_exit=self.drop_in.closes_at_exit, closes=self._closes_given)
         yields = self._yields(function, name)
-        self._judge_closing(found, source, function)
-        self._judge_holding(found, source, function, name)
         if name is not None:
             self._used(name, function)
+        self._judge_closing(found, source, function)
+        self._judge_holding(found, source, function, name)
         returned = name is not None and any(
             isinstance(value, ast.Name) and value.id == name for value in self.module.returned_by(function)
         )
@@ -278,7 +278,7 @@ class Lending:
     def _passed(self, call: ast.Call, use: ast.Name, function: Function) -> None:
         """Look at what it is handed to."""
         called = last_name(call.func)
-        if called in _LOOKING or unwrapped(call) is use or called in ("read_sql", "read_sql_query", "read_sql_table"):
+        if called in _LOOKING | READERS | REGISTERING or unwrapped(call) is use:
             return
         functions = self.names.functions(call)
         parameter = parameter_of(call, use, functions[0]) if len(functions) == 1 else None

@@ -12,7 +12,7 @@ from penstock_migrations._code.vocabulary import vocabulary
 from penstock_migrations._connections.statements import Remark, Statements
 from penstock_migrations.rule import Fix
 
-__all__ = ["Sessions"]
+__all__ = ["READERS", "REGISTERING", "Sessions"]
 
 _LISTENS = "it listens, which ties it to one session"
 _REPLICATES = "it replicates, which ties it to one session"
@@ -36,7 +36,7 @@ _METHODS: dict[str, Remark] = {
     )
     for name in vocabulary(names)
 }
-_REGISTERING = vocabulary(
+REGISTERING = vocabulary(
     "register_vector register_vector_async register_uuid register_hstore register_type register_json register_composite"
     " register_default_json register_default_jsonb set_json_loads set_json_dumps"
 )
@@ -45,7 +45,7 @@ _RUNNING = frozenset(
     | {"copy_expert", "copy_from_query", "stream"}
 )
 _HELPERS = frozenset({"execute_values", "execute_batch"})
-_READERS = frozenset({"read_sql", "read_sql_query"})
+READERS = frozenset({"read_sql", "read_sql_query"})
 
 
 class Sessions:
@@ -65,7 +65,7 @@ class Sessions:
                     yield Fix.REVIEW, _SET.format(attribute)
                 case ast.Attribute(value=owner, attr=attribute) if attribute in _METHODS and self._is_derived(owner):
                     yield _METHODS[attribute]
-                case ast.Call() if last_name(node.func) in _REGISTERING:
+                case ast.Call() if last_name(node.func) in REGISTERING:
                     yield Fix.REVIEW, _CODECS
                 case ast.Call():
                     for statement in self._run(node):
@@ -81,7 +81,7 @@ class Sessions:
                 yield first
             case ast.Call(args=[given, statement, *_]) if name in _HELPERS and self._is_derived(given):
                 yield statement
-            case ast.Call(args=[statement, *_]) if name in _READERS:
+            case ast.Call(args=[statement, *_]) if name in READERS:
                 yield statement
             case ast.Call(func=ast.Attribute(value=owner)) if name in _RUNNING and self._is_derived(owner):
                 yield from (one.value for one in call.keywords if one.arg in ("query", "sql", "command"))
