@@ -576,6 +576,42 @@ class Store:
             await c.close()
 """,
     ),
+    "a model is asked meanwhile": (
+        "waits for something else while it holds it (provider.embed)",
+        """
+async def run(provider, question):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.fetch("SELECT 1 ORDER BY embedding <=> $1", await provider.embed(question))
+    finally:
+        await c.close()
+""",
+    ),
+    "a lock is taken meanwhile": (
+        "waits for something else while it holds it",
+        """
+class Store:
+    async def save(self):
+        c = await asyncpg.connect(DSN)
+        try:
+            async with self.lock:
+                await c.execute("INSERT INTO items VALUES (1)")
+        finally:
+            await c.close()
+""",
+    ),
+    "a thread sleeps meanwhile": (
+        "waits for something else while it holds it (time.sleep)",
+        """
+import time
+
+def run():
+    with psycopg.connect(DSN) as c:
+        c.execute("INSERT INTO items VALUES (1)")
+        time.sleep(1)
+        return c.execute("SELECT 1").fetchone()
+""",
+    ),
     "rows are yielded while it is held": (
         "its callers run while it holds it",
         """

@@ -107,3 +107,25 @@ def test_a_helper_that_other_files_call_is_left_to_review(tmp_path):
 
     assert found.fix is Fix.REVIEW
     assert found.fix_reason == "other files use it, too: does report (other.py) close it, and set nothing in it?"
+
+
+@pytest.mark.parametrize("name", ["tests/helpers.py", "app/tests/data.py", "conftest.py", "test_load.py"])
+def test_what_belongs_to_tests_is_left(name, tmp_path):
+    """Their databases are dropped when they are done, which a pool's connections would forbid."""
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(HEAD + SAFE["with of psycopg, a cursor beside it"])
+    (found,) = audit([tmp_path], Settings(select=("PEN201",))).findings
+
+    assert (found.fix, found.rewrites) == (Fix.NONE, ())
+    assert "belongs to tests" in (found.fix_reason or "")
+
+
+def test_a_second_audit_takes_the_decision_from_the_cache(tmp_path, monkeypatch):
+    """The rewrite comes back with the module that it needs."""
+    monkeypatch.setenv("PENSTOCK_CACHE_DIR", str(tmp_path / "cache"))
+    source = HEAD + SAFE["async with of psycopg"]
+    (first,) = findings(tmp_path, source)
+    (second,) = findings(tmp_path, source)
+
+    assert second == first
+    assert second.rewrites[0].imported == "penstock_pooling.psycopg"

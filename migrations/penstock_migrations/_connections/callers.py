@@ -14,6 +14,8 @@ from penstock_migrations.rule import Fix, Site
 
 __all__ = ["asked_of", "name_callers"]
 
+_TESTS = "it belongs to tests, whose databases come and go: a pool would keep them from being dropped"
+
 
 def asked_of(module: Module, opening: Opening, decision: Decision | None = None) -> tuple[str, ...]:
     """Return the references of helpers that `name_callers` asks about.
@@ -27,6 +29,8 @@ def asked_of(module: Module, opening: Opening, decision: Decision | None = None)
 
 def name_callers(project: Project, file: Path, site: Site) -> Site:
     """Say in a site which functions of other audited files call its helper; what they do has to be looked at."""
+    if site.rewrites and _is_of_tests(project.shown(file)):
+        return dataclasses.replace(site, fix=Fix.NONE, fix_reason=_TESTS, rewrites=())
     callers = [one for helper in site.callees for one in project.callers(file, helper.removeprefix(":"))]
     if site.fix is Fix.SAFE:
         return _reviewed(site, [_shown(project, one) for one in callers if one.file != file])
@@ -49,3 +53,8 @@ def _reviewed(site: Site, others: list[str]) -> Site:
 def _shown(project: Project, known: Known) -> str:
     where = Path(project.shown(known.file)).name
     return f"{known.name} ({where})" if known.name else where
+
+
+def _is_of_tests(shown: str) -> bool:
+    path = Path(shown)
+    return not {"test", "tests"}.isdisjoint(path.parts) or path.stem == "conftest" or path.stem.startswith("test_")

@@ -12,6 +12,7 @@ from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.arguments import Arguments
 from penstock_migrations._connections.drop_ins import DropIn, drop_in
 from penstock_migrations._connections.holding import CLOSERS, Closed, Holding, hold, unwrapped
+from penstock_migrations._connections.meanwhile import hands, remarks_meanwhile
 from penstock_migrations._connections.openings import Opening
 from penstock_migrations._connections.sessions import READERS, REGISTERING, Sessions
 from penstock_migrations._connections.statements import Remark, Statements
@@ -42,7 +43,7 @@ class Lending:
     drop_in: DropIn
     remarks: list[Remark] = field(default_factory=list)
     helpers: list[Function] = field(default_factory=list)
-    _seen: set[ast.AST] = field(default_factory=set)
+    _seen: set[tuple[Function, str | None]] = field(default_factory=set)
 
     @property
     def module(self) -> Module:
@@ -191,7 +192,9 @@ class Lending:
     def _judge_closing(self, found: Holding, source: ast.expr, function: Function) -> None:
         where = function.name
         match found.closed:
-            case Closed.NEVER if isinstance(self.module.parents[source], ast.withitem):
+            case Closed.NEVER if (
+                isinstance(self.module.parents[source], ast.withitem) and not self.drop_in.asynchronous
+            ):
                 self._no(f"nothing closes it in {where}: `with` ends a transaction of this driver, not the connection")
             case Closed.NEVER:
                 self._no(f"nothing closes it in {where}: it would keep its place in a pool")
@@ -207,45 +210,19 @@ class Lending:
 
     def _judge_holding(self, found: Holding, source: ast.AST, function: Function, name: str | None) -> None:
         """Look at what happens while a function holds it."""
-        nodes = [node for held in found.nodes for node in (held, *own_nodes(held))]
-        blocks = not self.drop_in.asynchronous and isinstance(function, ast.AsyncFunctionDef)
-        if blocks and any(map(self._waits, nodes)):
-            self._no(
-                f"{function.name} awaits while it holds it: to wait for a place of a pool would stop the event loop"
-                " that those who hold one need to give it back"
-            )
-        calls = [node for node in nodes if isinstance(node, ast.Call)]
-        if any(self.users.opens(call, set()) for call in calls):
-            self._doubt(
-                f"{function.name} opens another while it holds one: with every place taken, all wait for each other"
-            )
-        if any(isinstance(node, ast.Yield | ast.YieldFrom) and not self._hands(node, name) for node in nodes):
-            self._doubt(f"{function.name} yields in the midst, and its callers run while it holds it")
-        if function in self._seen:
+        if (function, name) in self._seen:
             return
-        self._seen.add(function)
+        self._seen.add((function, name))
+        session = Sessions(Statements(self.module, self.users.given), function, name)
+        self.remarks += remarks_meanwhile(self.users, session, found.nodes, asynchronous=self.drop_in.asynchronous)
         if self.users.openings.purposes.is_long(function, source):
             self._no(f"{function.name} works on it for long, or listens")
         if self.users.has_own_loop(function):
             self._doubt(f"{function.name} runs in an event loop of its own each time: a pool serves one loop")
-        self.remarks += Sessions(self.statements, function, name).remarks()
-
-    @property
-    def statements(self) -> Statements:
-        """Reads the statements of this self.module."""
-        return Statements(self.module, self.users.given)
-
-    def _waits(self, node: ast.AST) -> bool:
-        """Say whether a node is, or heads, what may give the event loop away."""
-        parent = self.module.parents.get(node)
-        parent = self.module.parents.get(parent) if isinstance(parent, ast.withitem) else parent
-        return isinstance(node, ast.Await) or isinstance(parent, ast.AsyncWith | ast.AsyncFor)
-
-    def _hands(self, node: ast.Yield | ast.YieldFrom, name: str | None) -> bool:
-        return name is not None and isinstance(node.value, ast.Name) and node.value.id == name
+        self.remarks += session.remarks()
 
     def _yields(self, function: Function, name: str | None) -> bool:
-        return any(isinstance(node, ast.Yield) and self._hands(node, name) for node in own_nodes(function))
+        return any(isinstance(node, ast.Yield) and hands(node, name) for node in own_nodes(function))
 
     # -- names ------------------------------------------------------------------------------------------------------
 
@@ -284,7 +261,7 @@ class Lending:
         parameter = parameter_of(call, use, functions[0]) if len(functions) == 1 else None
         if parameter is None:
             self._doubt(f"{function.name} hands it to {ast.unparse(call.func)}, which is not to be seen here")
-        elif functions[0] not in self._seen:
+        elif (functions[0], parameter) not in self._seen:
             self._borrowed(functions[0], parameter)
 
     def _borrowed(self, function: Function, parameter: str) -> None:

@@ -53,6 +53,7 @@ class Sessions:
 
     def __init__(self, statements: Statements, function: Function, name: str | None) -> None:
         self.statements = statements
+        self.function = function
         self.nodes = list(own_nodes(function))
         self.name = name
         self.derived = self._derived({name} if name is not None else set())
@@ -63,7 +64,7 @@ class Sessions:
             match node:
                 case ast.Attribute(value=ast.Name(id=self.name), attr=attribute, ctx=ast.Store()):
                     yield Fix.REVIEW, _SET.format(attribute)
-                case ast.Attribute(value=owner, attr=attribute) if attribute in _METHODS and self._is_derived(owner):
+                case ast.Attribute(value=owner, attr=attribute) if attribute in _METHODS and self.is_derived(owner):
                     yield _METHODS[attribute]
                 case ast.Call() if last_name(node.func) in REGISTERING:
                     yield Fix.REVIEW, _CODECS
@@ -76,14 +77,14 @@ class Sessions:
         name = last_name(call.func)
         match call:
             case ast.Call(func=ast.Attribute(value=owner), args=[first, *_]) if (
-                name in _RUNNING and self._is_derived(owner) and not _is_plain(name, first)
+                name in _RUNNING and self.is_derived(owner) and not _is_plain(name, first)
             ):
                 yield first
-            case ast.Call(args=[given, statement, *_]) if name in _HELPERS and self._is_derived(given):
+            case ast.Call(args=[given, statement, *_]) if name in _HELPERS and self.is_derived(given):
                 yield statement
             case ast.Call(args=[statement, *_]) if name in READERS:
                 yield statement
-            case ast.Call(func=ast.Attribute(value=owner)) if name in _RUNNING and self._is_derived(owner):
+            case ast.Call(func=ast.Attribute(value=owner)) if name in _RUNNING and self.is_derived(owner):
                 yield from (one.value for one in call.keywords if one.arg in ("query", "sql", "command"))
 
     def _derived(self, names: set[str]) -> set[str]:
@@ -98,7 +99,7 @@ class Sessions:
                         found.add(ast.unparse(target))
         return found
 
-    def _is_derived(self, node: ast.expr) -> bool:
+    def is_derived(self, node: ast.expr) -> bool:
         """Say whether an expression starts at the connection, or at something that was made of it."""
         while True:
             match node:
@@ -111,7 +112,7 @@ class Sessions:
                 case ast.Call(args=[inner]) if last_name(node.func) in ("closing", "aclosing"):
                     node = inner
                 case ast.IfExp(body=body, orelse=orelse):
-                    return self._is_derived(body) or self._is_derived(orelse)
+                    return self.is_derived(body) or self.is_derived(orelse)
                 case _:
                     return False
 

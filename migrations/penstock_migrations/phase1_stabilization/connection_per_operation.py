@@ -55,14 +55,15 @@ runs on it can be read, and leaves nothing in the session.
 It is left to review where an exception would leave it open until it is collected, where the caller says where to
 connect to, where statements are made elsewhere, where types are registered, settings of the driver changed, temporary
 tables made or the schema changed, where it is handed to code that is not seen or used by callers in other files, where
-an operation opens another one meanwhile (with every place taken, all would wait for each other), where callers run
-while it is held, and where each call has an event loop of its own.
+an operation opens another one meanwhile (with every place taken, all would wait for each other), where it waits for
+something else meanwhile (a model, a lock) or its callers run, and where each call has an event loop of its own.
 
 It is never done where nothing closes it (`with` of psycopg2 ends a transaction, and the connection stays open), where
 it is kept or cannot be followed; for LISTEN, replication, advisory locks of the session, SET, CREATE DATABASE and other
 set-up of the server, VACUUM and other long maintenance, probes, loops without end; where an argument cannot be hashed,
 is made anew each time, such as an SSL context, or says itself what connections are made of (`connection_class`); where
-a coroutine holds a blocking connection while it awaits; and for drivers without a drop-in.
+a coroutine holds a blocking connection while it awaits; in tests, whose databases come and go; and for drivers without
+a drop-in.
 
 Probes (`test_connection`) and helpers whose callers are in other modules and whose names promise no connection for each
 call are advice.
