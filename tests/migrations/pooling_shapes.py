@@ -294,6 +294,30 @@ async def _fetch(query, *arguments):
 async def run():
     return [await _fetch("SELECT 1"), await _fetch("SELECT $1", 2)]
 """,
+    "a context manager that hands out a cursor": """
+@contextmanager
+def _cursor():
+    c = psycopg2.connect(DSN)
+    try:
+        cursor = c.cursor()
+        yield cursor
+        c.commit()
+    finally:
+        c.close()
+
+def run():
+    with _cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return cursor.fetchone()
+""",
+    "an exit stack that closes it last": """
+def run():
+    with ExitStack() as stack:
+        c = stack.enter_context(closing(psycopg2.connect(DSN)))
+        cursor = stack.enter_context(c.cursor())
+        cursor.execute("SELECT 1")
+        return cursor.fetchone()
+""",
     "an address of the environment": """
 def run():
     with psycopg.connect(host=os.environ.get("HOST", "db"), port=int(os.getenv("PORT", "5432"))) as c:
@@ -612,6 +636,42 @@ def run():
         return c.execute("SELECT 1").fetchone()
 """,
     ),
+    "it or something else is taken": (
+        "takes it or something else",
+        """
+async def run(other):
+    c = await asyncpg.connect(DSN)
+    try:
+        chosen = c or other
+        return await chosen.fetchval("SELECT 1")
+    finally:
+        await c.close()
+""",
+    ),
+    "statements of a caller, on the cursor of a context manager": (
+        "statements that are not written here",
+        """
+@contextmanager
+def _cursor():
+    with closing(psycopg2.connect(DSN)) as c, c.cursor() as cursor:
+        yield cursor
+
+def run(sql):
+    with _cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()
+""",
+    ),
+    "another one is opened under an exit stack": (
+        "opens another while it holds one",
+        """
+def run():
+    with ExitStack() as stack:
+        first = stack.enter_context(psycopg.connect(DSN))
+        second = stack.enter_context(psycopg.connect(DSN))
+        return first.execute("SELECT 1").fetchone() == second.execute("SELECT 1").fetchone()
+""",
+    ),
     "rows are yielded while it is held": (
         "its callers run while it holds it",
         """
@@ -661,6 +721,21 @@ NONE = {
 async def run():
     c = await asyncpg.connect(DSN)
     return await c.fetchval("SELECT 1")
+""",
+    ),
+    "a function closes it if it is told to": (
+        "nothing closes it in run",
+        """
+async def _finish(connection, *, keep):
+    if not keep:
+        await connection.close()
+
+async def run(keep):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.fetchval("SELECT 1")
+    finally:
+        await _finish(c, keep=keep)
 """,
     ),
     "it is used where it is opened": (

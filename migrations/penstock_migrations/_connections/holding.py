@@ -82,6 +82,7 @@ def hold(
     *,
     closes_at_exit: bool,
     closes: Callable[[ast.Call, str], bool],
+    given: bool = False,
 ) -> Holding:
     """Follow a connection through the statements of the function that holds it.
 
@@ -91,9 +92,10 @@ def hold(
         sources: The expressions that give it.
         closes_at_exit: Whether a `with` over it closes it.
         closes: Says whether a call of another function closes the connection of a name.
+        given: Whether the function is given it, and has it from the start.
     """
     walk = _Walk(name or "", tuple(sources), isinstance(function, ast.AsyncFunctionDef), closes_at_exit, closes)
-    ends = walk.block(function.body, frozenset({BEFORE}))
+    ends = walk.block(function.body, frozenset({HELD if given else BEFORE}))
     if not walk.has_close:
         return Holding(Closed.NEVER, tuple(walk.held))
     if walk.lost or HELD in ends.falls | ends.returns:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from penstock_migrations._code.module import Function, Module
-from penstock_migrations._code.reaching import Reaching, last_name, own_nodes
+from penstock_migrations._code.reaching import Reaching, last_name, own_nodes, start_of
 from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.arguments import Arguments
 from penstock_migrations._connections.drop_ins import DropIn, drop_in
-from penstock_migrations._connections.holding import CLOSERS, Closed, Holding, hold, unwrapped
-from penstock_migrations._connections.meanwhile import hands, remarks_meanwhile
+from penstock_migrations._connections.holding import Closed, Holding, hold, unwrapped
+from penstock_migrations._connections.meanwhile import hands, is_manager, remarks_meanwhile
 from penstock_migrations._connections.openings import Opening
-from penstock_migrations._connections.sessions import READERS, REGISTERING, Sessions
+from penstock_migrations._connections.sessions import HELPERS, READERS, REGISTERING, Sessions
 from penstock_migrations._connections.statements import Remark, Statements
 from penstock_migrations._connections.users import Users, parameter_of
 from penstock_migrations.rule import Fix
@@ -22,9 +22,10 @@ from penstock_migrations.rule import Fix
 __all__ = ["Lending"]
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-_MANAGERS = frozenset({"contextmanager", "asynccontextmanager"})
 _STACKS = frozenset({"enter_context", "enter_async_context"})
 _LOOKING = frozenset({"isinstance", "bool", "print", "repr", "str", "id", "type", "hasattr", "len", "callable"})
+_SEEN = _LOOKING | HELPERS | READERS | REGISTERING  # what it may be handed to
+_ASKED = (ast.If, ast.While, ast.Assert)
 _DEEP = 6
 
 
@@ -44,6 +45,7 @@ class Lending:
     remarks: list[Remark] = field(default_factory=list)
     helpers: list[Function] = field(default_factory=list)
     _seen: set[tuple[Function, str | None]] = field(default_factory=set)
+    _asked: set[tuple[Function, str]] = field(default_factory=set)
 
     @property
     def module(self) -> Module:
@@ -107,11 +109,14 @@ class Lending:
         parent = self.module.parents[outer]
         while isinstance(parent, ast.Await):
             outer, parent = parent, self.module.parents[parent]
+        after = [node for node in own_nodes(function) if start_of(node) > start_of(call)]
+        held = Holding(Closed.ALWAYS, tuple(node for node in after if not self.module.contains(call, node)))
         match parent:
             case ast.Assign(targets=[ast.Name(id=name)]) | ast.AnnAssign(target=ast.Name(id=name)):
+                self._judge_holding(held, call, function, name)
                 self._used(name, function)
             case ast.Expr():
-                pass
+                self._judge_holding(held, call, function, None)
             case _:
                 self._no(f"where it goes in {function.name} cannot be followed")
 
@@ -164,7 +169,7 @@ class Lending:
             self._no(f"the module keeps one for good: {ast.unparse(use)}")
         elif isinstance(use, ast.Call) and last_name(use.func) != helper.name:
             self._no(f"{helper.name} runs in a thread or an executor, and where it goes from there cannot be followed")
-        elif any(last_name(one) in _MANAGERS for one in helper.decorator_list):
+        elif is_manager(helper):
             self._entered(use, around)
         else:
             self._follow(use, around)
@@ -213,7 +218,7 @@ class Lending:
         if (function, name) in self._seen:
             return
         self._seen.add((function, name))
-        session = Sessions(Statements(self.module, self.users.given), function, name)
+        session = self._session(function, name)
         self.remarks += remarks_meanwhile(self.users, session, found.nodes, asynchronous=self.drop_in.asynchronous)
         if self.users.openings.purposes.is_long(function, source):
             self._no(f"{function.name} works on it for long, or listens")
@@ -222,7 +227,11 @@ class Lending:
         self.remarks += session.remarks()
 
     def _yields(self, function: Function, name: str | None) -> bool:
-        return any(isinstance(node, ast.Yield) and hands(node, name) for node in own_nodes(function))
+        session = self._session(function, name)
+        return any(isinstance(node, ast.Yield) and hands(session, node) for node in own_nodes(function))
+
+    def _session(self, function: Function, name: str | None) -> Sessions:
+        return Sessions(Statements(self.module, self.users.given), function, name)
 
     # -- names ------------------------------------------------------------------------------------------------------
 
@@ -249,13 +258,22 @@ class Lending:
                 self._doubt(f"{function.name} gives it another name, or keeps it elsewhere meanwhile")
             case ast.Tuple() | ast.List() | ast.Dict() | ast.Set() | ast.Starred() | ast.Lambda():
                 self._no(f"where it goes in {function.name} cannot be followed")
+            case ast.BoolOp() | ast.IfExp() if not self._is_asked(use):
+                self._doubt(f"{function.name} takes it or something else, by what it finds")
             case _:
                 pass
+
+    def _is_asked(self, node: ast.expr) -> bool:
+        """Say whether an expression only serves a question: whether there is a connection, whether it is closed."""
+        parent = self.module.parents[node]
+        if isinstance(parent, ast.BoolOp | ast.UnaryOp):
+            return self._is_asked(parent)
+        return isinstance(parent, _ASKED) or (isinstance(parent, ast.IfExp) and parent.test is node)
 
     def _passed(self, call: ast.Call, use: ast.Name, function: Function) -> None:
         """Look at what it is handed to."""
         called = last_name(call.func)
-        if called in _LOOKING | READERS | REGISTERING or unwrapped(call) is use:
+        if called in _SEEN or unwrapped(call) is use:
             return
         functions = self.names.functions(call)
         parameter = parameter_of(call, use, functions[0]) if len(functions) == 1 else None
@@ -277,13 +295,22 @@ class Lending:
 
     def _closes_given(self, call: ast.Call, name: str) -> bool:
         """Say whether a function of this module closes what it is given."""
-        for argument in call.args:
-            if isinstance(argument, ast.Name) and argument.id == name:
-                for function in self.names.functions(call):
-                    parameter = parameter_of(call, argument, function)
-                    if parameter is not None and any(_is_close(node, parameter) for node in own_nodes(function)):
-                        return True
-        return False
+        given = [one for one in call.args if isinstance(one, ast.Name) and one.id == name]
+        functions = self.names.functions(call)
+        parameter = parameter_of(call, given[0], functions[0]) if given and len(functions) == 1 else None
+        if parameter is None or (functions[0], parameter) in self._asked:
+            return False
+        self._asked.add((functions[0], parameter))
+        found = hold(
+            functions[0],
+            parameter,
+            (),
+            closes_at_exit=self.drop_in.closes_at_exit,
+            closes=self._closes_given,
+            given=True,
+        )
+        self._asked.discard((functions[0], parameter))
+        return found.closed is Closed.ALWAYS
 
     def _is_shared(self, name: str, function: Function) -> bool:
         return any(isinstance(node, ast.Global | ast.Nonlocal) and name in node.names for node in own_nodes(function))
@@ -301,11 +328,3 @@ def _loads(function: Function, name: str) -> Iterator[ast.Name]:
     for node in walk(function):
         if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Load):
             yield node
-
-
-def _is_close(node: ast.AST, name: str) -> bool:
-    match node:
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=owner), attr=method)):
-            return owner == name and method in CLOSERS
-        case _:
-            return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Sequence
 
-from penstock_migrations._code.module import Module
+from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._connections.holding import CLOSERS
 from penstock_migrations._connections.sessions import Sessions
@@ -13,7 +13,7 @@ from penstock_migrations._connections.statements import Remark
 from penstock_migrations._connections.users import Users
 from penstock_migrations.rule import Fix
 
-__all__ = ["hands", "remarks_meanwhile"]
+__all__ = ["hands", "is_manager", "remarks_meanwhile"]
 
 _BLOCKS = (
     "{} awaits while it holds it: to wait for a place of a pool would stop the event loop that those who hold one need"
@@ -23,6 +23,7 @@ _OPENS = "{} opens another while it holds one: with every place taken, all wait 
 _YIELDS = "{} yields in the midst, and its callers run while it holds it"
 _WAITS = "{} waits for something else while it holds it ({}): others wait for a place as long"
 _BLOCKING = ("requests", "httpx", "urllib", "openai", "anthropic")
+_MANAGERS = frozenset({"contextmanager", "asynccontextmanager"})
 _WRAPPERS = frozenset({"wait_for", "shield", "gather"})
 
 
@@ -43,16 +44,27 @@ def remarks_meanwhile(
         yield Fix.NONE, _BLOCKS.format(function.name)
     if any(isinstance(node, ast.Call) and users.opens(node, set()) for node in all_nodes):
         yield Fix.REVIEW, _OPENS.format(function.name)
-    if any(isinstance(node, ast.Yield | ast.YieldFrom) and not hands(node, session.name) for node in all_nodes):
+    if any(isinstance(node, ast.Yield | ast.YieldFrom) and not hands(session, node) for node in all_nodes):
         yield Fix.REVIEW, _YIELDS.format(function.name)
     others = [other for node in all_nodes if (other := _other(users.module, session, node)) is not None]
     if others:
         yield Fix.REVIEW, _WAITS.format(function.name, ast.unparse(others[0]).partition("(")[0])
 
 
-def hands(node: ast.Yield | ast.YieldFrom, name: str | None) -> bool:
-    """Say whether a connection is yielded by its name."""
-    return name is not None and isinstance(node.value, ast.Name) and node.value.id == name
+def hands(session: Sessions, node: ast.Yield | ast.YieldFrom) -> bool:
+    """Say whether a connection is yielded by its name; a context manager may yield what is made of it: a cursor."""
+    match node.value:
+        case ast.Name(id=name) if name == session.name:
+            return True
+        case ast.expr() as value if is_manager(session.function):
+            return session.is_derived(value)
+        case _:
+            return False
+
+
+def is_manager(function: Function) -> bool:
+    """Say whether a generator is made into a context manager."""
+    return any(last_name(one) in _MANAGERS for one in function.decorator_list)
 
 
 def _awaited(module: Module, node: ast.AST) -> ast.expr | None:

@@ -12,7 +12,7 @@ from penstock_migrations._code.vocabulary import vocabulary
 from penstock_migrations._connections.statements import Remark, Statements
 from penstock_migrations.rule import Fix
 
-__all__ = ["READERS", "REGISTERING", "Sessions"]
+__all__ = ["HELPERS", "READERS", "REGISTERING", "Sessions"]
 
 _LISTENS = "it listens, which ties it to one session"
 _REPLICATES = "it replicates, which ties it to one session"
@@ -44,7 +44,7 @@ _RUNNING = frozenset(
     {"execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "prepare", "cursor", "copy"}
     | {"copy_expert", "copy_from_query", "stream"}
 )
-_HELPERS = frozenset({"execute_values", "execute_batch"})
+HELPERS = frozenset({"execute_values", "execute_batch"})
 READERS = frozenset({"read_sql", "read_sql_query"})
 
 
@@ -80,7 +80,7 @@ class Sessions:
                 name in _RUNNING and self.is_derived(owner) and not _is_plain(name, first)
             ):
                 yield first
-            case ast.Call(args=[given, statement, *_]) if name in _HELPERS and self.is_derived(given):
+            case ast.Call(args=[given, statement, *_]) if name in HELPERS and self.is_derived(given):
                 yield statement
             case ast.Call(args=[statement, *_]) if name in READERS:
                 yield statement

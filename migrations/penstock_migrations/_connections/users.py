@@ -26,6 +26,7 @@ class Users:
         self.openings = openings
         self.module = openings.module
         self.names = openings.names
+        self._handed_on: dict[Function, bool] = {}
 
     def given(self, binding: Binding) -> list[ast.expr] | None:
         """Return what is given for a parameter; None where callers may be that are not seen."""
@@ -42,6 +43,11 @@ class Users:
 
     def is_handed_on(self, function: Function) -> bool:
         """Say whether a function is used as a value, or called in a way that is not seen to be a call of it."""
+        if function not in self._handed_on:
+            self._handed_on[function] = self._is_handed_on(function)
+        return self._handed_on[function]
+
+    def _is_handed_on(self, function: Function) -> bool:
         uses = set(self.openings.uses(function))
         is_method = isinstance(self.module.parents[function], ast.ClassDef)
         for node in walk(self.module.tree):
