@@ -194,6 +194,17 @@ def run():
         cursor.close()
         c.close()
 """,
+    "closed if it was opened, by its name": """
+def run():
+    try:
+        c = psycopg2.connect(DSN)
+        cursor = c.cursor()
+        cursor.execute("SELECT 1")
+        return cursor.fetchone()
+    finally:
+        if "c" in locals():
+            c.close()
+""",
     "a failing connect that is handled": """
 def run():
     try:
@@ -468,6 +479,34 @@ class Store:
     def query(self, sql, arguments=()):
         with psycopg.connect(self.dsn) as c:
             return c.execute(sql, arguments).fetchall()
+""",
+    ),
+    "a function of other modules, too, is given the query": (
+        "statements that are not written here",
+        """
+async def fetch(query):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.fetchval(query)
+    finally:
+        await c.close()
+
+async def load():
+    return await fetch("SELECT 1")
+""",
+    ),
+    "one of the queries given is not to be seen": (
+        "statements that are not written here",
+        """
+async def _fetch(query):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.fetchval(query)
+    finally:
+        await c.close()
+
+async def load(arguments):
+    return [await _fetch("SELECT 1"), await _fetch(*arguments)]
 """,
     ),
     "a cursor of one of two kinds runs the caller's query": (
@@ -871,6 +910,17 @@ async def run():
         await c.close()
 """,
     ),
+    "a setting of the session, after another statement": (
+        "settings of the session",
+        """
+async def run():
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.execute("INSERT INTO items VALUES (1); -- and then\\n SET search_path TO tenant")
+    finally:
+        await c.close()
+""",
+    ),
     "a setting of the session, by a function": (
         "settings of the session",
         """
@@ -994,6 +1044,22 @@ except ImportError:
 def run():
     with closing(psycopg.connect(DSN)) as c:
         c.cursor().execute("SELECT 1")
+""",
+    ),
+    "a stand-in where the library is missing": (
+        "may stand for something else",
+        """
+try:
+    import asyncpg
+except ImportError:
+    asyncpg = StandIn()
+
+async def run():
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.fetchval("SELECT 1")
+    finally:
+        await c.close()
 """,
     ),
     "a library that the object holds": (

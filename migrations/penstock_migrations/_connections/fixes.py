@@ -82,7 +82,7 @@ class Fixes:
         return None
 
     def _is_certain(self, func: ast.expr) -> bool:
-        """Say whether a name stands for the library, or for None where that is not installed."""
+        """Say whether a name stands for the library, or for a constant where that is not installed: None, False."""
         if self.module.is_certain(func):
             return True
         root = func
@@ -91,7 +91,7 @@ class Fixes:
         if not isinstance(root, ast.Name) or root.id in self.module.reimported:
             return False
         _, found = self.module.bindings(root.id, root)
-        return all(isinstance(one.value, ast.Constant) and one.value.value is None for one in found)
+        return all(isinstance(one.value, ast.Constant) for one in found)
 
     def _connection(self, opening: Opening, made: DropIn) -> tuple[list[Remark], list[Function]]:
         lending = Lending(self.users, made)
