@@ -268,6 +268,8 @@ class _Walk:
             states, raises = self._evaluated(item.context_expr, states)
             ends.raises |= raises
         self.has_close |= guarded
+        if guarded and any(node in self.sources for inner in statement.body for node in own_nodes(inner)):
+            self.lost = True  # another is opened under it, which it does not close
         body = self.block(statement.body, states)
         if any(last_name(item.context_expr) == "suppress" for item in statement.items):
             body.falls |= body.raises
