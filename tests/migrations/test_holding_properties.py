@@ -58,8 +58,10 @@ class World:
 
 
 SIMPLE = st.sampled_from(
-    ["c = w.connect()", "c = w.connect()", "c.close()", "c.close()", "w.work()", "w.work()", "c = None", "return"]
-    + ["return w.work()", "raise ValueError", "if c is not None:\n    c.close()", "if not c:\n    return"]
+    [
+        *("c = w.connect()", "c = w.connect()", "c.close()", "c.close()", "w.work()", "w.work()", "c = None", "return"),
+        *("return w.work()", "raise ValueError", "if c is not None:\n    c.close()", "if not c:\n    return"),
+    ]
 )
 OF_LOOPS = st.sampled_from(["break", "continue"])
 
