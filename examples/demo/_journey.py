@@ -17,6 +17,7 @@ from examples.demo._screen import Screen
 __all__ = ["migrate"]
 
 TESTS = f"{sys.executable} -m pytest -q"
+ISSUES = "1,2"  # what phase 1 rewrites: unbounded fan-outs, and connections for each operation
 
 
 async def migrate(project: Path, screen: Screen) -> list[Check]:
@@ -37,24 +38,24 @@ async def migrate(project: Path, screen: Screen) -> list[Check]:
 
 
 async def _audit_and_rewrite(project: Path, screen: Screen) -> tuple[list[Check], int]:
-    with screen.step("Audit", "penstock audit . --select 1"):
-        audited = await penstock(project, "audit", ".", "--select", "1", "--format", "json")
+    with screen.step("Audit", f"penstock audit . --select {ISSUES}"):
+        audited = await penstock(project, "audit", ".", "--select", ISSUES, "--format", "json")
     before = _findings(audited)
     screen.findings(before)
-    with screen.step("Codemod: the diff", "penstock codemod . --select 1"):
-        shown = await penstock(project, "codemod", ".", "--select", "1")
+    with screen.step("Codemod: the diff", f"penstock codemod . --select {ISSUES}"):
+        shown = await penstock(project, "codemod", ".", "--select", ISSUES)
     screen.diff(shown.output)
-    with screen.step("Codemod: written", "penstock codemod . --select 1 --write"):
-        written = await penstock(project, "codemod", ".", "--select", "1", "--write")
+    with screen.step("Codemod: written", f"penstock codemod . --select {ISSUES} --write"):
+        written = await penstock(project, "codemod", ".", "--select", ISSUES, "--write")
     screen.lines(written.output)
-    again = await penstock(project, "codemod", ".", "--select", "1")
-    left = _findings(await penstock(project, "audit", ".", "--select", "1", "--format", "json"))
+    again = await penstock(project, "codemod", ".", "--select", ISSUES)
+    left = _findings(await penstock(project, "audit", ".", "--select", ISSUES, "--format", "json"))
     safe = [each for each in before if each["fix"] == "safe"]
     unsafe = [each["code"] + " " + each["path"] for each in before if each["fix"] != "safe"]
     checks = [
         Check(
-            "The audit finds the unbounded fan-outs",
-            audited.status == 1 and bool(safe) and all(each["issue"] == 1 for each in before),
+            "The audit finds the unbounded fan-outs and the connection for each operation",
+            audited.status == 1 and bool(safe) and {each["issue"] for each in before} == {1, 2},
             f"{len(before)} found, {len(safe)} of them safe to rewrite",
         ),
         Check(
@@ -77,7 +78,7 @@ async def _gate_without_evidence(project: Path, screen: Screen) -> Check:
 async def _mend_by_hand(project: Path, screen: Screen) -> Check:
     with screen.step("By hand", "$EDITOR scripts/stress_test.py"):
         changed = mend(project)
-        audited = await penstock(project, "audit", ".", "--select", "1", "--format", "json")
+        audited = await penstock(project, "audit", ".", "--select", ISSUES, "--format", "json")
     screen.diff(changed)
     found = len(_findings(audited))
     return Check("Mended by hand, the audit is clean", audited.status == 0 and found == 0, f"{found} left")

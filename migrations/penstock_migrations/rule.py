@@ -75,14 +75,21 @@ class ReplaceCall:
     Attributes:
         line: Line of the call, from 1.
         column: Column of the call, in characters from 0.
-        callee: What to call instead, qualified: `penstock_limits.gather`. Its module is imported once.
+        callee: What to call instead, qualified: `penstock_limits.gather`.
         keywords: Keyword arguments to append, as (name, source text).
+        module: The module to import, once; by default all of the callee but its last word.
     """
 
     line: int
     column: int
     callee: str
     keywords: tuple[tuple[str, str], ...] = ()
+    module: str = ""
+
+    @property
+    def imported(self) -> str:
+        """The module that the callee needs: `penstock_limits`."""
+        return self.module or self.callee.rpartition(".")[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import operator
 import tomllib
 from pathlib import Path
 
@@ -26,9 +27,9 @@ def written_by(rule, example, folder):
     return [each for finding in findings for each in finding.rewrites if isinstance(each, ReplaceCall)]
 
 
-def resolve(name):
-    module, _, attribute = name.rpartition(".")
-    return getattr(importlib.import_module(module), attribute)
+def resolve(name, module=None):
+    module = module or name.rpartition(".")[0]
+    return operator.attrgetter(name.removeprefix(f"{module}."))(importlib.import_module(module))
 
 
 @pytest.mark.parametrize(("rule", "example"), EXAMPLES, ids=[f"{r.name}: {e.title}" for r, e in EXAMPLES])
@@ -37,7 +38,7 @@ def test_every_name_that_a_rule_writes_resolves(rule, example, tmp_path, monkeyp
     monkeypatch.setenv("PENSTOCK_CACHE_DIR", str(tmp_path / "cache"))
 
     for call in written_by(rule, example, tmp_path):
-        known = inspect.signature(resolve(call.callee)).parameters
+        known = inspect.signature(resolve(call.callee, call.imported)).parameters
         assert {name for name, _ in call.keywords} <= known.keys()
 
 

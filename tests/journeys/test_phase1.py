@@ -82,6 +82,20 @@ def test_the_codemod_mends_what_is_safe_and_a_second_run_changes_nothing(project
     assert sources(project) == after
 
 
+def test_the_codemod_replaces_the_connection_for_each_operation(project, run):
+    """The helper that opens it keeps its name, its callers are as they were, and what it needs is declared."""
+    before = (project / "agents/rag/store.py").read_text("utf-8")
+    written = run(project, "codemod", ".", "--select", "2", "--write")
+    after = (project / "agents/rag/store.py").read_text("utf-8")
+
+    assert written.status == 0, written.output
+    assert after == before.replace("import asyncpg\n", "import asyncpg\nimport penstock_pooling\n").replace(
+        "await asyncpg.connect(", "await penstock_pooling.connect("
+    )
+    assert '"penstock-pooling"' in (project / "pyproject.toml").read_text("utf-8")
+    assert "set_mode_source" in (project / "agents/main.py").read_text("utf-8")
+
+
 def test_the_codemod_sets_the_mode_source_and_declares_what_it_imports(project, run):
     """The entry point asks the flags, and the project depends on both packages."""
     run(project, "codemod", ".", "--select", "1", "--write")

@@ -59,6 +59,8 @@ class Research(unittest.TestCase):
         self.assertEqual(asyncio.run(read_all(["a", "bb"])), [1, 2])
 """
 
+NAMES = {"PEN101": "unbounded-gather", "PEN102": "unbounded-task-loop", "PEN201": "connection-per-operation"}
+
 # Runs in a fifth of the time that pytest needs to start.
 TEST_COMMAND = ("--test-command", "python -m unittest discover -s tests")
 
@@ -88,8 +90,8 @@ def finding(*rewrites, path="agents/research.py", line=1, code="PEN101", fix=Fix
     facts = {"function": None, "fix_reason": None, "sha256": "", **more}
     return Finding(
         code=code,
-        name={"PEN101": "unbounded-gather", "PEN102": "unbounded-task-loop"}[code],
-        issue=1,
+        name=NAMES[code],
+        issue=int(code[3]),
         phase=1,
         path=path,
         line=line,

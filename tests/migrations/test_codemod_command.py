@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -65,6 +66,19 @@ def test_the_start_and_the_declaration_get_what_the_rewrite_needs(project):
     start = (project / "agents/main.py").read_text()
     assert '"""Run it."""\n    penstock_limits.set_mode_source(penstock_flags.open())\n' in start
     assert '"penstock-flags",\n    "penstock-limits",\n' in (project / "pyproject.toml").read_text()
+
+
+def test_a_project_that_only_connects_is_given_the_pools(tmp_path, monkeypatch):
+    """What is imported is declared, with what the line at its start needs; nothing else."""
+    source = 'import asyncpg\n\n\nasync def load():\n    c = await asyncpg.connect("postgresql://db")\n    try:\n'
+    source += '        return await c.fetchval("SELECT 1")\n    finally:\n        await c.close()\n'
+    monkeypatch.chdir(make_project(tmp_path / "project", {"agents/research.py": source}))
+
+    assert run(".", "--write").exit_code == 0
+
+    assert "import asyncpg\nimport penstock_pooling\n" in Path("agents/research.py").read_text()
+    assert '"penstock-flags",\n    "penstock-limits",\n    "penstock-pooling",\n' in Path("pyproject.toml").read_text()
+    assert "penstock_limits.set_mode_source(penstock_flags.open())" in Path("agents/main.py").read_text()
 
 
 def test_a_project_without_a_start_is_told_what_to_add(project):

@@ -213,3 +213,35 @@ def test_a_call_in_an_f_string_is_refused_by_itself(text):
     ]
     assert result.applied == (findings[1],)
     assert text in result.source.decode()
+
+
+def test_a_module_within_a_package_is_imported_as_such():
+    """Two modules of one package are two imports, and a callee may be deeper than its module."""
+    source = (
+        "import psycopg\n\none = psycopg.connect(a)\ntwo = psycopg.AsyncConnection.connect(b)\nthree = connect(c)\n"
+    )
+    inner = {"module": "penstock_pooling.psycopg"}
+    result = rewrite(
+        source.encode(),
+        [
+            finding(ReplaceCall(3, 6, "penstock_pooling.psycopg.connect", **inner)),
+            finding(ReplaceCall(4, 6, "penstock_pooling.psycopg.AsyncConnection.connect", **inner)),
+            finding(ReplaceCall(5, 8, "penstock_pooling.connect")),
+        ],
+    )
+
+    assert result.source.decode() == (
+        "import penstock_pooling\nimport penstock_pooling.psycopg\nimport psycopg\n\n"
+        "one = penstock_pooling.psycopg.connect(a)\n"
+        "two = penstock_pooling.psycopg.AsyncConnection.connect(b)\n"
+        "three = penstock_pooling.connect(c)\n"
+    )
+
+
+def test_a_name_that_a_package_needs_is_not_taken_from_the_file():
+    """The package's first name counts, whatever module of it is imported."""
+    source = b"penstock_pooling = 1\nconnect(c)\n"
+    replacement = ReplaceCall(2, 0, "penstock_pooling.psycopg.connect", module="penstock_pooling.psycopg")
+    (refused,) = rewrite(source, [finding(replacement)]).refused
+
+    assert "the name penstock_pooling means something else" in refused.reason

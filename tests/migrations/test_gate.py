@@ -43,7 +43,6 @@ def test_all_evidence_and_nothing_left_passes():
 def test_what_this_release_does_not_cover_is_named():
     """A pass never hides what nobody has judged."""
     assert judge(phase(1), GOOD).not_covered == (
-        "Database connections stay within limits",
         "No unmanaged thread creation",
         "Basic resource usage visibility",
     )
@@ -62,6 +61,7 @@ def test_what_this_release_does_not_cover_is_named():
         {"not_declared": ("penstock-limits",)},
         {"unreadable": ("broken.py",)},
         {"hidden": ("PEN102",)},
+        {"hidden": ("PEN201",)},
         {"verification": None, "findings": (finding(fix=Fix.NONE),)},
     ],
     ids=[
@@ -75,6 +75,7 @@ def test_what_this_release_does_not_cover_is_named():
         "not-declared",
         "unreadable",
         "rule-ignored",
+        "rule-of-connections-ignored",
         "no-tests-and-findings",
     ],
 )
@@ -87,17 +88,28 @@ def test_missing_evidence_is_inconclusive(changes):
     "changes",
     [
         {"findings": (finding(fix=Fix.NONE),)},
+        {"findings": (finding(code="PEN201", fix=Fix.NONE),)},
         {"verification": verified(problems=("a.py:1: PEN101 is new",))},
         {"verification": verified(broken=("a.py: does not compile",), tests=())},
         {"verification": verified(tests=(ran("off"), ran("enforce", status=1)))},
         {"verification": verified(tests=(ran("off", status=None), ran("enforce")))},
         {"verification": verified(tests=(ran("off", status=1),)), "mode_source": None},
     ],
-    ids=["finding", "new", "broken", "tests-enforce", "timeout", "harm-and-missing"],
+    ids=["finding", "connection", "new", "broken", "tests-enforce", "timeout", "harm-and-missing"],
 )
 def test_an_unmet_criterion_fails(changes):
     """With the evidence at hand, or when the rewrite does harm, whatever else is missing."""
     assert verdict(**changes) is Outcome.FAIL
+
+
+def test_each_defect_counts_for_its_own_criterion():
+    """A connection that is left says nothing of fan-outs."""
+    left = judge(phase(1), dataclasses.replace(GOOD, findings=(finding(code="PEN201", fix=Fix.NONE),)))
+
+    assert {check.name: check.outcome for check in left.checks if check.name.startswith("nothing-un")} == {
+        "nothing-unbounded": Outcome.PASS,
+        "nothing-unpooled": Outcome.FAIL,
+    }
 
 
 def test_advice_and_other_phases_do_not_hold_a_phase_up():

@@ -74,7 +74,7 @@ class Openings:
 
     def _probes(self, function: Function) -> bool:
         """Say whether a function is a probe, or part of one, or called by probes alone."""
-        uses = self._uses(function)
+        uses = self.uses(function)
         callers = [around for use in uses if (around := self.module.function(use)) is not None]
         return self._is_in_probe(function) or (bool(callers) and all(map(self._is_in_probe, callers)))
 
@@ -117,7 +117,7 @@ class Openings:
     def _callers_users(self, function: Function) -> list[Function] | None:
         if self._is_pooling(function):
             return []
-        uses = self._uses(function)
+        uses = self.uses(function)
         if not uses:
             return None if not self._is_shared(function) else []
         found = [self._users(use) for use in uses]
@@ -139,7 +139,7 @@ class Openings:
 
     def _is_once(self, function: Function) -> bool:
         """Say whether all that calls a function runs once: set-up, or the module itself."""
-        uses = self._uses(function)
+        uses = self.uses(function)
         return bool(uses) and all(self._runs_once(use) for use in uses)
 
     def _runs_once(self, use: ast.expr) -> bool:
@@ -150,7 +150,7 @@ class Openings:
             return True
         return self._following.ask("once", around, lambda: self._is_once(around), otherwise=False)
 
-    def _uses(self, function: Function) -> list[ast.expr]:
+    def uses(self, function: Function) -> list[ast.expr]:
         """Return the expressions that run a function of this module, but those within itself."""
         found = [use for use in self._all_uses(function) if not self.module.contains(function, use)]
         return list(dict.fromkeys(found))

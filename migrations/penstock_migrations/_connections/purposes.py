@@ -79,10 +79,12 @@ class Purposes:
 
     def is_special(self, function: Function, opened: ast.expr) -> bool:
         """Say whether what is opened is for what no pool can serve: the schema, listening, a loop without end."""
-        if self.is_lasting(function):
-            return True
+        return self._is_schema(list(own_nodes(function))) or self.is_long(function, opened)
+
+    def is_long(self, function: Function, opened: ast.AST) -> bool:
+        """Say whether what is opened is for listening, or for a loop without end."""
         nodes = list(own_nodes(function))
-        return self._is_schema(nodes) or self._listens(nodes) or self._is_held(nodes, opened)
+        return self.is_lasting(function) or self._listens(nodes) or self._is_held(nodes, opened)
 
     def is_lasting(self, function: Function) -> bool:
         """Say whether a function works for long on one connection, by its name: a worker, a listener."""
@@ -116,7 +118,7 @@ class Purposes:
             return True
         return any(_LISTEN.match(_text(node)) for node in nodes)
 
-    def _is_held(self, nodes: list[ast.AST], opened: ast.expr) -> bool:
+    def _is_held(self, nodes: list[ast.AST], opened: ast.AST) -> bool:
         """Say whether a loop that ends with the program uses it, and does not open it anew each time."""
         return any(
             isinstance(node, ast.While)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from penstock_migrations._auditing.audit import audit
@@ -12,6 +14,7 @@ from penstock_migrations._proving.phases import Phase
 from penstock_migrations._proving.verify import Verification, listed, tree_digest
 from penstock_migrations._rewriting.declaration import undeclared
 from penstock_migrations._rewriting.entry_point import sets_mode_source
+from penstock_migrations._rewriting.runtimes import LIMITS, runtimes
 from penstock_migrations.rule import Severity
 
 __all__ = ["evidence_of"]
@@ -22,7 +25,9 @@ def evidence_of(
 ) -> Evidence:
     """Gather what the gate is shown about a path; a verification of other code than this counts as none."""
     report = audit([path], settings)
-    source = sets_mode_source(root, listed(root, settings).values())
+    files = listed(root, settings)
+    source = sets_mode_source(root, files.values())
+    needed = [LIMITS, *(["penstock-flags"] if source else []), *runtimes(_read(files.values()))]
     current = verification is not None and verification.tree == tree_digest(listed(path, settings))
     return Evidence(
         files=report.files,
@@ -36,5 +41,11 @@ def evidence_of(
         ),
         verification=verification if current else None,
         mode_source=None if source is None else source.relative_to(root).as_posix(),
-        not_declared=tuple(undeclared(root, ["penstock-limits", *(["penstock-flags"] if source else [])])),
+        not_declared=tuple(undeclared(root, list(dict.fromkeys(needed)))),
     )
+
+
+def _read(files: Iterable[Path]) -> Iterator[bytes]:
+    for file in files:
+        with contextlib.suppress(OSError):
+            yield file.read_bytes()

@@ -104,7 +104,7 @@ def judge(phase: Phase, evidence: Evidence) -> Judgement:
 
 def _verdict(checks: tuple[Check, ...]) -> Outcome:
     failed = {check.name for check in checks if check.outcome is Outcome.FAIL}
-    if failed - {"nothing-unbounded"}:
+    if failed - _DEFECTS:
         return Outcome.FAIL
     if any(check.outcome is Outcome.INCONCLUSIVE for check in checks):
         return Outcome.INCONCLUSIVE
@@ -114,19 +114,25 @@ def _verdict(checks: tuple[Check, ...]) -> Outcome:
 Seen = tuple[Outcome, str]
 
 
-def _nothing_unbounded(phase: Phase, evidence: Evidence) -> Seen:
-    findings = [each for each in evidence.findings if each.name in phase.rules and each.severity is not Severity.LOW]
-    if findings:
-        first = findings[0]
-        more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
-        return Outcome.FAIL, f"{counted(len(findings), 'finding')} left: {first.path}:{first.line}{more}"
-    if evidence.hidden:
-        return Outcome.INCONCLUSIVE, f"the settings leave out {', '.join(evidence.hidden)}"
-    if evidence.unreadable:
-        return Outcome.INCONCLUSIVE, f"{counted(len(evidence.unreadable), 'file')} could not be audited"
-    if not evidence.files:
-        return Outcome.INCONCLUSIVE, "there was no Python file to audit: is this the right path?"
-    return Outcome.PASS, f"the audit of {counted(evidence.files, 'file')} finds none"
+def _nothing_left(issue: int) -> Callable[[Phase, Evidence], Seen]:
+    """Return the check that the phase's rules for one critical issue find nothing any more."""
+
+    def check(phase: Phase, evidence: Evidence) -> Seen:
+        findings = [each for each in evidence.findings if each.issue == issue and each.name in phase.rules]
+        left = [each for each in findings if each.severity is not Severity.LOW]
+        hidden = [code for code in evidence.hidden if int(code[3]) == issue]
+        if left:
+            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+            return Outcome.FAIL, f"{counted(len(left), 'finding')} left: {left[0].path}:{left[0].line}{more}"
+        if hidden:
+            return Outcome.INCONCLUSIVE, f"the settings leave out {', '.join(hidden)}"
+        if evidence.unreadable:
+            return Outcome.INCONCLUSIVE, f"{counted(len(evidence.unreadable), 'file')} could not be audited"
+        if not evidence.files:
+            return Outcome.INCONCLUSIVE, "there was no Python file to audit: is this the right path?"
+        return Outcome.PASS, f"the audit of {counted(evidence.files, 'file')} finds none"
+
+    return check
 
 
 def _nothing_new(_: Phase, evidence: Evidence) -> Seen:
@@ -189,8 +195,10 @@ def _unverified() -> Seen:
     return Outcome.INCONCLUSIVE, "not verified as the code is now: run penstock verify"
 
 
+_DEFECTS = frozenset({"nothing-unbounded", "nothing-unpooled"})  # what is left to be mended, and does no new harm
 _CHECKS: dict[str, Callable[[Phase, Evidence], Seen]] = {
-    "nothing-unbounded": _nothing_unbounded,
+    "nothing-unbounded": _nothing_left(1),
+    "nothing-unpooled": _nothing_left(2),
     "nothing-new": _nothing_new,
     "compiles": _compiles,
     "tests-off": _tests("off"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -58,7 +59,12 @@ class TestRun:
     @property
     def lacks_runtime(self) -> bool:
         """Whether they failed because what rewritten code calls is not installed where they ran."""
-        return not self.passed and "No module named 'penstock_" in self.output
+        return self._missing is not None
+
+    @property
+    def _missing(self) -> str | None:
+        found = None if self.passed else re.search(r"No module named '(penstock_\w+)", self.output)
+        return found[1].replace("_", "-") if found else None
 
     @property
     def ending(self) -> str:
@@ -68,7 +74,7 @@ class TestRun:
         if self.passed:
             return f"the tests pass ({self.seconds:.0f} s)"
         if self.lacks_runtime:
-            return "penstock-limits is not installed where your tests run: install it there and run again"
+            return f"{self._missing} is not installed where your tests run: install it there and run again"
         last = next((line for line in reversed(self.output.splitlines()) if line.strip()), "no output")
         return f"the tests end with status {self.status}: {last.strip()[:160]}"
 

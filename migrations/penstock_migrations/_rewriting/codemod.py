@@ -18,13 +18,13 @@ from penstock_migrations._rewriting.entry_point import MODE_SOURCE, add_mode_sou
 from penstock_migrations._rewriting.imports import first_party_names
 from penstock_migrations._rewriting.project import project_root
 from penstock_migrations._rewriting.rewrite import rewrite
+from penstock_migrations._rewriting.runtimes import LIMITS, runtimes
 from penstock_migrations._rewriting.source_text import RewriteError
 from penstock_migrations._rewriting.write import Edit, WriteError, check_writable
 from penstock_migrations.rule import Finding, Fix
 
 __all__ = ["Left", "Plan", "plan"]
 
-_RUNTIME = "penstock-limits"
 _FLAGS = "penstock-flags"
 _PROJECT = "the project"
 
@@ -164,10 +164,10 @@ def _why_left(finding: Finding) -> str:
 def _plan_project(planned: Plan, root: Path, settings: Settings) -> None:
     """Plan the mode source and the declaration, once something in the project calls the runtime."""
     files = [each.file for each in discover([root], settings.exclude) if each.error is None]
-    rewritten = any(each.file.is_relative_to(root) for each in planned.edits)
-    if not rewritten and not any(_calls_runtime(file) for file in files):
+    called = runtimes(_current(planned, file) for file in files)
+    if not called:
         return
-    needed = [_RUNTIME]
+    needed = [LIMITS, *(each for each in called if each != LIMITS)]
     if sets_mode_source(root, files) is not None or _plan_mode_source(planned, root, files):
         needed.insert(0, _FLAGS)
     note = python_note(root)
@@ -179,7 +179,7 @@ def _plan_project(planned: Plan, root: Path, settings: Settings) -> None:
             shown = _shown(declaration.file, root)
             planned.edit(shown, declaration.file, declaration.before, declaration.after, "dependencies")
     except (RewriteError, OSError) as error:
-        planned.left.append(Left(_PROJECT, f"{_reason(error)}: add {' and '.join(needed)} by hand"))
+        planned.left.append(Left(_PROJECT, f"{_reason(error)}: add {_listed(needed)} by hand"))
 
 
 def _plan_mode_source(planned: Plan, root: Path, files: Sequence[Path]) -> bool:
@@ -200,11 +200,16 @@ def _plan_mode_source(planned: Plan, root: Path, files: Sequence[Path]) -> bool:
     return True
 
 
-def _calls_runtime(file: Path) -> bool:
+def _current(planned: Plan, file: Path) -> bytes:
     try:
-        return b"penstock_limits." in file.read_bytes()
+        return planned.current(Path(os.path.realpath(file)))
     except OSError:
-        return False
+        return b""
+
+
+def _listed(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def _shown(file: Path, root: Path) -> str:

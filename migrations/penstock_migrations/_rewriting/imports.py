@@ -57,7 +57,7 @@ def add_import(tree: cst.Module, name: str, first_party: frozenset[str] = frozen
 
     Args:
         tree: The module.
-        name: The module to import.
+        name: The module to import: `penstock_limits`, `penstock_pooling.psycopg`.
         first_party: The project's own top-level names.
     """
     if any(name in _plainly_imported(statement) for statement in tree.body):
@@ -152,7 +152,8 @@ def after_docstring(body: Sequence[cst.BaseStatement]) -> int:
 
 
 def _line(name: str, leading: Sequence[cst.EmptyLine] = ()) -> cst.SimpleStatementLine:
-    return cst.SimpleStatementLine([cst.Import([cst.ImportAlias(cst.Name(name))])], leading_lines=leading)
+    statement = cst.parse_statement(f"import {name}")
+    return cst.ensure_type(statement, cst.SimpleStatementLine).with_changes(leading_lines=leading)
 
 
 def _leading(statement: Statement) -> Sequence[cst.EmptyLine]:

@@ -112,9 +112,9 @@ def _calls_in_text(tree: cst.Module) -> set[cst.Call]:
 
 
 def _check_names(names: ast.Module, finding: Finding) -> None:
-    for module in _modules(finding.rewrites):
-        if binds(names, module):
-            raise RewriteError(f"the name {module} means something else in this file")
+    for name in {module.partition(".")[0] for module in _modules(finding.rewrites)}:
+        if binds(names, name):
+            raise RewriteError(f"the name {name} means something else in this file")
 
 
 def _checked(finding: Finding, calls: dict[Place, list[cst.Call]], accepted: Rewrites) -> Rewrites:
@@ -156,7 +156,7 @@ def _check(call: cst.Call, rewrite: Rewrite) -> None:
 
 
 def _modules(rewrites: Iterable[Rewrite]) -> set[str]:
-    return {each.callee.rpartition(".")[0] for each in rewrites if isinstance(each, ReplaceCall)}
+    return {each.imported for each in rewrites if isinstance(each, ReplaceCall)}
 
 
 class _Rewriter(cst.CSTTransformer):

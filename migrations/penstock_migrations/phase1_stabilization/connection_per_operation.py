@@ -31,20 +31,42 @@ async def load_user(user_id):
 ## Use instead
 
 ```python
-async def load_user(pool, user_id):
-    async with pool.acquire() as connection:
+async def load_user(user_id):
+    connection = await penstock_pooling.connect(DSN)
+    try:
         return await connection.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
+    finally:
+        await connection.close()
 ```
 
-`pool` is one `asyncpg.create_pool(DSN, max_size=...)` that the program makes at its start and closes at its end. Other
-drivers have theirs: `psycopg_pool.AsyncConnectionPool`, `aiomysql.create_pool`, `oracledb.create_pool`; an SQLAlchemy
-engine is one for the rest.
+`penstock_pooling.connect` takes what `asyncpg.connect` takes, and gives a connection of a pool that all calls with the
+same arguments share; `close()` gives it back. With the mode of `pooled-database` off, it is `asyncpg.connect`. There is
+the same for psycopg (`penstock_pooling.psycopg.connect` and `.AsyncConnection.connect`) and for psycopg2. A program
+that is written anew takes its connections from a pool by name. Other drivers have pools of their own:
+`aiomysql.create_pool`, `oracledb.create_pool`; an SQLAlchemy engine is one for the rest.
 
 ## Fix safety
 
-Nothing is rewritten: what a connection was told (SET, temporary tables, autocommit, type adapters) would outlive the
-operation in a pool, and only a reader knows whether an operation tells it anything. Probes (`test_connection`) and
-helpers whose callers are in other modules and whose names promise no connection for each call are advice.
+Only what is called is replaced, in a helper too, which keeps its name. That is safe where the connection is closed on
+every way out of its function, or of all its callers: in a `finally`, by `with closing(...)`, by the `with` of psycopg,
+by an exit stack, before each early return; where the arguments are the same each time; and where every statement that
+runs on it can be read, and leaves nothing in the session.
+
+It is left to review where an exception would leave it open until it is collected, where the caller says where to
+connect to, where statements are made elsewhere, where types are registered, settings of the driver changed, temporary
+tables made or the schema changed, where it is handed to code that is not seen or used by callers in other files, where
+an operation opens another one meanwhile (with every place taken, all would wait for each other), where it waits for
+something else meanwhile (a model, a lock) or its callers run, and where each call has an event loop of its own.
+
+It is never done where nothing closes it (`with` of psycopg2 ends a transaction, and the connection stays open), where
+it is kept or cannot be followed; for LISTEN, replication, advisory locks of the session, SET, CREATE DATABASE and other
+set-up of the server, VACUUM and other long maintenance, probes, loops without end; where an argument cannot be hashed,
+is made anew each time, such as an SSL context, or says itself what connections are made of (`connection_class`); where
+a coroutine holds a blocking connection while it awaits; in tests, whose databases come and go; and for drivers without
+a drop-in.
+
+Probes (`test_connection`) and helpers whose callers are in other modules and whose names promise no connection for each
+call are advice.
 """
 
 from __future__ import annotations
@@ -53,6 +75,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
 from penstock_migrations._connections.callers import asked_of, name_callers
+from penstock_migrations._connections.fixes import Fixes
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind
 from penstock_migrations._connections.openings import Openings
@@ -60,7 +83,6 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
 __all__ = ["RULE", "detect"]
 
-_REASON = "a pool shares sessions: check that no operation leaves SET, temporary tables or autocommit behind"
 _REMEDY = "take it from a pool that the program makes once"
 
 
@@ -68,12 +90,15 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open a new connection for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.CONNECTION:
+            decision = module.analysis(Fixes).of(opening)
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW if opening.advice else Severity.HIGH,
                 message=f"{describe(opening, 'a new connection')}; {_REMEDY}",
-                fix_reason=_REASON,
-                callees=asked_of(module, opening),
+                fix=decision.fix,
+                fix_reason=decision.reason,
+                rewrites=decision.rewrites,
+                callees=asked_of(module, opening, decision),
             )
 
 
@@ -117,11 +142,22 @@ async def load_user(user_id):
     finally:
         await connection.close()
 """,
+            """
+import asyncpg
+import penstock_pooling
+
+async def load_user(user_id):
+    connection = await penstock_pooling.connect("postgresql://db/users")
+    try:
+        return await connection.fetchrow("SELECT * FROM users WHERE id = $1", user_id)
+    finally:
+        await connection.close()
+""",
         ),
         Example(
             "a helper that callers use for each query",
             """
-from psycopg2 import connect
+from psycopg import connect
 
 class Store:
     def _open(self):
@@ -135,6 +171,90 @@ class Store:
     def remove(self, key):
         with self._open() as connection, connection.cursor() as cursor:
             cursor.execute("DELETE FROM items WHERE key = %s", (key,))
+""",
+            """
+import penstock_pooling.psycopg
+from psycopg import connect
+
+class Store:
+    def _open(self):
+        return penstock_pooling.psycopg.connect(self.dsn)
+
+    def load(self, key):
+        with self._open() as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM items WHERE key = %s", (key,))
+            return cursor.fetchone()
+
+    def remove(self, key):
+        with self._open() as connection, connection.cursor() as cursor:
+            cursor.execute("DELETE FROM items WHERE key = %s", (key,))
+""",
+        ),
+        Example(
+            "an asynchronous connection of psycopg",
+            """
+import psycopg
+
+async def count():
+    async with await psycopg.AsyncConnection.connect("dbname=items") as connection:
+        cursor = await connection.execute("SELECT count(*) FROM items")
+        return await cursor.fetchone()
+""",
+            """
+import penstock_pooling.psycopg
+import psycopg
+
+async def count():
+    async with await penstock_pooling.psycopg.AsyncConnection.connect("dbname=items") as connection:
+        cursor = await connection.execute("SELECT count(*) FROM items")
+        return await cursor.fetchone()
+""",
+        ),
+        Example(
+            "a connection of psycopg2 that is closed at the end of a block",
+            """
+from contextlib import closing
+
+import psycopg2
+
+def names():
+    with closing(psycopg2.connect("dbname=items")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM items")
+        return [name for (name,) in cursor]
+""",
+            """
+from contextlib import closing
+
+import penstock_pooling.psycopg2
+import psycopg2
+
+def names():
+    with closing(penstock_pooling.psycopg2.connect("dbname=items")) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM items")
+        return [name for (name,) in cursor]
+""",
+        ),
+        Example(
+            "a connection that a failure leaves open",
+            """
+import asyncpg
+
+async def count_users():
+    connection = await asyncpg.connect("postgresql://db/users")
+    count = await connection.fetchval("SELECT count(*) FROM users")
+    await connection.close()
+    return count
+""",
+        ),
+        Example(
+            "a connection that nothing closes: `with` of psycopg2 ends its transaction only",
+            """
+import psycopg2
+
+def load(key):
+    with psycopg2.connect("dbname=items") as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT value FROM items WHERE key = %s", (key,))
+        return cursor.fetchone()
 """,
         ),
         Example(

@@ -28,23 +28,34 @@ def count_rows(url):
 ## Use instead
 
 ```python
-@functools.cache
-def engine_for(url):
-    return create_engine(url)
-
-
 def count_rows(url):
-    with engine_for(url).connect() as connection:
+    engine = penstock_pooling.sqlalchemy.create_engine(url)
+    with engine.connect() as connection:
         return connection.scalar(text("SELECT count(*) FROM items"))
 ```
 
-One engine for each database and process, made at start-up or on first use, kept, and disposed of at the end.
+`penstock_pooling.sqlalchemy.create_engine` and `create_async_engine` take what SQLAlchemy's take, and give one engine
+for each set of arguments, in each process and, where it is asynchronous, each event loop; `dispose()` gives it back.
+With the mode of `pooled-database` off, they are SQLAlchemy's. A program that is written anew makes one engine at its
+start, keeps it, and disposes of it at its end.
 
 ## Fix safety
 
-Nothing is rewritten: where the one engine lives, and who disposes of it, is the program's to say. An asynchronous
-engine belongs to the loop it was first used in: keep one for each loop. Engines of SQLite, probes (`test_connection`)
-and helpers whose callers are in other modules and whose names promise no connection for each call are advice.
+It is safe where the arguments are the same each time, everything that is taken of the engine is given back by a `with`
+(`engine.connect()`, `engine.begin()`, sessions and what a session factory makes), and every statement can be read, and
+leaves nothing in the session.
+
+It is left to review where the caller gives the address, where a session or a connection is closed by hand or nothing
+closes it, where statements are made elsewhere, where the engine is handed to code that is not seen, where callers run
+while a connection is held, where a coroutine uses a blocking engine, and where each call has an event loop of its own.
+
+It is never done where the program says itself what the engine's connections are made of or pooled by (`poolclass`,
+`creator`), where an argument cannot be hashed, such as `connect_args`, or is made anew each time, where it listens to
+the engine's events, where it is kept, for `engine_from_config`, and for SQLite, where opening a file is all that
+connecting costs.
+
+Engines of SQLite, probes (`test_connection`) and helpers whose callers are in other modules and whose names promise no
+connection for each call are advice.
 """
 
 from __future__ import annotations
@@ -53,6 +64,7 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
 from penstock_migrations._connections.callers import asked_of, name_callers
+from penstock_migrations._connections.fixes import Fixes
 from penstock_migrations._connections.messages import describe
 from penstock_migrations._connections.openers import Kind, is_file_engine
 from penstock_migrations._connections.openings import Openings
@@ -60,7 +72,6 @@ from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
 __all__ = ["RULE", "detect"]
 
-_REASON = "where the one engine is kept, and who disposes of it, is yours to say"
 _REMEDY = "make one engine for each database, once, and keep it"
 
 
@@ -68,12 +79,15 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that open a new engine, with a pool of its own, for each operation."""
     for opening in module.analysis(Openings).found:
         if opening.opener.kind is Kind.ENGINE:
+            decision = module.analysis(Fixes).of(opening)
             yield Defect(
                 node=opening.opener.call,
                 severity=Severity.LOW if opening.advice or is_file_engine(module, opening.opener) else Severity.HIGH,
                 message=f"{describe(opening, 'a new engine, with a pool of its own,')}; {_REMEDY}",
-                fix_reason=_REASON,
-                callees=asked_of(module, opening),
+                fix=decision.fix,
+                fix_reason=decision.reason,
+                rewrites=decision.rewrites,
+                callees=asked_of(module, opening, decision),
             )
 
 
@@ -94,8 +108,21 @@ RULE = Rule(
             """
 from sqlalchemy import create_engine, text
 
-def count_rows(url):
-    engine = create_engine(url)
+URL = "postgresql://db/items"
+
+def count_rows():
+    engine = create_engine(URL)
+    with engine.connect() as connection:
+        return connection.scalar(text("SELECT count(*) FROM items"))
+""",
+            """
+import penstock_pooling.sqlalchemy
+from sqlalchemy import create_engine, text
+
+URL = "postgresql://db/items"
+
+def count_rows():
+    engine = penstock_pooling.sqlalchemy.create_engine(URL)
     with engine.connect() as connection:
         return connection.scalar(text("SELECT count(*) FROM items"))
 """,

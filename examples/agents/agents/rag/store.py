@@ -45,29 +45,35 @@ class ChunkStore:
 
     async def create(self) -> None:
         connection = await self.connection()
-        await connection.execute(SCHEMA)
-        await connection.close()
+        try:
+            await connection.execute(SCHEMA)
+        finally:
+            await connection.close()
 
     async def add(self, chunk: Chunk, embedding: list[float]) -> None:
         connection = await self.connection()
-        await connection.execute(
-            "INSERT INTO chunks VALUES ($1, $2, $3, $4::vector) "
-            "ON CONFLICT (document, position) DO UPDATE SET body = $3, embedding = $4::vector",
-            chunk.document,
-            chunk.position,
-            chunk.body,
-            as_vector(embedding),
-        )
-        await connection.close()
+        try:
+            await connection.execute(
+                "INSERT INTO chunks VALUES ($1, $2, $3, $4::vector) "
+                "ON CONFLICT (document, position) DO UPDATE SET body = $3, embedding = $4::vector",
+                chunk.document,
+                chunk.position,
+                chunk.body,
+                as_vector(embedding),
+            )
+        finally:
+            await connection.close()
 
     async def nearest(self, embedding: list[float], count: int = 5) -> list[Chunk]:
         connection = await self.connection()
-        rows = await connection.fetch(
-            "SELECT document, position, body FROM chunks ORDER BY embedding <=> $1::vector LIMIT $2",
-            as_vector(embedding),
-            count,
-        )
-        await connection.close()
+        try:
+            rows = await connection.fetch(
+                "SELECT document, position, body FROM chunks ORDER BY embedding <=> $1::vector LIMIT $2",
+                as_vector(embedding),
+                count,
+            )
+        finally:
+            await connection.close()
         return [Chunk(row["document"], row["position"], row["body"]) for row in rows]
 
     async def wait_until_ready(self, attempts: int = 5) -> None:
