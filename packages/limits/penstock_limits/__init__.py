@@ -22,20 +22,21 @@ from penstock_limits._errors import (
     UnknownLimitError,
     UnknownPolicyError,
 )
-from penstock_limits._events import Event, Listener, add_listener
+from penstock_limits._events import Event, Listener, add_listener, emit
 from penstock_limits._gather import gather
 from penstock_limits._hedging import Hedge, HedgeStatistics, hedge
 from penstock_limits._hold import Hold
 from penstock_limits._limiter import Limiter
 from penstock_limits._manager import Clients, ConcurrencyManager, Pools
 from penstock_limits._metrics import ConcurrencyMetrics
-from penstock_limits._modes import Mode, ModeSource, set_mode_source
+from penstock_limits._modes import Mode, ModeSource, mode_of, set_mode_source
 from penstock_limits._names import configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policy import Policy, PolicyStatistics, Slot, current_slot
 from penstock_limits._rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
 from penstock_limits._replaced_settings import ReplacedSetting, replaced_settings
 from penstock_limits._resources import Resource, resources
+from penstock_limits._resources import enter as enter_resource
 from penstock_limits._retry import Retry, RetryStatistics, retry
 from penstock_limits._retry_budget import RetryBudget, RetryBudgetStatistics
 from penstock_limits._statistics import LimiterStatistics
@@ -101,10 +102,13 @@ __all__ = [
     "configure",
     "create_task",
     "current_slot",
+    "emit",
+    "enter_resource",
     "gather",
     "hedge",
     "is_transient",
     "limiter",
+    "mode_of",
     "policy",
     "replaced_settings",
     "resources",

@@ -2,3 +2,37 @@
 
 Drivers and clients are imported when they are asked for, not before.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
+from penstock_pooling._database._manager import DatabasePoolManager
+from penstock_pooling._database._statistics import PoolStatistics
+from penstock_pooling._settings import PoolSettings
+
+if TYPE_CHECKING:
+    from penstock_pooling._database._pool import Pool, create_pool
+
+__all__ = [
+    "DatabasePoolManager",
+    "Pool",
+    "PoolDeadlockError",
+    "PoolPlaceError",
+    "PoolQueueFullError",
+    "PoolSettings",
+    "PoolStatistics",
+    "PoolTimeoutError",
+    "create_pool",
+]
+
+_OF_ASYNCPG = ("Pool", "create_pool")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _OF_ASYNCPG:
+        from penstock_pooling._database import _asyncpg
+
+        return getattr(_asyncpg.pools(), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
