@@ -179,12 +179,14 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             raise InterfaceError("pool is closing")
         self._check_init()
         self._check_place()
-        if patience is None:
+        loop, mode = self._loop, self.mode
+        if patience is None and mode is Mode.ENFORCE:
             patience = self._acquire_timeout
-        loop = self._loop
         began, task = loop.time(), asyncio.current_task(loop)
-        holder = await self._holder(task, patience)
+        holder = await self._holder(mode, task, patience)
         try:
+            if self.is_closing():  # since the caller waited
+                raise InterfaceError("pool is closing")
             proxy = await (holder.acquire() if holder.is_ready() else self._opened(holder, began, patience))
         except BaseException:
             self._queue.put_nowait(holder)
@@ -192,16 +194,16 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             raise
         holder._timeout = patience  # for the release, too
         holder.code, holder.line, holder.lexical = code, line, lexical
-        self._note_lent(holder, task, loop.time())
+        self._note_lent(holder, task, loop.time(), mode)
         return proxy
 
-    async def _holder(self, task: Task[Any] | None, patience: float | None) -> Holder:
+    async def _holder(self, mode: Mode, task: Task[Any] | None, patience: float | None) -> Holder:
         """Take a holder that is free, or wait for one; when not pooling, make one."""
-        if self.mode is Mode.ENFORCE:
+        if mode is Mode.ENFORCE:
             holder = self._queue.take() or await self._wait(task, patience)
             if holder is not None:
                 return holder
-        return self._single_use()
+        return self._single_use(mode)
 
     async def _wait(self, task: Task[Any] | None, patience: float | None) -> Holder | None:
         queue, began = self._queue, self._loop.time()
@@ -287,7 +289,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if self._max_lifetime is not None and not holder.single_use:
             holder.live(self._max_lifetime * (1 - JITTER * random.random()))  # noqa: S311 - no secret
 
-    def _note_lent(self, holder: Holder, task: Task[Any] | None, now: float) -> None:
+    def _note_lent(self, holder: Holder, task: Task[Any] | None, now: float, mode: Mode) -> None:
         holder.task, holder.lent_at, holder.told = task, now, False
         lent, counters = self._lent, self._counters
         lent[holder] = None
@@ -300,7 +302,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             counters.peak_running = len(lent)
         if holder.single_use:
             holder.outdate()
-        if self._leak_timer is None and self._leak_after is not None:
+        if self._leak_timer is None and self._leak_after is not None and mode is not Mode.OFF:
             self._watch_for_leaks(now + self._leak_after)
 
     def _note_returned(self, holder: Holder) -> None:
@@ -357,10 +359,10 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             setup=self._setup,
         )
 
-    def _single_use(self) -> Holder:
+    def _single_use(self, mode: Mode) -> Holder:
         """Make a holder for one borrower, as there is no pool."""
         running = len(self._holders) - self._pooled
-        if self.mode is Mode.OBSERVE:
+        if mode is Mode.OBSERVE:
             self._counters.note_unpooled(running, self._would_be_open, self._maxsize, self._max_queued)
             self._would_be_open = max(self._would_be_open, min(running + 1, self._maxsize))
         holder = self._make_holder(single_use=True)
@@ -443,7 +445,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     async def _get_new_connection(self) -> Any:
         connection = await super()._get_new_connection()
-        if not self._unknown_server:
+        if not self._unknown_server or self.mode is not Mode.ENFORCE:
             return connection
         self._unknown_server = False
         try:
