@@ -40,7 +40,7 @@ def borrowers(holders: Iterable[Holder], now: float) -> str:
         held.setdefault(place(holder), []).append(now - holder.lent_at)
     lines = [f"{where} ({len(times)} for up to {max(times):.1f} s)" for where, times in held.items()]
     more = [f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
-    return ", ".join(lines[:_SHOWN] + more) or "none"
+    return ", ".join(lines[:_SHOWN] + more) or "none, they are being opened"
 
 
 def is_kept(holder: Holder) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 from asyncpg import InterfaceError
 from asyncpg.pool import PoolAcquireContext
-from penstock_limits import ConfigurationError, Mode, emit, enter_resource, mode_of
+from penstock_limits import ConfigurationError, Mode, emit, enter_resource, leave_resource, mode_of
 
 from penstock_pooling._database import _borrowers
 from penstock_pooling._database._checks import mode_or_none, seconds_or_none, sizes, whole_or_none
@@ -108,7 +108,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             init_size=init_size,
             max_queries=max_queries,
             max_inactive_connection_lifetime=max_inactive_connection_lifetime,
-            loop=loop or asyncio._get_running_loop() or _Unbound(),
+            loop=loop or _Unbound(),
             connection_class=connection_class,
             record_class=record_class,
             **settings,
@@ -133,7 +133,6 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._leak_timer: asyncio.TimerHandle | None = None
         self._background: set[Task[None]] = set()
         self._counters = Counters()
-        enter_resource(self)
 
     def __repr__(self) -> str:
         size = f"{len(self._lent)} of {self._maxsize} out, {self.get_size()} open"
@@ -230,7 +229,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     def _give_up(self, waiter: Waiter, patience: float) -> None:
         """Let a caller go that has waited for as long as it would."""
-        error = PoolTimeoutError(self._name, self._queue.waiting(), patience, self._out())
+        error = PoolTimeoutError(self._name, self._queue.waiting(), patience, self._out() if self._lent else "")
         if self._queue.refuse(waiter, error):
             self._counters.timed_out += 1
             self._told("timed_out", error)
@@ -242,7 +241,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         waiting = self._queue.waiting_tasks
         if not all(holder.task in waiting for holder in self._lent):
             return False
-        return all(map(self._comes_from_its_borrower, self._lent))
+        pooled = [holder for holder in self._lent if not holder.single_use]
+        return len(pooled) == self._pooled and all(map(self._comes_from_its_borrower, pooled))
 
     def _comes_from_its_borrower(self, holder: Holder) -> bool:
         """Tell whether only who borrowed a connection can give it back."""
@@ -335,7 +335,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if isinstance(self._loop, _Unbound):
             self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
         self._check_place()
-        return await super()._async__init__()  # type: ignore[no-any-return]
+        await super()._async__init__()
+        enter_resource(self)
+        return self
 
     async def _initialize(self) -> None:
         """Make the holders and connect the first of them, one alone, so that one error shows what is wrong."""
@@ -506,7 +508,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         finally:
             if cut is not None:
                 cut.cancel()
-            self._stop_watching()
+            self._leave()
 
     def terminate(self) -> None:
         """Cut off all connections; who waits for one is refused."""
@@ -515,7 +517,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         super().terminate()
         for holder in list(self._holders):  # in asyncpg's own loop, those for a single use have been leaving
             holder.terminate()
-        self._stop_watching()
+        self._leave()
 
     def _cut_off(self) -> None:
         if self._lent:
@@ -597,7 +599,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
                 task_ended=ended,
             )
 
-    def _stop_watching(self) -> None:
+    def _leave(self) -> None:
+        leave_resource(self)
         if self._leak_timer is not None:
             self._leak_timer.cancel()
             self._leak_timer = None
