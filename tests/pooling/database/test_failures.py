@@ -19,7 +19,8 @@ from tests.pooling.database.counting import sessions
 from tests.pooling.database.pgbouncer import PgBouncer
 from tests.pooling.waiting import reached
 
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# The last is what asyncpg says of a connection whose server has just said its last words.
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncpg.InternalClientError)
 
 
 @pytest.fixture

@@ -266,6 +266,23 @@ async def test_terminating_refuses_who_waits(dsn: str) -> None:
         await waiting
 
 
+async def test_an_error_of_the_block_is_not_hidden_by_that_of_giving_back(dsn: str) -> None:
+    """A broken connection cannot be reset either."""
+
+    async def reset(connection: asyncpg.Connection) -> None:
+        raise OSError("broken")
+
+    async with create_pool(dsn, min_size=1, max_size=1, reset=reset) as pool:
+        with pytest.raises(ZeroDivisionError):
+            async with pool.acquire():
+                raise ZeroDivisionError
+        with pytest.raises(OSError, match="broken"):
+            async with pool.acquire():
+                pass
+
+        assert pool.statistics().running == 0
+
+
 async def test_a_pool_may_be_made_before_there_is_an_event_loop(dsn: str) -> None:
     """It belongs to that in which it is opened."""
 

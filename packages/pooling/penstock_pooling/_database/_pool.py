@@ -11,7 +11,7 @@ import weakref
 from asyncio import Task
 from collections.abc import Coroutine
 from functools import partial
-from types import CodeType, EllipsisType
+from types import CodeType, EllipsisType, TracebackType
 from typing import Any
 
 import asyncpg
@@ -624,6 +624,19 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
             raise InterfaceError("a connection is already acquired")
         self.connection = await self.pool._lend(self.timeout, self._code, self._line, lexical=True)
         return self.connection
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        try:
+            await super().__aexit__(kind, error, traceback)
+        except Exception:
+            if error is None:
+                raise
+            # A broken connection cannot be reset either, and is cut off; what broke in the block says more.
 
     def __await__(self) -> Any:
         self.done = True  # type: ignore[misc] # a slot of a class without types
