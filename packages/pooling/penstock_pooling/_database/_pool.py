@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
-import weakref
 from asyncio import Task
 from collections.abc import Coroutine
 from functools import partial
@@ -23,7 +21,9 @@ from penstock_pooling._database import _borrowers
 from penstock_pooling._database._checks import mode_or_none, seconds_or_none, sizes, whole_or_none
 from penstock_pooling._database._counters import Counters
 from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
+from penstock_pooling._database._forks import forks
 from penstock_pooling._database._holder import Holder
+from penstock_pooling._database._late import LateWatch
 from penstock_pooling._database._queue import HolderQueue, Waiter
 from penstock_pooling._database._server import Server, look_at
 from penstock_pooling._database._statistics import PoolStatistics
@@ -119,18 +119,18 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._max_queued = whole_or_none(where, "max_queued", max_queued)
         self._acquire_timeout = seconds_or_none(where, "acquire_timeout", acquire_timeout)
         self._max_lifetime = seconds_or_none(where, "max_lifetime", max_lifetime)
-        self._leak_after = seconds_or_none(where, "leak_after", leak_after)
+        self._leaks = LateWatch(seconds_or_none(where, "leak_after", leak_after), self._note_leaked)
+        self._returns = LateWatch(self._acquire_timeout, self._note_stalled)
         self._close_timeout = seconds_or_none(where, "close_timeout", close_timeout)
         self._unknown_server = check_server
         self._patience = PATIENCE
-        self._pid = os.getpid()
+        self._forks = forks.watch()
         self._queue = HolderQueue(self._keeps)
         self._pooled = 0  # holders that are not for a single use
         self._would_be_open = self._initsize
         self._lent: dict[Holder, None] = {}  # the first lent first
         self._having: dict[Task[Any] | None, int] = {}  # how many connections a task has
         self._handing_on: set[tuple[CodeType | None, int]] = set()  # lines that do not give back what they borrow
-        self._leak_timer: asyncio.TimerHandle | None = None
         self._background: set[Task[None]] = set()
         self._counters = Counters()
 
@@ -173,36 +173,29 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
     def _acquire(self, timeout: float | None) -> Coroutine[Any, Any, Any]:
         return self._lend(timeout, *_borrowers.caller(), lexical=False)
 
-    async def _lend(self, patience: float | None, code: CodeType, line: int, *, lexical: bool) -> Any:
+    async def _lend(self, timeout: float | None, code: CodeType, line: int, *, lexical: bool) -> Any:  # noqa: ASYNC109 - it is the queue that knows who is late
         if self._closing:
             raise InterfaceError("pool is closing")
         self._check_init()
         self._check_place()
-        loop, mode = self._loop, self.mode
-        if patience is None and mode is Mode.ENFORCE:
-            patience = self._acquire_timeout
+        loop, mode = self._loop, self._fixed_mode or self.mode
+        patience = self._acquire_timeout if timeout is None and mode is Mode.ENFORCE else timeout
         began, task = loop.time(), asyncio.current_task(loop)
-        holder = await self._holder(mode, task, patience)
+        holder = self._queue.take() if mode is Mode.ENFORCE else self._single_use(mode)
+        if holder is None:
+            holder = await self._wait(task, patience) or self._single_use(self.mode)
         try:
-            if self.is_closing():  # since the caller waited
+            if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
             proxy = await (holder.acquire() if holder.is_ready() else self._opened(holder, began, patience))
         except BaseException:
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
             raise
-        holder._timeout = patience  # for the release, too
+        holder._timeout = timeout  # for the release, too; the default is watched at less cost
         holder.code, holder.line, holder.lexical = code, line, lexical
-        self._note_lent(holder, task, loop.time(), mode)
+        self._note_lent(holder, task, mode)
         return proxy
-
-    async def _holder(self, mode: Mode, task: Task[Any] | None, patience: float | None) -> Holder:
-        """Take a holder that is free, or wait for one; when not pooling, make one."""
-        if mode is Mode.ENFORCE:
-            holder = self._queue.take() or await self._wait(task, patience)
-            if holder is not None:
-                return holder
-        return self._single_use(mode)
 
     async def _wait(self, task: Task[Any] | None, patience: float | None) -> Holder | None:
         queue, began = self._queue, self._loop.time()
@@ -270,7 +263,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         Args:
             connection: The connection. Giving it back twice does no harm.
             timeout: How many seconds that may take before the connection is cut off; None means the timeout of its
-                `acquire()`.
+                `acquire()`, or else the pool's `acquire_timeout`.
 
         Raises:
             PoolPlaceError: The pool was opened in another event loop or process.
@@ -278,8 +271,12 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """
         self._check_place()
         holder = getattr(connection, "_holder", None)
-        if isinstance(holder, Holder) and holder._in_use is not None and self._is_outdated(holder):
-            holder.outdate()
+        if isinstance(holder, Holder) and holder._in_use is not None:
+            now = self._loop.time()
+            if self._is_outdated(holder, now):
+                holder.outdate()
+            if timeout is None and holder._timeout is None:
+                self._returns.start(holder, self._loop, now)
         return super().release(connection, timeout=timeout)  # type: ignore[no-any-return]
 
     # --- what holders say
@@ -289,7 +286,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if self._max_lifetime is not None and not holder.single_use:
             holder.live(self._max_lifetime * (1 - JITTER * random.random()))  # noqa: S311 - no secret
 
-    def _note_lent(self, holder: Holder, task: Task[Any] | None, now: float, mode: Mode) -> None:
+    def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode) -> None:
+        now = self._loop.time()
         holder.task, holder.lent_at, holder.told = task, now, False
         lent, counters = self._lent, self._counters
         lent[holder] = None
@@ -302,11 +300,13 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             counters.peak_running = len(lent)
         if holder.single_use:
             holder.outdate()
-        if self._leak_timer is None and self._leak_after is not None and mode is not Mode.OFF:
-            self._watch_for_leaks(now + self._leak_after)
+        if mode is not Mode.OFF:
+            self._leaks.start(holder, self._loop, now)
 
     def _note_returned(self, holder: Holder) -> None:
         self._lent.pop(holder, None)
+        self._leaks.stop(holder)
+        self._returns.stop(holder)
         task, holder.task = holder.task, None
         left = self._having.get(task, 0) - 1
         if left > 0:
@@ -318,8 +318,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if holder.told:
             emit("pool.returned", self._name, borrower=_borrowers.place(holder), seconds=held)
 
-    def _is_outdated(self, holder: Holder) -> bool:
-        if holder.expires <= self._loop.time():
+    def _is_outdated(self, holder: Holder, now: float) -> bool:
+        if holder.expires <= now:
             self._counters.expired += 1
             return True
         return self._pooled > self._maxsize
@@ -333,7 +333,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     async def _async__init__(self) -> Pool:
         if isinstance(self._loop, _Unbound):
-            self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+            self._loop, self._forks = asyncio.get_running_loop(), forks.count
         self._check_place()
         await super()._async__init__()
         enter_resource(self)
@@ -508,7 +508,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         finally:
             if cut is not None:
                 cut.cancel()
-            self._leave()
+            leave_resource(self)
 
     def terminate(self) -> None:
         """Cut off all connections; who waits for one is refused."""
@@ -517,7 +517,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         super().terminate()
         for holder in list(self._holders):  # in asyncpg's own loop, those for a single use have been leaving
             holder.terminate()
-        self._leave()
+        leave_resource(self)
 
     def _cut_off(self) -> None:
         if self._lent:
@@ -527,10 +527,10 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             holder.terminate()
 
     def _check_place(self) -> None:
-        if asyncio._get_running_loop() is not self._loop:
-            raise PoolPlaceError(self._name, "event loop" if os.getpid() == self._pid else "process")
-        if os.getpid() != self._pid:
+        if forks.count != self._forks:
             raise PoolPlaceError(self._name, "process")
+        if asyncio._get_running_loop() is not self._loop:
+            raise PoolPlaceError(self._name, "event loop")
 
     async def _close_idle(self, holder: Holder) -> None:
         """Close the connection of a free holder that was taken out of the queue, and put it back."""
@@ -574,33 +574,18 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         emit(f"pool.{what}", self._name, counted=error.counted, allowed=error.allowed, borrowers=error.borrowers)
         return error
 
-    def _watch_for_leaks(self, when: float) -> None:
-        self._leak_timer = self._loop.call_at(when, _look_for_leaks, weakref.ref(self))
+    def _note_leaked(self, holder: Holder) -> None:
+        holder.told = True
+        self._counters.leaked += 1
+        ended = holder.task is not None and holder.task.done()
+        out = self._loop.time() - holder.lent_at
+        emit("pool.leaked", self._name, borrower=_borrowers.place(holder), seconds=out, task_ended=ended)
 
-    def _look_for_leaks(self) -> None:
-        """Tell of what is out for too long; once, and with one timer for all: the first lent are the first late."""
-        assert self._leak_after is not None
-        self._leak_timer = None
-        now = self._loop.time()
-        for holder in list(self._lent):
-            if holder.told:
-                continue
-            if holder.lent_at + self._leak_after > now:
-                self._watch_for_leaks(holder.lent_at + self._leak_after)
-                return
-            holder.told = True
-            self._counters.leaked += 1
-            ended = holder.task is not None and holder.task.done()
-            emit(
-                "pool.leaked",
-                self._name,
-                borrower=_borrowers.place(holder),
-                seconds=now - holder.lent_at,
-                task_ended=ended,
-            )
+    def _note_stalled(self, holder: Holder) -> None:
+        """Cut off a connection whose server does not answer when it is reset."""
+        emit("pool.stalled", self._name, borrower=_borrowers.place(holder))
+        holder.terminate()
 
-    def _leave(self) -> None:
-        leave_resource(self)
         if self._leak_timer is not None:
             self._leak_timer.cancel()
             self._leak_timer = None
@@ -631,8 +616,9 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
         error: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        connection, self.connection, self.done = self.connection, None, True  # type: ignore[misc]
         try:
-            await super().__aexit__(kind, error, traceback)
+            await self.pool.release(connection)
         except Exception:
             if error is None:
                 raise
@@ -648,13 +634,6 @@ class _Unbound:
 
     def time(self) -> float:
         return 0.0
-
-
-def _look_for_leaks(reference: weakref.ref[Pool]) -> None:
-    """The timer must not keep a forgotten pool alive."""
-    pool = reference()
-    if pool is not None:
-        pool._look_for_leaks()
 
 
 def create_pool(dsn: str | None = None, **settings: Any) -> Pool:
