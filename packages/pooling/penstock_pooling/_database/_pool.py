@@ -586,10 +586,6 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         emit("pool.stalled", self._name, borrower=_borrowers.place(holder))
         holder.terminate()
 
-        if self._leak_timer is not None:
-            self._leak_timer.cancel()
-            self._leak_timer = None
-
 
 class Acquisition(PoolAcquireContext):  # type: ignore[misc]
     """A connection to come, for `async with` or `await`."""
