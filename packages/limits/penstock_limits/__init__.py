@@ -36,6 +36,7 @@ from penstock_limits._policies.policy import Policy, PolicyStatistics, Slot, cur
 from penstock_limits._rates.rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
 from penstock_limits._resources import Resource, resources
 from penstock_limits._resources import enter as enter_resource
+from penstock_limits._resources import leave as leave_resource
 from penstock_limits._retries.backoff import backoff_delay
 from penstock_limits._retries.budget import RetryBudget, RetryBudgetStatistics
 from penstock_limits._retries.hedging import Hedge, HedgeStatistics, hedge
@@ -109,6 +110,7 @@ __all__ = [
     "gather",
     "hedge",
     "is_transient",
+    "leave_resource",
     "limiter",
     "mode_of",
     "policy",

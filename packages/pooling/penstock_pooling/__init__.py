@@ -6,31 +6,53 @@ Drivers and clients are imported when they are asked for, not before.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
+from penstock_pooling._database._manager import DatabasePoolManager
+from penstock_pooling._database._statistics import PoolStatistics
 from penstock_pooling._http._client_manager import HTTPClientManager
 from penstock_pooling._http._client_settings import ClientSettings
 from penstock_pooling._http._client_statistics import ClientStatistics
 from penstock_pooling._http._named import close_clients, configure_clients, http
 from penstock_pooling._lifespan import Lifespan, lifespan
+from penstock_pooling._settings import PoolSettings
 
 if TYPE_CHECKING:
+    from penstock_pooling._database._pool import Pool, create_pool
     from penstock_pooling._http._httpx import PolicyTransport
 
 __all__ = [
     "ClientSettings",
     "ClientStatistics",
+    "DatabasePoolManager",
     "HTTPClientManager",
     "Lifespan",
     "PolicyTransport",
+    "Pool",
+    "PoolDeadlockError",
+    "PoolPlaceError",
+    "PoolQueueFullError",
+    "PoolSettings",
+    "PoolStatistics",
+    "PoolTimeoutError",
     "close_clients",
     "configure_clients",
+    "create_pool",
     "http",
     "lifespan",
 ]
 
-_LAZY = {"PolicyTransport": "penstock_pooling._http._httpx"}  # derived from classes of a driver's or a client's
+# Derived from classes of a driver or a client, which are imported when they are asked for.
+_LAZY = {
+    "Pool": "penstock_pooling._database._pool",
+    "PolicyTransport": "penstock_pooling._http._httpx",
+    "create_pool": "penstock_pooling._database._pool",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LAZY[name]), name)
+    try:
+        return getattr(import_module(_LAZY[name]), name)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}: pip install 'penstock-pooling[{error.name}]'", name=error.name) from error

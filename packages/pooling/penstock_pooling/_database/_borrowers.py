@@ -1,0 +1,90 @@
+"""Who has a connection: which line of which code borrowed it, and whether only its task can give it back."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from asyncio import Task
+from collections.abc import Iterable
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock_pooling._database._holder import Holder
+
+__all__ = ["borrowers", "caller", "is_kept", "place"]
+
+_OURS = ("penstock_pooling.", "penstock_limits.", "asyncpg.", "contextlib")
+_SHOWN = 5  # lines of code in a message
+
+
+def caller() -> tuple[CodeType, int]:
+    """Return the code, and the line in it, that has called into the pool."""
+    frame = sys._getframe(2)
+    if not frame.f_globals.get("__name__", "").startswith(_OURS):
+        return frame.f_code, frame.f_lineno
+    while (above := frame.f_back) is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
+        if above.f_globals.get("__name__", "").startswith("asyncio."):  # a task of its own: there is nobody above
+            break
+        frame = above
+    return frame.f_code, frame.f_lineno
+
+
+def place(holder: Holder) -> str:
+    """Return which line has borrowed a connection."""
+    return f"{holder.code.co_filename}:{holder.line} in {holder.code.co_qualname}" if holder.code else "somebody"
+
+
+def borrowers(holders: Iterable[Holder], now: float) -> str:
+    """Return which lines have borrowed how many connections, and for how long; the longest first."""
+    held: dict[str, list[float]] = {}
+    for holder in holders:
+        held.setdefault(place(holder), []).append(now - holder.lent_at)
+    lines = [f"{where} ({len(times)} for up to {max(times):.1f} s)" for where, times in held.items()]
+    more = [f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
+    return ", ".join(lines[:_SHOWN] + more) or "none, they are being opened"
+
+
+def is_kept(holder: Holder) -> bool:
+    """Tell whether only the task that borrowed a connection can give it back.
+
+    That is so in an `async with` block. Without one, the connection may have been handed on; it has not if nothing but
+    the variables of the task's own coroutines refers to it.
+    """
+    if holder.lexical:
+        return True
+    if holder.task is None:
+        return False
+    known: list[object] = [holder, holder._con, *_frames(holder.task)]
+    # Nothing here may have a variable for the connection: that would be one more that refers to it.
+    return all(_is_among(known, referrer) for referrer in gc.get_referrers(holder._proxy))
+
+
+def _is_among(known: list[object], referrer: object) -> bool:
+    frame = _frame_of(referrer)
+    return any(each is referrer or each is frame for each in known if each is not None)
+
+
+def _frames(task: Task[Any]) -> list[FrameType]:
+    """Return the frames of a task that waits, or runs just now."""
+    found: list[FrameType] = []
+    awaited: Any = task.get_coro()
+    while (frame := _frame_of(awaited)) is not None:
+        found.append(frame)
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    running: FrameType | None = sys._getframe()
+    above: list[FrameType] = []
+    while running is not None:
+        above.append(running)
+        running = running.f_back
+    return found + above if found and found[0] in above else found
+
+
+def _frame_of(awaited: object) -> FrameType | None:
+    if isinstance(awaited, CoroutineType):
+        return awaited.cr_frame
+    if isinstance(awaited, GeneratorType):
+        return awaited.gi_frame
+    if isinstance(awaited, AsyncGeneratorType):
+        return awaited.ag_frame
+    return None

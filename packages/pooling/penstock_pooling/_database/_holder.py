@@ -1,0 +1,104 @@
+"""One place in a pool: a connection, for how long it lives, and who has it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import weakref
+from types import CodeType
+from typing import Any
+
+from asyncpg.pool import PoolConnectionHolder
+
+__all__ = ["Holder"]
+
+OUTDATED = -1  # no generation of any pool: asyncpg closes such a connection when it is given back
+
+
+class Holder(PoolConnectionHolder):  # type: ignore[misc]
+    """A place for one connection.
+
+    Attributes:
+        single_use: Whether the connection is closed when it is given back, and its place goes.
+        expires: When the connection is to be replaced, in the loop's time.
+        task: Who has borrowed it.
+        code: Whose code that was.
+        line: And in which line.
+        lexical: Whether it was borrowed for the length of an `async with` block, and so comes back from its borrower.
+        lent_at: When, in the loop's time.
+        told: Whether it was told that it is out for too long.
+    """
+
+    _con: Any
+    _generation: int | None
+
+    __slots__ = ("_expiry", "code", "expires", "lent_at", "lexical", "line", "single_use", "task", "told")
+
+    def __init__(self, pool: Any, *, single_use: bool, **settings: Any) -> None:
+        super().__init__(pool, **settings)
+        self.single_use = single_use
+        self.expires = math.inf
+        self.task: asyncio.Task[Any] | None = None
+        self.code: CodeType | None = None
+        self.line = 0
+        self.lexical = False
+        self.lent_at = 0.0
+        self.told = False
+        self._expiry: asyncio.TimerHandle | None = None
+
+    def is_ready(self) -> bool:
+        """Tell whether its connection can be lent as it is, without waiting for anything."""
+        return (
+            self._con is not None
+            and not self._con.is_closed()
+            and self._generation == self._pool._generation
+            and self._setup is None
+        )
+
+    async def connect(self) -> None:
+        await super().connect()
+        if self._con is not None:
+            self._pool._note_opened(self)
+
+    def live(self, seconds: float) -> None:
+        """Have the connection replaced after some time, idle or not."""
+        self.expires = self._pool._loop.time() + seconds
+        self._expiry = self._pool._loop.call_later(seconds, _expire, weakref.ref(self))
+
+    def outdate(self) -> None:
+        """Have the connection closed when it is given back."""
+        self._generation = OUTDATED  # type: ignore[misc] # a slot of a class without types
+
+    async def make_ready(self) -> Any:
+        """Lend the connection; close an outdated one before another is opened, so that there is never one too many."""
+        if self._con is not None and not self._con.is_closed() and self._generation != self._pool._generation:
+            self._maybe_cancel_inactive_callback()
+            self._cancel_expiry()
+            connection, self._con = self._con, None
+            with contextlib.suppress(Exception):  # then it is gone all the same
+                await connection.close(timeout=self._pool._patience)
+        return await self.acquire()
+
+    def _release(self) -> None:
+        if self._in_use is not None:
+            self._pool._note_returned(self)
+        super()._release()
+
+    def _release_on_close(self) -> None:
+        self._cancel_expiry()
+        super()._release_on_close()
+
+    def _cancel_expiry(self) -> None:
+        self.expires = math.inf
+        if self._expiry is not None:
+            self._expiry.cancel()
+            self._expiry = None
+
+
+def _expire(reference: weakref.ref[Holder]) -> None:
+    """Replace an old connection that is idle; the timer must not keep a forgotten pool alive."""
+    holder = reference()
+    if holder is not None:
+        holder._expiry = None
+        holder._pool._expire_idle(holder)

@@ -1,0 +1,142 @@
+"""A caller that would wait for itself is told so at once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from penstock_pooling import Pool, PoolDeadlockError, PoolTimeoutError, create_pool
+
+from tests.pooling.waiting import reached
+
+
+async def test_a_task_that_holds_every_connection_is_refused_another(dsn: str, events: list) -> None:
+    """With the line that borrowed it, and what to do; the pool goes on."""
+    async with create_pool(dsn, name="rag", min_size=1, max_size=2, acquire_timeout=None) as pool:
+        async with pool.acquire(), pool.acquire():
+            with pytest.raises(PoolDeadlockError, match=r"'rag' would never serve.*test_deadlock.py:\d+.*max_size"):
+                await pool.fetch("SELECT 1")
+
+        assert [event.name for event in events] == ["pool.deadlocked"]
+        assert pool.statistics().deadlocked == 1
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_it_is_told_without_a_block_too(dsn: str) -> None:
+    """Nothing but the task's own variables refers to the connection."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None) as pool:
+        connection = await pool.acquire()
+        with pytest.raises(PoolDeadlockError):
+            await pool.acquire()
+        await pool.release(connection)
+
+
+async def test_whoever_is_prepared_for_a_timeout_is_for_this(dsn: str) -> None:
+    """It is one, told at once."""
+    async with create_pool(dsn, min_size=1, max_size=1) as pool, pool.acquire():
+        with pytest.raises(TimeoutError):
+            await pool.acquire(timeout=30)
+
+
+async def test_tasks_that_wait_for_each_other_are_told_by_the_last_of_them(dsn: str) -> None:
+    """The others get what it gives back."""
+    async with create_pool(dsn, min_size=2, max_size=2, acquire_timeout=None) as pool:
+        both_have_one = asyncio.Barrier(2)
+
+        async def nested() -> str:
+            async with pool.acquire():
+                await both_have_one.wait()
+                try:
+                    async with pool.acquire():
+                        return "served"
+                except PoolDeadlockError:
+                    return "refused"
+
+        assert sorted(await asyncio.gather(nested(), nested())) == ["refused", "served"]
+
+
+async def test_a_second_connection_that_can_be_had_is_only_counted(dsn: str) -> None:
+    """As long as others are free, or will come back."""
+    async with create_pool(dsn, min_size=1, max_size=2) as pool:
+        async with pool.acquire(), pool.acquire():
+            pass
+
+        assert pool.statistics().nested == 1
+
+        async def keep(until: asyncio.Event) -> None:
+            async with pool.acquire():
+                await until.wait()
+
+        enough = asyncio.Event()
+        other = asyncio.create_task(keep(enough))
+        await reached(lambda: pool.statistics().running == 1)
+        async with pool.acquire():
+            asyncio.get_running_loop().call_soon(enough.set)
+            async with pool.acquire():
+                pass
+        await other
+
+        assert pool.statistics().deadlocked == 0
+
+
+class Job:
+    def __init__(self, connection: object) -> None:
+        self.connection = connection
+
+
+@pytest.mark.parametrize("way", ["argument", "attribute", "queue"])
+async def test_a_task_that_hands_its_connections_on_may_wait(way: str, dsn: str) -> None:
+    """Somebody else gives them back: an accept loop that is bounded by its pool."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None) as pool:
+        jobs: asyncio.Queue[object] = asyncio.Queue()
+
+        async def use(connection: object = None) -> None:
+            if way != "argument":
+                connection = await jobs.get()
+            connection = connection.connection if isinstance(connection, Job) else connection
+            await connection.fetchval("SELECT 1")
+            await pool.release(connection)
+
+        tasks = []
+        for _ in range(3):
+            connection = await pool.acquire()
+            if way == "argument":
+                tasks.append(asyncio.create_task(use(connection)))
+            else:
+                tasks.append(asyncio.create_task(use()))
+                jobs.put_nowait(Job(connection) if way == "attribute" else connection)
+            del connection
+        await asyncio.gather(*tasks)
+
+        assert pool.statistics().deadlocked == 0
+
+
+async def test_who_hands_on_is_looked_at_once_for_each_line(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look takes in everything in memory."""
+    from penstock_pooling._database import _borrowers
+
+    looks = []
+    is_kept = _borrowers.is_kept
+    monkeypatch.setattr(_borrowers, "is_kept", lambda holder: looks.append(holder) or is_kept(holder))
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None) as pool:
+        tasks = []
+        for _ in range(5):
+            connection = await pool.acquire()
+            tasks.append(asyncio.create_task(give_back(pool, connection)))
+        await asyncio.gather(*tasks)
+
+    assert len(looks) == 1
+
+
+async def give_back(pool: Pool, connection: object) -> None:
+    await connection.fetchval("SELECT 1")
+    await pool.release(connection)
+
+
+async def test_who_waits_for_its_children_times_out_and_reads_who_holds_what(dsn: str) -> None:
+    """That it waits for them cannot be seen; its deadline ends it."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=0.05) as pool, pool.acquire():
+        with pytest.raises(PoolTimeoutError, match="test_who_waits_for_its_children") as caught:
+            await asyncio.gather(pool.fetchval("SELECT 1"))
+
+        assert not isinstance(caught.value, PoolDeadlockError)
