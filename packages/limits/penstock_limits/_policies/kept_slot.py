@@ -51,8 +51,9 @@ class KeptSlot:
         Raises:
             CallTimeoutError: The total timeout or the attempt timeout has passed.
         """
+        scope = asyncio.timeout_at(self._when)
         try:
-            async with asyncio.timeout_at(self._when) as scope:
+            async with scope:
                 yield
         except TimeoutError as error:
             if self._deadline is None or not scope.expired():
