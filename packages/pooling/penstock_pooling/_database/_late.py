@@ -37,7 +37,7 @@ class LateWatch:
             return
         self._since[holder] = now
         if self._timer is None:
-            self._timer = loop.call_at(now + self._seconds, _look, weakref.ref(self), loop)
+            self._set_timer(loop, now + self._seconds)
 
     def stop(self, holder: Holder) -> None:
         """Watch it no longer."""
@@ -50,10 +50,14 @@ class LateWatch:
         now = loop.time()
         for holder, since in list(self._since.items()):
             if since + self._seconds > now:
-                self._timer = loop.call_at(since + self._seconds, _look, weakref.ref(self), loop)
+                self._set_timer(loop, since + self._seconds)
                 return
             del self._since[holder]
             self._act(holder)
+
+    def _set_timer(self, loop: asyncio.AbstractEventLoop, when: float) -> None:
+        reference: weakref.ref[LateWatch] = weakref.ref(self)
+        self._timer = loop.call_at(when, _look, reference, loop)
 
 
 def _look(reference: weakref.ref[LateWatch], loop: asyncio.AbstractEventLoop) -> None:

@@ -7,9 +7,9 @@ import contextlib
 import logging
 import random
 from asyncio import Task
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
-from types import CodeType, EllipsisType, TracebackType
+from types import CodeType, CoroutineType, EllipsisType, TracebackType
 from typing import Any
 
 import asyncpg
@@ -170,8 +170,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """
         return Acquisition(self, timeout, *_borrowers.caller())
 
-    def _acquire(self, timeout: float | None) -> Coroutine[Any, Any, Any]:
-        return self._lend(timeout, *_borrowers.caller(), lexical=False)
+    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own shape
+        return await self._lend(timeout, *_borrowers.caller(), lexical=False)
 
     async def _lend(self, timeout: float | None, code: CodeType, line: int, *, lexical: bool) -> Any:  # noqa: ASYNC109 - it is the queue that knows who is late
         if self._closing:
@@ -248,8 +248,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """Lend a connection that has to be opened first."""
         if patience is None:
             return await holder.make_ready()
+        deadline = asyncio.timeout_at(began + patience)
         try:
-            async with asyncio.timeout_at(began + patience) as deadline:
+            async with deadline:
                 return await holder.make_ready()
         except TimeoutError as error:
             if not deadline.expired():
@@ -257,7 +258,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._counters.timed_out += 1
             raise self._told("timed_out", PoolTimeoutError(self._name, 0, patience, "")) from error
 
-    def release(self, connection: Any, *, timeout: float | None = None) -> Coroutine[Any, Any, None]:
+    def release(self, connection: Any, *, timeout: float | None = None) -> CoroutineType[Any, Any, None]:
         """Give a connection back; it is reset, and lent to whoever waits longest.
 
         Args:
@@ -594,6 +595,7 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
 
     connection: Any
     done: bool
+    pool: Any
 
     def __init__(self, pool: Pool, timeout: float | None, code: CodeType, line: int) -> None:
         super().__init__(pool, timeout)
@@ -632,16 +634,60 @@ class _Unbound:
         return 0.0
 
 
-def create_pool(dsn: str | None = None, **settings: Any) -> Pool:
+def create_pool(
+    dsn: str | None = None,
+    *,
+    name: str | None = None,
+    mode: Mode | str | None = Mode.ENFORCE,
+    max_queued: int | None = None,
+    acquire_timeout: float | None = 10.0,
+    max_lifetime: float | None = 1_800.0,
+    leak_after: float | None = 60.0,
+    close_timeout: float | None = 30.0,
+    check_server: bool = True,
+    min_size: int = 10,
+    max_size: int = 10,
+    init_size: int | None = None,
+    max_queries: int = 50_000,
+    max_inactive_connection_lifetime: float = 300.0,
+    connect: Callable[..., Any] | None = None,
+    setup: Callable[[Any], Any] | None = None,
+    init: Callable[[Any], Any] | None = None,
+    reset: Callable[[Any], Any] | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+    connection_class: type = asyncpg.Connection,
+    record_class: type = asyncpg.Record,
+    **connect_kwargs: Any,
+) -> Pool:
     """Make a pool, to open with `async with`, or with `await` and to close with `close()`.
 
     Args:
         dsn: How to connect, as for `asyncpg.create_pool`.
-        **settings: As for `Pool`: all that `asyncpg.create_pool` takes, and `name`, `mode`, `max_queued`,
-            `acquire_timeout`, `max_lifetime`, `leak_after`, `close_timeout` and `check_server`.
+        name: As for `Pool`, and so are those down to `max_inactive_connection_lifetime`.
+        mode: As for `Pool`.
+        max_queued: As for `Pool`.
+        acquire_timeout: As for `Pool`.
+        max_lifetime: As for `Pool`.
+        leak_after: As for `Pool`.
+        close_timeout: As for `Pool`.
+        check_server: As for `Pool`.
+        min_size: As for `Pool`.
+        max_size: As for `Pool`.
+        init_size: As for `Pool`.
+        max_queries: As for `Pool`.
+        max_inactive_connection_lifetime: As for `Pool`.
+        connect: As for `asyncpg.create_pool`, and so are all that follow.
+        setup: As for asyncpg.
+        init: As for asyncpg.
+        reset: As for asyncpg.
+        loop: As for asyncpg; None for that in which the pool is opened.
+        connection_class: As for asyncpg.
+        record_class: As for asyncpg.
+        **connect_kwargs: As for `asyncpg.connect`.
 
     Raises:
         ConfigurationError: One of penstock's own values is wrong.
         ValueError: One of asyncpg's is.
     """
-    return Pool(dsn, **settings)
+    given = dict(locals())
+    return Pool(given.pop("dsn"), **given.pop("connect_kwargs"), **given)
