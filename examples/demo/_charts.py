@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from examples.demo._measure import Figures, Request, Window, concurrency, within
 
-__all__ = ["Timeline", "concurrency_chart", "latency_chart", "refusals_chart"]
+__all__ = ["Timeline", "concurrency_chart", "connections_chart", "latency_chart", "refusals_chart"]
 
 WIDTH, HEIGHT = 960, 300
 LEFT, RIGHT, TOP, BOTTOM = 40, 100, 34, 30
@@ -50,6 +50,23 @@ def concurrency_chart(timeline: Timeline, requests: Iterable[Request], *, limit:
         _level(y(limit), f"limit: {limit}", "good"),
     ]
     return _svg("Requests open at the provider", _peaks(by_window), body)
+
+
+def connections_chart(timeline: Timeline, connections: Iterable[tuple[float, int]], *, pool: int) -> str:
+    """Draw how many connections to the database were open."""
+    samples = list(connections)
+    by_window = {
+        window.name: [each for each in samples if window.start <= each[0] <= window.end] for window in timeline.windows
+    }
+    top = max((number for steps in by_window.values() for _, number in steps), default=pool)
+    y = _scale(top)
+    body = [
+        _grid(y, top),
+        *_bands(timeline),
+        *(_steps(timeline, window, by_window[window.name], y) for window in timeline.windows),
+        _level(y(pool), f"pool: {pool}", "good"),
+    ]
+    return _svg("Connections open at the database", _peaks(by_window), body)
 
 
 def refusals_chart(timeline: Timeline, requests: Iterable[Request]) -> str:

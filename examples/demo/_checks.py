@@ -8,7 +8,7 @@ from typing import Any
 
 from examples.demo._measure import Figures, Window
 
-__all__ = ["Check", "judge_loads"]
+__all__ = ["Check", "judge_connections", "judge_loads"]
 
 Limiters = Mapping[str, Mapping[str, Any]]
 
@@ -58,6 +58,36 @@ def judge_loads(
         ),
         _floods("Rolled back by the flag, they do as before", by_name["rollback"], provider_limit),
     ]
+
+
+def judge_connections(figures: Iterable[Figures], *, pool: int) -> list[Check]:
+    """Return what is claimed about the connections to the database.
+
+    Args:
+        figures: As for `judge_loads`.
+        pool: How many connections the agents' pool may open.
+    """
+    by_name = {each.name: each for each in figures}
+    enforce = by_name["enforce"]
+    return [
+        *(
+            Check(name, by_name[load].connections > pool, _connected(by_name[load]))
+            for load, name in (
+                ("before", "Before, the agents open a connection for each operation"),
+                ("off", "Migrated and off, they open as many as before"),
+                ("rollback", "Rolled back by the flag, they open as many as before"),
+            )
+        ),
+        Check(
+            f"Enforced, never more than {pool} connections are open, and they are used again",
+            0 < enforce.connections <= pool and enforce.opened <= pool,
+            _connected(enforce),
+        ),
+    ]
+
+
+def _connected(figures: Figures) -> str:
+    return f"up to {figures.connections} at once, {figures.opened} opened"
 
 
 def _floods(name: str, figures: Figures, provider_limit: int) -> Check:

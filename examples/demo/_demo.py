@@ -8,7 +8,8 @@ from pathlib import Path
 
 import penstock_limits
 
-from examples.demo._checks import Check, judge_loads
+from examples.demo._checks import Check, judge_connections, judge_loads
+from examples.demo._database import database
 from examples.demo._journey import migrate
 from examples.demo._load import Load, load, write_documents
 from examples.demo._measure import Figures, measure
@@ -20,6 +21,7 @@ __all__ = ["demo"]
 
 DOCUMENTS = 32  # three questions for each: 96 calls at once
 PROVIDER_LIMIT = 24
+DATABASE_LIMIT = 400
 
 
 async def demo(report: Path, screen: Screen) -> bool:
@@ -38,13 +40,15 @@ async def demo(report: Path, screen: Screen) -> bool:
         documents = Path(folder) / "documents"
         write_documents(documents, DOCUMENTS)
         checks = await migrate(after, screen)
-        async with provider(PROVIDER_LIMIT) as running:
-            seen = await load(before, after, documents, running, screen)
-    figures = [measure(window, seen.requests, seen.memory) for window in seen.windows]
-    limit = penstock_limits.ConcurrencyConfig().api_call_semaphore_limit
+        async with provider(PROVIDER_LIMIT) as asked, database(DATABASE_LIMIT) as kept:
+            seen = await load(before, after, documents, asked, kept, screen)
+    figures = [measure(window, seen.requests, seen.memory, seen.connections) for window in seen.windows]
+    config = penstock_limits.ConcurrencyConfig()
+    limit, pool = config.api_call_semaphore_limit, config.rag_pool_max_size
     checks += judge_loads(figures, seen.windows, limit=limit, provider_limit=PROVIDER_LIMIT)
+    checks += judge_connections(figures, pool=pool)
     checks.append(_follows(seen))
-    write_report(report, seen, figures, checks, limit=limit, provider_limit=PROVIDER_LIMIT)
+    write_report(report, seen, figures, checks, limit=limit, provider_limit=PROVIDER_LIMIT, pool=pool)
     _conclude(screen, figures, checks, report, time.monotonic() - started)
     return all(check.holds for check in checks)
 

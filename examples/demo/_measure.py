@@ -40,6 +40,7 @@ class Window:
         end: When its result came.
         lost: How many answers the job did without.
         limiter: The limiter's counters at the end; None where the agents have none.
+        opened: How many connections to the database were opened.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Window:
     end: float
     lost: int
     limiter: dict[str, Any] | None
+    opened: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Figures:
         p50: Median of the seconds that a call takes, from its first attempt to its answer.
         p99: The 99th percentile of the same.
         memory: The largest resident memory of the agents, in MiB.
+        connections: The most connections to the database that were open at once, as far as samples show.
+        opened: How many were opened.
     """
 
     name: str
@@ -76,15 +80,23 @@ class Figures:
     p50: float
     p99: float
     memory: float
+    connections: int
+    opened: int
 
 
-def measure(window: Window, requests: Iterable[Request], memory: Iterable[tuple[float, int]]) -> Figures:
+def measure(
+    window: Window,
+    requests: Iterable[Request],
+    memory: Iterable[tuple[float, int]],
+    connections: Iterable[tuple[float, int]],
+) -> Figures:
     """Return the figures of one load.
 
     Args:
         window: Its time.
         requests: The provider's log, of any length.
         memory: Samples of the agents' resident memory: seconds since the epoch, and bytes.
+        connections: Samples of the connections to the database: seconds since the epoch, and how many.
     """
     mine = within(window, requests)
     answered = [request for request in mine if request.status == 200]
@@ -100,13 +112,19 @@ def measure(window: Window, requests: Iterable[Request], memory: Iterable[tuple[
         throughput=len(answered) / seconds,
         p50=percentile(calls, 0.5),
         p99=percentile(calls, 0.99),
-        memory=max((size for at, size in memory if window.start <= at <= window.end), default=0) / 2**20,
+        memory=max(_during(window, memory), default=0) / 2**20,
+        connections=max(_during(window, connections), default=0),
+        opened=window.opened,
     )
 
 
 def within(window: Window, requests: Iterable[Request]) -> list[Request]:
     """Return the requests that came during a load."""
     return [request for request in requests if window.start <= request.arrived <= window.end]
+
+
+def _during(window: Window, samples: Iterable[tuple[float, int]]) -> list[int]:
+    return [value for at, value in samples if window.start <= at <= window.end]
 
 
 def concurrency(requests: Iterable[Request]) -> list[tuple[float, int]]:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from examples.demo._charts import Timeline, concurrency_chart, latency_chart, refusals_chart
+from examples.demo._charts import Timeline, concurrency_chart, connections_chart, latency_chart, refusals_chart
 from examples.demo._checks import Check
 from examples.demo._load import Load
 from examples.demo._measure import Figures
@@ -22,7 +22,14 @@ _TEMPLATE = Path(__file__).with_name("report.html")
 
 
 def write_report(
-    file: Path, seen: Load, figures: Sequence[Figures], checks: Sequence[Check], *, limit: int, provider_limit: int
+    file: Path,
+    seen: Load,
+    figures: Sequence[Figures],
+    checks: Sequence[Check],
+    *,
+    limit: int,
+    provider_limit: int,
+    pool: int,
 ) -> None:
     """Write the report, whole or not at all.
 
@@ -33,6 +40,7 @@ def write_report(
         checks: What is claimed.
         limit: What the agents' limiter lets run.
         provider_limit: What the provider serves at once.
+        pool: How many connections to the database the agents' pool may open.
     """
     timeline = Timeline(tuple(seen.windows))
     failed = sum(not check.holds for check in checks)
@@ -44,6 +52,7 @@ def write_report(
         concurrency=concurrency_chart(timeline, seen.requests, limit=limit, provider_limit=provider_limit),
         refusals=refusals_chart(timeline, seen.requests),
         latency=latency_chart(figures),
+        connections=connections_chart(timeline, seen.connections, pool=pool),
         flips=", ".join(f"{flip.mode} after {flip.seconds:.1f} s" for flip in seen.flips),
         pid=seen.pid,
         machine=html.escape(f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores"),

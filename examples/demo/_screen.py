@@ -28,6 +28,8 @@ COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
     ("p99\ns", lambda each: f"{each.p99:.2f}"),
     ("job\ns", lambda each: f"{each.seconds:.1f}"),
     ("memory\nMiB", lambda each: f"{each.memory:.0f}"),
+    ("database\nsessions", lambda each: f"{each.connections}"),
+    ("opened\n", lambda each: f"{each.opened}"),
 )
 
 

@@ -21,6 +21,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+_DIMENSIONS = 8  # of an embedding
+
 
 class Provider:
     """Answers completions, and remembers every request.
@@ -59,6 +61,12 @@ class Provider:
             {"choices": [{"message": {"content": "\n".join(lines)}}], "usage": {"total_tokens": len(body) // 4}}
         )
 
+    async def embed(self, request: Request) -> Response:
+        """Answer with the embedding of a text; there is room for any number of these."""
+        body = await request.body()
+        embedding = [1.0 + (zlib.crc32(body, seed) % 1_000) / 1_000 for seed in range(_DIMENSIONS)]
+        return JSONResponse({"data": [{"embedding": embedding}]})
+
     async def show_log(self, _: Request) -> Response:
         """Tell every finished request, in the order in which they ended."""
         fields = ("arrived", "left", "status", "open", "key")
@@ -80,6 +88,7 @@ class Provider:
         return Starlette(
             routes=[
                 Route("/v1/chat/completions", self.complete, methods=["POST"]),
+                Route("/v1/embeddings", self.embed, methods=["POST"]),
                 Route("/log", self.show_log),
             ]
         )

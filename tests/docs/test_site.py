@@ -8,6 +8,7 @@ from types import ModuleType
 
 import penstock_flags
 import penstock_limits
+import penstock_pooling
 import pytest
 
 from tests.browser import dom, needs_browser

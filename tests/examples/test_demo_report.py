@@ -46,14 +46,15 @@ def report(tmp_path):
         for window in windows
         for number in range(30)
     ]
-    seen = Load(windows, [Flip("enforce", 0.5)], requests, [], pid=4711)
-    figures = [measure(window, requests, []) for window in windows]
+    connections = [(window.start + at, 90 // (at + 1)) for window in windows for at in range(5)]
+    seen = Load(windows, [Flip("enforce", 0.5)], requests, [], connections, pid=4711)
+    figures = [measure(window, requests, [], connections) for window in windows]
     checks = [
         Check("One holds", holds=True, figures="1 < 2"),
         Check("Another <fails>", holds=False, figures="$5 & more"),
     ]
     file = tmp_path / "new" / "report.html"
-    write_report(file, seen, figures, checks, limit=20, provider_limit=24)
+    write_report(file, seen, figures, checks, limit=20, provider_limit=24, pool=20)
     return file.read_text("utf-8")
 
 
@@ -79,7 +80,7 @@ def test_its_charts_are_read_aloud(report):
     """Each chart is an image with a title and a description of what it shows."""
     charts = [ET.fromstring(chart) for chart in re.findall(r"<svg.*?</svg>", report, re.DOTALL)]
 
-    assert len(charts) == 3
+    assert len(charts) == 4
     for chart in charts:
         ids = {each.get("id") for each in chart.iter() if each.tag in ("title", "desc") and each.text}
         assert chart.get("role") == "img"

@@ -9,6 +9,7 @@ import sys
 from typing import TextIO
 
 from agents.chat.workflow import ChatWorkflow
+from agents.rag.workflow import RagWorkflow
 from agents.research.documents import load_documents
 from agents.research.workflow import ResearchWorkflow, compare
 from agents.settings import Settings
@@ -22,6 +23,7 @@ class Worker:
         self.settings = settings or Settings()
         self.research = ResearchWorkflow(settings=self.settings)
         self.chats: dict[str, ChatWorkflow] = {}
+        self.rag: RagWorkflow | None = None
 
     async def run(self, jobs: TextIO = sys.stdin, results: TextIO = sys.stdout) -> None:
         """Work until there are no more jobs."""
@@ -49,7 +51,11 @@ class Worker:
         if job["workflow"] == "chat":
             chat = self.chats.setdefault(job["user"], ChatWorkflow(self.research.provider, self.settings))
             return {"answer": await chat.reply(job["message"])}
+        if job["workflow"] == "ask":
+            self.rag = self.rag or RagWorkflow(self.research.provider, self.settings)
+            chunks = await self.rag.index(await load_documents(job["folder"]))
+            return {"chunks": chunks, "answers": await self.rag.answer_all(job["questions"])}
         if job["workflow"] == "status":
             limiters = ConcurrencyMetrics().snapshot()
             return {"limiters": {name: dataclasses.asdict(statistics) for name, statistics in limiters.items()}}
-        raise ValueError(f"unknown workflow {job['workflow']!r}; known are: research, compare, chat, status")
+        raise ValueError(f"unknown workflow {job['workflow']!r}; known are: research, compare, chat, ask, status")

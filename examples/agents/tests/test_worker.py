@@ -42,7 +42,7 @@ def test_a_bad_job_is_answered_and_the_next_one_done(stub):
     assert bad["error"].startswith("JSONDecodeError")
     assert unknown == {
         "id": 1,
-        "error": "ValueError: unknown workflow 'dance'; known are: research, compare, chat, status",
+        "error": "ValueError: unknown workflow 'dance'; known are: research, compare, chat, ask, status",
     }
     assert "answer" in good
 

@@ -10,14 +10,18 @@ import asyncpg
 from agents.settings import Settings
 
 SCHEMA = """
-CREATE EXTENSION IF NOT EXISTS vector;
 CREATE TABLE IF NOT EXISTS chunks (
     document text NOT NULL,
     position integer NOT NULL,
     body text NOT NULL,
-    embedding vector NOT NULL,
+    embedding {type} NOT NULL,
     PRIMARY KEY (document, position)
 );
+"""
+# Without pgvector: slower, but right.
+COSINE = """
+    (SELECT 1 - sum(mine * theirs) / nullif(sqrt(sum(mine * mine)) * sqrt(sum(theirs * theirs)), 0)
+     FROM unnest(embedding, $1::double precision[]) AS both_of_them(mine, theirs))
 """
 
 
@@ -30,23 +34,25 @@ class Chunk:
     body: str
 
 
-def as_vector(embedding: list[float]) -> str:
-    return "[" + ",".join(f"{number:.6f}" for number in embedding) + "]"
-
-
 class ChunkStore:
     """Reads and writes chunks."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.has_pgvector = False
 
     async def connection(self) -> asyncpg.Connection:
         return await asyncpg.connect(self.settings.rag_dsn)
 
     async def create(self) -> None:
+        """Make the table, with pgvector where the server has it."""
         connection = await self.connection()
         try:
-            await connection.execute(SCHEMA)
+            available = "SELECT true FROM pg_available_extensions WHERE name = 'vector'"
+            self.has_pgvector = bool(await connection.fetchval(available))
+            if self.has_pgvector:
+                await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+            await connection.execute(SCHEMA.format(type="vector" if self.has_pgvector else "double precision[]"))
         finally:
             await connection.close()
 
@@ -54,27 +60,30 @@ class ChunkStore:
         connection = await self.connection()
         try:
             await connection.execute(
-                "INSERT INTO chunks VALUES ($1, $2, $3, $4::vector) "
-                "ON CONFLICT (document, position) DO UPDATE SET body = $3, embedding = $4::vector",
+                f"INSERT INTO chunks VALUES ($1, $2, $3, {self.cast(4)}) "
+                f"ON CONFLICT (document, position) DO UPDATE SET body = $3, embedding = {self.cast(4)}",
                 chunk.document,
                 chunk.position,
                 chunk.body,
-                as_vector(embedding),
+                embedding,
             )
         finally:
             await connection.close()
 
     async def nearest(self, embedding: list[float], count: int = 5) -> list[Chunk]:
+        distance = f"embedding <=> {self.cast(1)}" if self.has_pgvector else COSINE
         connection = await self.connection()
         try:
             rows = await connection.fetch(
-                "SELECT document, position, body FROM chunks ORDER BY embedding <=> $1::vector LIMIT $2",
-                as_vector(embedding),
-                count,
+                f"SELECT document, position, body FROM chunks ORDER BY {distance} LIMIT $2", embedding, count
             )
         finally:
             await connection.close()
         return [Chunk(row["document"], row["position"], row["body"]) for row in rows]
+
+    def cast(self, parameter: int) -> str:
+        """Numbers as the table has them; the driver knows arrays only."""
+        return f"${parameter}::double precision[]{'::vector' if self.has_pgvector else ''}"
 
     async def wait_until_ready(self, attempts: int = 5) -> None:
         """The database container is slower than we are."""

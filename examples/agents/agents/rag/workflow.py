@@ -21,7 +21,7 @@ class RagDisabledError(RuntimeError):
 
     def __init__(self) -> None:
         super().__init__(
-            "retrieval is switched off: it needs Postgres with pgvector. "
+            "retrieval is switched off: it needs Postgres. "
             "Install agents[rag], set RAG_DSN, and switch it on with RAG_ENABLED=1."
         )
 
