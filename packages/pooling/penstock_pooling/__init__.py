@@ -13,6 +13,7 @@ from penstock_pooling._database._statistics import PoolStatistics
 from penstock_pooling._settings import PoolSettings
 
 if TYPE_CHECKING:
+    from penstock_pooling._database._connect import close_pools, connect
     from penstock_pooling._database._pool import Pool, create_pool
 
 __all__ = [
@@ -24,10 +25,13 @@ __all__ = [
     "PoolSettings",
     "PoolStatistics",
     "PoolTimeoutError",
+    "close_pools",
+    "connect",
     "create_pool",
 ]
 
 _OF_ASYNCPG = ("Pool", "create_pool")
+_OF_THE_DROP_IN = ("close_pools", "connect")
 
 
 def __getattr__(name: str) -> Any:
@@ -35,4 +39,8 @@ def __getattr__(name: str) -> Any:
         from penstock_pooling._database import _asyncpg
 
         return getattr(_asyncpg.pools(), name)
+    if name in _OF_THE_DROP_IN:
+        from penstock_pooling._database import _asyncpg
+
+        return getattr(_asyncpg.drop_in(), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -55,7 +55,10 @@ def is_kept(holder: Holder) -> bool:
         return False
     known: list[object] = [holder, holder._con, *_frames(holder.task)]
     # Nothing here may have a variable for the connection: that would be one more that refers to it.
-    return all(_is_among(known, referrer) for referrer in gc.get_referrers(holder._proxy))
+    return all(
+        _is_among(known, referrer)
+        for referrer in gc.get_referrers(holder._proxy if holder.stand_in is None else holder.stand_in())
+    )
 
 
 def _is_among(known: list[object], referrer: object) -> bool:
