@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+import sys
 from collections.abc import Coroutine
 from types import CodeType, EllipsisType
 from typing import Any
@@ -47,6 +50,12 @@ def connect(dsn: str | None = None, **arguments: Any) -> Coroutine[Any, Any, asy
     if mode is Mode.OBSERVE:
         return _observed(dsn, arguments)
     return _pooled(dsn, arguments, *_borrowers.caller())
+
+
+if sys.version_info >= (3, 12):  # as asyncpg's own is one, to those who ask
+    connect = inspect.markcoroutinefunction(connect)
+else:
+    connect._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
 
 
 async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  # noqa: ASYNC109 - as the pools have it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import enum
 import math
@@ -82,7 +83,7 @@ class ConnectArguments:
         loop, timeout = rest.pop("loop", None), rest.pop("timeout", ...)
         connection_class = rest.pop("connection_class", asyncpg.Connection)
         record_class = rest.pop("record_class", asyncpg.Record)
-        if loop is not None or not (timeout in (None, ...) or _is_seconds(timeout)):
+        if loop not in (None, asyncio.get_running_loop()) or not (timeout in (None, ...) or _is_seconds(timeout)):
             return None
         if not (_is_class(connection_class, asyncpg.Connection) and _is_class(record_class, asyncpg.Record)):
             return None
