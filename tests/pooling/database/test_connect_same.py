@@ -273,9 +273,7 @@ async def uses_records_of_its_own(connect: Connect, dsn: str) -> Any:
 async def looks_like_one(connect: Connect, dsn: str) -> Any:
     connection = await connect(dsn)
     seen = repr(connection).partition(" at ")[0], isinstance(connection, asyncpg.Connection), type(connection).__name__
-    public = {name for name in dir(connection) if not name.startswith("_")} >= set(
-        name for name in dir(asyncpg.Connection) if not name.startswith("_")
-    )
+    public = {name for name in dir(asyncpg.Connection) if not name.startswith("_")} <= set(dir(connection))
     await connection.close()
     return seen, public
 
@@ -406,7 +404,9 @@ async def is_forgotten(connect: Connect, dsn: str) -> Any:
         warnings.simplefilter("always")
         del connection
         gc.collect()
-    return [(each.category, "unclosed connection <asyncpg.connection.Connection" in str(each.message)) for each in caught]
+    return [
+        (each.category, "unclosed connection <asyncpg.connection.Connection" in str(each.message)) for each in caught
+    ]
 
 
 def _after(use: Callable[[Any], Any], end: str) -> Callable[[Connect, str], Awaitable[Any]]:
@@ -455,9 +455,9 @@ USES: dict[str, Callable[[Any], Any]] = {
     "set_type_codec": lambda connection: connection.set_type_codec("json", encoder=str, decoder=str),
     "transaction": lambda connection: connection.transaction(),
 }
-for use in USES:
+for name, use in USES.items():
     for end in ("close", "terminate"):
-        PROGRAMS[f"{use} after {end}"] = _after(USES[use], end)
+        PROGRAMS[f"{name} after {end}"] = _after(use, end)
 
 # --- arguments
 
@@ -527,7 +527,7 @@ async def is_a_coroutine_function(connect: Connect, dsn: str) -> Any:
 async def outcome(run: Callable[[Connect, str], Awaitable[Any]], connect: Connect, dsn: str) -> tuple[str, Any]:
     try:
         return "returns", await run(connect, dsn)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - which is what is compared
         return "raises", type(error)
 
 

@@ -67,6 +67,7 @@ class ConnectPool(Pool):
             min_size=0,
             max_size=max_size,
             max_inactive_connection_lifetime=INACTIVE,
+            check_server=False,  # it would be asked in the name, and with the deadline, of the first borrower
             connection_class=Session,
             record_class=record_class,
         )
