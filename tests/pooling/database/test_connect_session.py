@@ -10,7 +10,6 @@ from typing import Any
 import asyncpg
 import penstock_limits
 import penstock_pooling
-import penstock_pooling._database._connect
 import pytest
 from penstock_pooling import PoolDeadlockError
 from penstock_pooling._database._session_state import NOTHING, left_by
@@ -403,5 +402,6 @@ def the_pool() -> Any:
 
 
 def statistics() -> Any:
+    assert penstock_pooling.connect
     (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
     return resource.statistics()

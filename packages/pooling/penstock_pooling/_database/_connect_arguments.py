@@ -148,6 +148,8 @@ def _frozen(value: Any) -> Any:
         return dict, frozenset((key, _frozen(each)) for key, each in value.items())
     if type(value) in (list, tuple):
         return type(value), tuple(map(_frozen, value))
+    if value != value:
+        raise ValueError
     return type(value), value  # with its type: True is 1
 
 
