@@ -29,7 +29,7 @@ from penstock_limits._limiters.statistics import LimiterStatistics
 from penstock_limits._manager import Clients, ConcurrencyManager, Pools
 from penstock_limits._metrics import ConcurrencyMetrics
 from penstock_limits._modes import Mode, ModeSource, mode_of, set_mode_source
-from penstock_limits._names import configure, limiter, policy
+from penstock_limits._names import configuration, configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policies.kept_slot import KeptSlot
 from penstock_limits._policies.policy import Policy, PolicyStatistics, Slot, current_slot
@@ -102,6 +102,7 @@ __all__ = [
     "add_listener",
     "backoff_delay",
     "bounded_map",
+    "configuration",
     "configure",
     "create_task",
     "current_slot",

@@ -18,6 +18,7 @@ from penstock_limits._retries.retry import Retry
 
 __all__ = [
     "Limit",
+    "configuration",
     "configure",
     "limiter",
     "limiter_for",
@@ -47,6 +48,7 @@ class _Named:
 
     def take(self, config: ConcurrencyConfig) -> None:
         """Let a configuration hold; its names are looked up at every call, so they are read from it once."""
+        self.config = config
         self.limit_settings = config.named_limits()
         self.policy_settings = config.named_policies()
 
@@ -70,6 +72,11 @@ def configure(config: ConcurrencyConfig) -> None:
             _named.policies[name].replace(**_parts(name, policies[name]))
     for limiter, settings in changed:
         limiter.resize(settings.max_running, max_queued=settings.max_queued)
+
+
+def configuration() -> ConcurrencyConfig:
+    """Return the configuration that holds: that of the last `configure()`, else the RFC's defaults."""
+    return _named.config
 
 
 def limiter(name: str) -> Limiter:

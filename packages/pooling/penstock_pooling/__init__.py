@@ -17,6 +17,7 @@ from penstock_pooling._lifespan import Lifespan, lifespan
 from penstock_pooling._settings import PoolSettings
 
 if TYPE_CHECKING:
+    from penstock_pooling._database._connect import close_pools, connect
     from penstock_pooling._database._pool import Pool, create_pool
     from penstock_pooling._http._httpx import PolicyTransport
 
@@ -35,7 +36,9 @@ __all__ = [
     "PoolStatistics",
     "PoolTimeoutError",
     "close_clients",
+    "close_pools",
     "configure_clients",
+    "connect",
     "create_pool",
     "http",
     "lifespan",
@@ -45,6 +48,8 @@ __all__ = [
 _LAZY = {
     "Pool": "penstock_pooling._database._pool",
     "PolicyTransport": "penstock_pooling._http._httpx",
+    "close_pools": "penstock_pooling._database._connect",
+    "connect": "penstock_pooling._database._connect",
     "create_pool": "penstock_pooling._database._pool",
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import asyncpg
 import penstock_limits
@@ -40,3 +40,33 @@ async def admin(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 def events() -> Iterator[list[Event]]:
     with recorded() as list_of_events:
         yield list_of_events
+
+
+class Switch:
+    """A mode source that tells when a test turns it."""
+
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
+        self._callbacks: list[Callable[[], None]] = []
+
+    def mode(self, capability: str) -> str:
+        assert capability == "pooled-database"
+        return self._mode
+
+    def subscribe(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
+
+    def turn(self, mode: str) -> None:
+        self._mode = mode
+        for callback in tuple(self._callbacks):
+            callback()
+
+
+@pytest.fixture
+def switch() -> Iterator[Switch]:
+    """Says the mode of `pooled-database`: `enforce`, until it is turned; ends with the configuration of before."""
+    before, switch = penstock_limits.configuration(), Switch("enforce")
+    penstock_limits.set_mode_source(switch)
+    yield switch
+    penstock_limits.configure(before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
-__all__ = ["pools"]
+__all__ = ["drop_in", "pools"]
 
 
 def pools() -> ModuleType:
@@ -20,3 +20,15 @@ def pools() -> ModuleType:
     from penstock_pooling._database import _pool
 
     return _pool
+
+
+def drop_in() -> ModuleType:
+    """Import the drop-in for `asyncpg.connect`.
+
+    Raises:
+        ImportError: As for `pools()`.
+    """
+    pools()
+    from penstock_pooling._database import _connect
+
+    return _connect

@@ -6,8 +6,11 @@ import gc
 import sys
 from asyncio import Task
 from collections.abc import Iterable
-from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType, MethodType
 from typing import TYPE_CHECKING, Any
+
+import asyncpg
+from asyncpg.connresource import ConnectionResource
 
 if TYPE_CHECKING:
     from penstock_pooling._database._holder import Holder
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["borrowers", "caller", "is_kept", "place"]
 
 _OURS = ("penstock_pooling.", "penstock_limits.", "asyncpg.", "contextlib")
+_DEPTH = 3  # from a connection to its transaction, to the method that ends it, to the block that calls it
 _SHOWN = 5  # lines of code in a message
 
 
@@ -57,7 +61,21 @@ def is_kept(holder: Holder) -> bool:
         return False
     known: list[object] = [holder, holder._con, *_frames(holder.task)]
     # Nothing here may have a variable for the connection: that would be one more that refers to it.
-    return all(_is_among(known, referrer) for referrer in gc.get_referrers(holder._proxy))
+    return _are_kept(gc.get_referrers(holder._proxy if holder.stand_in is None else holder.stand_in()), known, _DEPTH)
+
+
+def _are_kept(things: list[object], known: list[object], depth: int) -> bool:
+    """Tell whether only those who are known have things that refer to a connection, such as its transactions."""
+    for thing in things:
+        if _is_among(known, thing):
+            continue
+        if depth < _DEPTH and isinstance(thing, asyncpg.Connection):  # which refers to its transaction
+            continue
+        if not depth or not isinstance(thing, (ConnectionResource, MethodType)):
+            return False
+        if not _are_kept([each for each in gc.get_referrers(thing) if each is not things], known, depth - 1):
+            return False
+    return True
 
 
 def _is_among(known: list[object], referrer: object) -> bool:

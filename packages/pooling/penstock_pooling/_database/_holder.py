@@ -28,13 +28,14 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         lexical: Whether it was borrowed for the length of an `async with` block, and so comes back from its borrower.
         lent_at: When, in the loop's time.
         told: Whether it was told that it is out for too long.
+        stand_in: What the borrower has in place of the pool's own proxy, if it has something else.
     """
 
     _con: Any
     _pool: Any
     _generation: int | None
 
-    __slots__ = ("_expiry", "code", "expires", "lent_at", "lexical", "line", "single_use", "task", "told")
+    __slots__ = ("_expiry", "code", "expires", "lent_at", "lexical", "line", "single_use", "stand_in", "task", "told")
 
     def __init__(self, pool: Any, *, single_use: bool, **settings: Any) -> None:
         super().__init__(pool, **settings)
@@ -46,6 +47,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.lexical = False
         self.lent_at = 0.0
         self.told = False
+        self.stand_in: weakref.ref[Any] | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
     def is_ready(self) -> bool:
@@ -68,6 +70,10 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         reference: weakref.ref[Holder] = weakref.ref(self)
         self._expiry = self._pool._loop.call_later(seconds, _expire, reference)
 
+    def is_current(self) -> bool:
+        """Tell whether its connection may be lent again."""
+        return bool(self._generation == self._pool._generation)
+
     def outdate(self) -> None:
         """Have the connection closed when it is given back."""
         self._generation = OUTDATED  # type: ignore[misc] # a slot of a class without types
@@ -85,6 +91,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     def _release(self) -> None:
         if self._in_use is not None:
             self._pool._note_returned(self)
+            self.stand_in = None
         super()._release()
 
     def _release_on_close(self) -> None:

@@ -1,0 +1,99 @@
+"""A drop-in for `asyncpg.connect` whose mode the capability `pooled-database` decides."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Coroutine
+from types import CodeType, EllipsisType
+from typing import Any
+
+import asyncpg
+from penstock_limits import Mode, mode_of
+
+from penstock_pooling._database import _borrowers
+from penstock_pooling._database._connect_arguments import ConnectArguments
+from penstock_pooling._database._connect_pool import ConnectPool
+from penstock_pooling._database._connect_room import drop_in, room_here
+from penstock_pooling._database._pool import CAPABILITY
+
+__all__ = ["close_pools", "connect"]
+
+
+def connect(dsn: str | None = None, **arguments: Any) -> Coroutine[Any, Any, asyncpg.Connection]:
+    """Connect as `asyncpg.connect` does, to a connection of a pool if the capability `pooled-database` is in `enforce`.
+
+    In mode `off` it is `asyncpg.connect`, in `observe` likewise, with a count of what a pool would have done. In
+    `enforce`, there is one pool for each event loop and set of arguments, with up to `rag_pool_max_size` connections
+    of the configuration that holds; nothing is opened before it is asked for. Closing the connection gives it back,
+    fresh for the next borrower. Arguments that cannot be compared, such as an SSL context made for each call, are
+    passed on to `asyncpg.connect` in every mode.
+
+    Args:
+        dsn: As for `asyncpg.connect`.
+        **arguments: Likewise. A `timeout` in seconds is also a deadline for a connection to be free, and so is
+            `database_operation_timeout` of the configuration, 10 seconds by default.
+
+    Returns:
+        To await: an `asyncpg.Connection`, or a `connection_class`, of the caller's own.
+
+    Raises:
+        PoolTimeoutError: In mode `enforce`: none was free, or could be opened, in time.
+        PoolDeadlockError: Likewise: all are held by the caller, or by tasks that wait for one as it does.
+        Exception: What `asyncpg.connect` raises.
+    """
+    mode = mode_of(CAPABILITY)
+    if mode is Mode.OFF:
+        drop_in.off += 1
+        return asyncpg.connect(dsn, **arguments)  # type: ignore[no-any-return] # a library without types
+    if mode is Mode.OBSERVE:
+        return _observed(dsn, arguments)
+    return _pooled(dsn, arguments, *_borrowers.caller())
+
+
+if sys.version_info >= (3, 12):  # as asyncpg's own is one, to those who ask
+    connect = inspect.markcoroutinefunction(connect)
+else:
+    connect._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+
+
+async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  # noqa: ASYNC109 - as the pools have it
+    """Close the pools that `connect()` has made in this event loop; the next call makes new ones.
+
+    A loop that ends as `asyncio.run` ends it closes what is idle by itself. This also waits for what is out.
+
+    Args:
+        timeout: How many seconds to wait before what is still out is cut off, and told; None for any time; 30 if it
+            is not given.
+    """
+    room = await room_here()
+    if room is not None:
+        await room.close(timeout)
+
+
+async def _observed(dsn: str | None, arguments: dict[str, Any]) -> asyncpg.Connection:
+    drop_in.observed += 1
+    _, pool = await _wanted(dsn, arguments)
+    if pool is None:
+        return await asyncpg.connect(dsn, **arguments)
+    pool.note_observed()
+    connection = await asyncpg.connect(dsn, **arguments)
+    pool.observe(connection)
+    return connection
+
+
+async def _pooled(dsn: str | None, arguments: dict[str, Any], code: CodeType, line: int) -> asyncpg.Connection:
+    wanted, pool = await _wanted(dsn, arguments)
+    if pool is None or wanted is None:
+        drop_in.unpooled += 1
+        return await asyncpg.connect(dsn, **arguments)
+    drop_in.pooled += 1
+    return await pool.lend(wanted.connection_class, wanted.patience(), code, line)
+
+
+async def _wanted(dsn: str | None, arguments: dict[str, Any]) -> tuple[ConnectArguments | None, ConnectPool | None]:
+    """Return arguments, as far as a pool can serve them, and that pool."""
+    room = await room_here()
+    wanted = ConnectArguments.read(dsn, arguments)
+    return wanted, None if room is None or wanted is None else await room.pool(wanted)

@@ -1,0 +1,250 @@
+"""A pool behind the drop-in: it opens what is asked for, lends it as connections of their own, and makes it fresh."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import asyncpg
+from penstock_limits import Mode, emit
+
+from penstock_pooling._database import _borrowers
+from penstock_pooling._database._holder import Holder
+from penstock_pooling._database._lent import LentConnection, Loan, lent_class
+from penstock_pooling._database._pool import Pool
+from penstock_pooling._database._session import Session
+from penstock_pooling._database._statistics import PoolStatistics
+
+__all__ = ["ConnectPool", "ReturnCounters"]
+
+INACTIVE = 60.0  # seconds after which an idle connection is closed
+
+
+class ReturnCounters:
+    """How connections came back, over all pools of the drop-in.
+
+    Attributes:
+        cleaned: Sessions in which a borrower had left something, and that were made fresh.
+        discarded: Sessions that could not be made fresh, and were closed.
+        dropped: Connections that were forgotten without being closed.
+    """
+
+    def __init__(self) -> None:
+        self.cleaned = self.discarded = self.dropped = 0
+
+
+class ConnectPool(Pool):
+    """The connections of one set of connect arguments, in one event loop.
+
+    Args:
+        name: What people know it by.
+        max_size: Connections that may be open.
+        dsn: As for `asyncpg.connect`.
+        arguments: More arguments for it.
+        record_class: As for it.
+        counters: Where returns are counted.
+        has_enough: Asked when a connection comes back: whether enough are idle in the loop, in all pools together.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        max_size: int,
+        dsn: str | None,
+        arguments: dict[str, Any],
+        record_class: type,
+        counters: ReturnCounters,
+        has_enough: Callable[[], bool],
+    ) -> None:
+        super().__init__(
+            name=name,
+            mode=None,
+            min_size=0,
+            max_size=max_size,
+            max_inactive_connection_lifetime=INACTIVE,
+            check_server=False,  # it would be asked in the name, and with the deadline, of the first borrower
+            connection_class=Session,
+            record_class=record_class,
+        )
+        self.set_connect_args(dsn, **arguments)
+        self._returns = counters
+        self._has_enough = has_enough
+        self._told_of: set[tuple[str, str]] = set()
+        self._observed = 0  # connections that are out and not the pool's
+        self._is_over = False
+
+    @property
+    def pid(self) -> int:
+        """The process that it belongs to."""
+        return self._pid
+
+    def check_loop(self) -> None:
+        """See that it is used where it was opened.
+
+        Raises:
+            PoolPlaceError: It is not.
+        """
+        self._check_place()
+
+    def is_unused(self) -> bool:
+        """Tell whether nothing is open, lent or waited for."""
+        return not (self._lent or self._observed or self._queue.waiting() or self._background or self.get_size())
+
+    # --- lending
+
+    async def lend(self, connection_class: type, patience: float, code: Any, line: int) -> LentConnection:
+        """Lend a connection of a class.
+
+        Args:
+            connection_class: The class that the borrower wants.
+            patience: How many seconds to wait at most.
+            code: The borrower's code.
+            line: And the line in it.
+
+        Raises:
+            PoolTimeoutError: As for `Pool.acquire()`; likewise its other errors.
+        """
+        proxy = await self._lend(patience, code, line, lexical=False)
+        session, holder = proxy._con, proxy._holder
+        try:
+            parts = session._transport, self._loop, session._addr, session._config, session._params
+            lent = lent_class(connection_class)(session._protocol, *parts)
+        except BaseException:
+            await self.release(proxy)
+            raise
+        lent.borrow(Loan(self, session))
+        holder.stand_in = weakref.ref(lent)
+        return lent
+
+    async def take_back(self, loan: Loan, timeout: float | None) -> None:  # noqa: ASYNC109 - of asyncpg's close()
+        """Make a session fresh and keep it, or close it.
+
+        Args:
+            loan: What was borrowed.
+            timeout: How many seconds that may take; None for as many as the pool has patience.
+
+        Raises:
+            TimeoutError: It took longer than `timeout`; the session is cut off.
+        """
+        session = loan.session
+        holder = session.holder()
+        if holder is None:  # it was lost meanwhile
+            return
+        session.state, session.codecs = loan.state, loan.codecs
+        if not self._may_keep(holder):
+            holder.outdate()
+        borrower = _borrowers.place(holder)
+        is_kept = holder.is_current()
+        try:
+            await holder.release(self._patience if timeout is None else timeout)
+        except TimeoutError as error:
+            self._note_discarded(borrower, error)
+            if timeout is not None:
+                raise
+        except Exception as error:  # noqa: BLE001 - its connection is closed, which is what the borrower wanted
+            self._note_discarded(borrower, error)
+        else:
+            if is_kept and (loan.state.resettable or loan.codecs):
+                self._note_cleaned(borrower, loan)
+
+    def _may_keep(self, holder: Holder) -> bool:
+        if self._is_over or self.mode is not Mode.ENFORCE or self._has_enough():
+            return False
+        return not self._is_outdated(holder)
+
+    def end(self, loan: Loan) -> None:
+        """Close a session for good, in its own time; may be called in any thread."""
+        if not self._loop.is_running():
+            loan.session.terminate()
+        elif asyncio._get_running_loop() is self._loop:
+            self._end_soon(loan)
+        else:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._end_soon, loan)
+
+    def _end_soon(self, loan: Loan) -> None:
+        holder = loan.session.holder()
+        if holder is None:
+            return
+        if loan.dropped:
+            self._returns.dropped += 1
+            held = self._loop.time() - holder.lent_at
+            emit("pool.dropped", self.name, borrower=_borrowers.place(holder), seconds=held)
+        self._in_background(self._end(loan.session))
+
+    async def _end(self, session: Session) -> None:
+        """Close a session so that the server has let go before the place comes free."""
+        try:
+            async with asyncio.timeout(self._patience):
+                await session._protocol._wait_for_cancellation()
+                await session.execute(
+                    "", timeout=self._patience
+                )  # refused if somebody else's query is running, which has to be cut off
+                await session.close()
+        except Exception:  # noqa: BLE001 - it is closed all the same
+            session.terminate()
+        except BaseException:
+            session.terminate()
+            raise
+
+    # --- what is told
+
+    def _note_cleaned(self, borrower: str, loan: Loan) -> None:
+        self._returns.cleaned += 1
+        left = loan.state.resettable | ({"type codecs"} if loan.codecs else set())
+        self._tell_once("pool.session_cleaned", borrower, ", ".join(sorted(left)))
+
+    def _note_discarded(self, borrower: str, error: Exception) -> None:
+        self._returns.discarded += 1
+        self._tell_once("pool.session_discarded", borrower, str(error) or type(error).__name__)
+
+    def _tell_once(self, event: str, borrower: str, what: str) -> None:
+        """Tell of a line of code once, as it may do so for each of a million connections."""
+        if (event, borrower) not in self._told_of:
+            self._told_of.add((event, borrower))
+            emit(event, self.name, borrower=borrower, what=what)
+
+    # --- when it does not lend
+
+    def note_observed(self) -> None:
+        """Count what it would have done with somebody who asks for a connection."""
+        running, counters = self._observed, self._counters
+        counters.note_unpooled(running, self._would_be_open, self._maxsize, None)
+        self._would_be_open = max(self._would_be_open, min(running + 1, self._maxsize))
+
+    def observe(self, connection: asyncpg.Connection) -> None:
+        """Count a connection that is none of its own, until it is closed."""
+        self._observed += 1
+        self._counters.acquired += 1
+        self._counters.opened += 1
+        self._counters.peak_running = max(self._counters.peak_running, self._observed + len(self._lent))
+        began = self._loop.time()
+
+        def ended(_: object) -> None:
+            self._observed -= 1
+            self._counters.note_hold(self._loop.time() - began)
+
+        connection.add_termination_listener(ended)
+
+    def statistics(self) -> PoolStatistics:
+        """Return a snapshot of its counters."""
+        known = super().statistics()
+        return dataclasses.replace(known, running=known.running + self._observed, open=known.open + self._observed)
+
+    # --- the end
+
+    async def retire(self) -> None:
+        """Close what is idle, and what is out when it comes back, for which nobody waits here."""
+        self._is_over = True
+        self._queue.refuse_all(lambda: asyncpg.InterfaceError("pool is closing"))
+        for holder in self._queue.free():
+            if holder.is_connected() and self._queue.remove(holder):
+                self._in_background(self._close_idle(holder))
+        if self._background:
+            await asyncio.wait(self._background)
+        self._stop_watching()

@@ -1,0 +1,472 @@
+"""The drop-in for asyncpg.connect: its modes, and which pool an argument leads to."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ssl
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import penstock_limits
+import penstock_pooling
+import pytest
+from penstock_limits import ConcurrencyConfig
+from penstock_pooling import PoolTimeoutError
+from penstock_pooling._database._connect_arguments import ConnectArguments
+from penstock_pooling.testing import PostgresServer
+
+from tests.pooling.database.counting import sessions
+from tests.pooling.waiting import reached
+
+
+def configure(max_size: int, timeout: float = 10.0) -> None:
+    penstock_limits.configure(
+        ConcurrencyConfig(rag_pool_min_size=0, rag_pool_max_size=max_size, database_operation_timeout=timeout)
+    )
+
+
+def pools() -> list[Any]:
+    """Return the pools of this loop."""
+    found = [each for each in penstock_limits.resources() if each.kind == "pool"]
+    return [each for each in found if each._loop is asyncio.get_running_loop()]
+
+
+def statistics() -> Any:
+    assert penstock_pooling.connect
+    (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
+    return resource.statistics()
+
+
+# --- modes
+
+
+async def test_off_is_the_old_call(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same function gets the same arguments, and what it returns comes back; only a counter moves."""
+    calls = []
+
+    def connect(*args: Any, **arguments: Any) -> object:
+        calls.append((args, arguments))
+        return returned
+
+    returned, arguments = object(), {"user": "u", "ssl": object(), "nonsense": []}
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    before = statistics().off
+
+    assert penstock_pooling.connect(dsn, **arguments) is returned
+    assert penstock_pooling.connect() is returned
+    assert calls == [((dsn,), arguments), ((None,), {})]
+    assert statistics().off == before + 2
+    assert pools() == []
+
+
+async def test_off_returns_asyncpgs_own(dsn: str) -> None:
+    """No class of ours is about."""
+    connection = await penstock_pooling.connect(dsn)
+
+    assert type(connection) is asyncpg.Connection
+    await connection.close()
+
+
+async def test_observe_returns_asyncpgs_own_and_counts_what_a_pool_would_have_done(dsn: str, switch: Any) -> None:
+    """Connections that are out, that would have been waited for, that one would have had open."""
+    switch.turn("observe")
+    configure(max_size=2)
+    connections = [await penstock_pooling.connect(dsn) for _ in range(3)]
+    (pool,) = pools()
+    full = pool.statistics()
+    for connection in connections:
+        await connection.close()
+    await reached(lambda: pool.statistics().running == 0)
+    await (await penstock_pooling.connect(dsn)).close()
+
+    assert {type(each) for each in connections} == {asyncpg.Connection}
+    assert (full.mode, full.running, full.open, full.peak_running, full.would_wait, full.would_reuse) == (
+        "observe",
+        3,
+        3,
+        3,
+        1,
+        1,
+    )
+    assert pool.statistics().would_reuse == 2
+    assert pool.statistics().acquired == 4
+    assert pool.statistics().hold_seconds > 0
+    assert statistics().observed >= 4
+
+
+async def test_enforce_lends_what_is_open(dsn: str, switch: Any, admin: Any) -> None:
+    """One session serves one borrower after the other; nothing is opened that nobody has asked for."""
+    pids = set()
+    for _ in range(3):
+        connection = await penstock_pooling.connect(dsn)
+        pids.add(connection.get_server_pid())
+        await connection.close()
+
+    assert len(pids) == 1
+    assert await sessions(admin) == 1
+    (pool,) = pools()
+    assert (pool.statistics().acquired, pool.statistics().opened, pool.get_min_size()) == (3, 1, 0)
+
+
+async def test_a_connection_that_is_out_is_closed_for_good_when_the_mode_is_switched_off(
+    dsn: str, switch: Any, admin: Any
+) -> None:
+    """And what was idle at once; the next call is the old one."""
+    idle, out = await penstock_pooling.connect(dsn), await penstock_pooling.connect(dsn)
+    await idle.close()
+    switch.turn("off")
+    await reached(lambda: pools()[0].statistics().open == 1)
+    assert await out.fetchval("SELECT 1") == 1
+    await out.close()
+
+    assert await sessions(admin) == 0
+    connection = await penstock_pooling.connect(dsn)
+    assert type(connection) is asyncpg.Connection
+    await connection.close()
+
+
+async def test_a_mode_that_does_not_tell_is_looked_at_when_a_connection_comes_back(
+    dsn: str, monkeypatch: pytest.MonkeyPatch, admin: Any
+) -> None:
+    """Such as that of the environment."""
+    monkeypatch.setenv("PENSTOCK_MODE_POOLED_DATABASE", "enforce")
+    connection = await penstock_pooling.connect(dsn)
+    monkeypatch.setenv("PENSTOCK_MODE_POOLED_DATABASE", "off")
+    await connection.close()
+
+    assert await sessions(admin) == 0
+
+
+@pytest.mark.parametrize("mode", ["off", "observe"])
+async def test_a_connection_that_was_opened_before_is_not_pooled_when_the_mode_is_switched_on(
+    mode: str, dsn: str, switch: Any, admin: Any
+) -> None:
+    """It is closed as ever."""
+    switch.turn(mode)
+    connection = await penstock_pooling.connect(dsn)
+    switch.turn("enforce")
+    await connection.close()
+
+    assert await sessions(admin) == 0
+
+
+async def test_a_caller_that_waits_goes_on_when_the_mode_is_switched_off(dsn: str, switch: Any, admin: Any) -> None:
+    """With a connection that is closed after it."""
+    configure(max_size=1)
+    first = await penstock_pooling.connect(dsn)
+    waiting = asyncio.ensure_future(penstock_pooling.connect(dsn))
+    await reached(lambda: pools()[0].statistics().queued == 1)
+    switch.turn("off")
+    second = await waiting
+
+    assert await second.fetchval("SELECT 1") == 1
+    await second.close()
+    await first.close()
+    assert await sessions(admin) == 0
+
+
+# --- waiting
+
+
+async def test_a_full_pool_lets_wait_as_long_as_the_configuration_says(dsn: str, switch: Any) -> None:
+    """Then it tells whose lines have the connections."""
+    configure(max_size=1, timeout=0.05)
+    held = [await penstock_pooling.connect(dsn)]
+    with pytest.raises(PoolTimeoutError) as caught:
+        await penstock_pooling.connect(dsn)
+
+    assert isinstance(caught.value, TimeoutError)
+    assert caught.value.allowed == 0.05
+    assert "test_connect.py:" in str(caught.value)
+    assert "_connect.py" not in str(caught.value).replace("test_connect.py", "")
+    await held[0].close()
+
+
+async def test_a_callers_own_deadline_goes_before_if_it_is_shorter(dsn: str, switch: Any) -> None:
+    """A longer one does not: the configuration bounds all."""
+    configure(max_size=1, timeout=0.05)
+    held = [await penstock_pooling.connect(dsn)]
+    for timeout, allowed in ((0.02, 0.02), (60, 0.05), (None, 0.05)):
+        with pytest.raises(PoolTimeoutError) as caught:
+            await penstock_pooling.connect(dsn, timeout=timeout)
+        assert caught.value.allowed == allowed
+
+    assert len(pools()) == 1
+    await held[0].close()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda coroutine: coroutine,
+        asyncio.ensure_future,
+        lambda coroutine: asyncio.wait_for(coroutine, 30),
+        lambda coroutine: asyncio.gather(coroutine),
+    ],
+)
+async def test_a_borrower_is_known_by_the_line_that_has_called(wrap: Any, dsn: str, switch: Any) -> None:
+    """In whatever task the connection is then opened."""
+    lent = await wrap(penstock_pooling.connect(dsn))
+    (pool,) = pools()
+
+    assert "test_connect.py:" in pool._out()
+    assert "test_a_borrower_is_known" in pool._out()
+    for connection in lent if isinstance(lent, list) else [lent]:
+        await connection.close()
+
+
+async def test_a_new_configuration_resizes_at_the_next_call(dsn: str, switch: Any, admin: Any) -> None:
+    """Smaller and greater."""
+    configure(max_size=3)
+    connections = [await penstock_pooling.connect(dsn) for _ in range(3)]
+    configure(max_size=1, timeout=0.02)
+    with pytest.raises(PoolTimeoutError):
+        await penstock_pooling.connect(dsn)
+    for connection in connections:
+        await connection.close()
+    assert await sessions(admin) == 1
+    configure(max_size=2)
+    connections = [await penstock_pooling.connect(dsn) for _ in range(2)]
+
+    assert pools()[0].get_max_size() == 2
+    for connection in connections:
+        await connection.close()
+
+
+# --- arguments
+
+
+async def test_each_set_of_arguments_has_a_pool(dsn: str, switch: Any) -> None:
+    """However they are put; a dictionary counts by what is in it."""
+    same: list[dict[str, Any]] = [
+        {"server_settings": {"application_name": "a", "work_mem": "1MB"}},
+        {"server_settings": {"work_mem": "1MB", "application_name": "a"}},
+        {"server_settings": {"work_mem": "1MB", "application_name": "a"}, "timeout": 5},
+        {"server_settings": {"work_mem": "1MB", "application_name": "a"}, "connection_class": Mine},
+        {"server_settings": {"work_mem": "1MB", "application_name": "a"}, "loop": asyncio.get_running_loop()},
+    ]
+    others: list[dict[str, Any]] = [
+        {},
+        {"server_settings": {"application_name": "b", "work_mem": "1MB"}},
+        {"statement_cache_size": 0},
+        {"command_timeout": 1},
+        {"command_timeout": 1.0},
+        {"record_class": MyRecord},
+    ]
+    for arguments in same:
+        await (await penstock_pooling.connect(dsn, **arguments)).close()
+    assert len(pools()) == 1
+    for arguments in others:
+        await (await penstock_pooling.connect(dsn, **arguments)).close()
+
+    assert len(pools()) == 1 + len(others)
+    host, names = f"{urlsplit(dsn).netloc.rpartition('@')[2]}/postgres", {pool.name for pool in pools()}
+    assert names == {host, *(f"{host} #{number}" for number in range(2, 8))}
+
+
+async def test_a_dictionary_that_is_changed_later_does_not_change_the_pool(dsn: str, switch: Any) -> None:
+    """The pool has a copy, from which it opens its next connection."""
+    settings = {"application_name": "before"}
+    first = await penstock_pooling.connect(dsn, server_settings=settings)
+    settings["application_name"] = "after"
+    second = await penstock_pooling.connect(dsn, server_settings={"application_name": "before"})
+
+    assert await second.fetchval("SHOW application_name") == "before"
+    assert len(pools()) == 1
+    await first.close()
+    await second.close()
+
+
+async def test_what_asyncpg_reads_from_the_environment_counts_as_an_argument(
+    dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is read at each call, as ever."""
+    parts = urlsplit(dsn)
+    monkeypatch.setenv("PGHOST", str(parts.hostname))
+    monkeypatch.setenv("PGPORT", str(parts.port))
+    monkeypatch.setenv("PGUSER", str(parts.username))
+    monkeypatch.setenv("PGPASSWORD", str(parts.password or ""))
+    monkeypatch.setenv("PGDATABASE", "postgres")
+    await (await penstock_pooling.connect()).close()
+    monkeypatch.setenv("PGDATABASE", "template1")
+    connection = await penstock_pooling.connect()
+
+    assert await connection.fetchval("SELECT current_database()::text") == "template1"
+    assert {pool.name for pool in pools()} == {f"{parts.hostname}/postgres", f"{parts.hostname}/template1"}
+    await connection.close()
+
+
+class Mine(asyncpg.Connection):
+    """A user's."""
+
+
+class MyRecord(asyncpg.Record):
+    """A user's, too."""
+
+
+class Unequal:
+    """Cannot be compared."""
+
+    def __eq__(self, other: object) -> bool:
+        raise ValueError
+
+    def __hash__(self) -> int:
+        return 1
+
+
+async def get_password() -> str:
+    return "secret"
+
+
+class Secrets:
+    """Where a password comes from."""
+
+    def password(self) -> str:
+        return "secret"
+
+
+@pytest.mark.parametrize("make", [bytearray, set, Unequal], ids=lambda make: make.__name__)
+async def test_an_argument_that_cannot_be_compared_is_for_the_old_call(
+    make: Any, dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counted."""
+
+    async def connect(*args: Any, **arguments: Any) -> str:
+        return "asyncpg's"
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    before = statistics().unpooled
+    for _ in range(3):
+        assert await penstock_pooling.connect(dsn, passfile=make()) == "asyncpg's"
+
+    assert statistics().unpooled == before + 3
+    assert pools() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("ssl", ssl.create_default_context),
+        ("password", lambda: lambda: "secret"),
+        ("password", lambda: functools.partial(str, "secret")),
+        ("password", lambda: Secrets().password),
+    ],
+)
+async def test_an_argument_that_is_made_for_each_call_makes_no_pool(
+    name: str, make: Any, dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would serve that call only. One that comes again is worth a pool."""
+    calls = []
+
+    async def connect(*args: Any, **arguments: Any) -> str:
+        calls.append(arguments)
+        return "asyncpg's"
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    for _ in range(3):
+        assert await penstock_pooling.connect(dsn, **{name: make()}) == "asyncpg's"
+    assert (len(calls), pools()) == (3, [])
+    kept = make()
+    await penstock_pooling.connect(dsn, **{name: kept})
+    await open_or_not(penstock_pooling.connect(dsn, **{name: kept}))
+
+    assert len(calls) == 4
+    assert len(pools()) == 1
+
+
+async def open_or_not(connecting: Any) -> None:
+    with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        await (await connecting).close()
+
+
+@pytest.mark.parametrize("password", [get_password, Secrets.password, "secret", None])
+def test_what_a_module_has_once_and_for_all_is_worth_a_pool_at_once(password: Any) -> None:
+    """A function at its top, a class, a plain value."""
+
+    async def read() -> None:
+        read = ConnectArguments.read("postgresql://u@h/d", {"password": password, "connection_class": Mine})
+        assert read is not None
+        assert read.by_identity == ()
+
+    asyncio.run(read())
+
+
+@pytest.mark.parametrize(
+    ("dsn", "arguments", "name"),
+    [
+        ("postgresql://u:secret@db.example:6432/rag?sslmode=require", {}, "db.example:6432/rag"),
+        ("postgresql://u:secret@a:1,b:2/rag", {}, "a:1,b:2/rag"),
+        ("postgresql://u:secret@[::1]:5432/rag", {}, "[::1]:5432/rag"),
+        ("postgresql://u:sec@ret@h/rag", {}, "h/rag"),
+        ("postgresql://u:sec/ret@h/rag", {}, "asyncpg.connect"),
+        ("postgresql://u:sec#ret@h/rag", {}, "asyncpg.connect"),
+        ("postgresql://u:sec?ret@h/rag", {}, "asyncpg.connect"),
+        ("postgresql://u:secret", {}, "asyncpg.connect"),
+        ("postgresql://[u:secret@h/d", {}, "asyncpg.connect"),
+        ("postgresql://u:secret@h/rag", {"host": "other", "database": "d"}, "other/d"),
+        (None, {"host": ["a", "b"], "user": "u", "password": "secret", "database": "d"}, "a,b/d"),
+        (None, {"host": "/run/postgresql", "database": "d"}, "/run/postgresql/d"),
+        (None, {"user": "u", "password": "secret"}, "asyncpg.connect"),
+        ("postgresql:///d?password=secret", {}, "asyncpg.connect"),
+    ],
+)
+def test_a_pool_is_called_by_host_and_database(dsn: str | None, arguments: dict[str, Any], name: str) -> None:
+    """A password is no part of it, however wrong the dsn is."""
+
+    async def read() -> ConnectArguments | None:
+        return ConnectArguments.read(dsn, arguments)
+
+    wanted = asyncio.run(read())
+
+    assert wanted is not None
+    assert wanted.name() == name
+    assert "sec" not in repr(wanted)
+
+
+async def test_no_password_is_told(dsn: str, switch: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Not by pools, errors, events or the log."""
+    caplog.set_level("DEBUG")
+    with pytest.raises(Exception) as caught:
+        await penstock_pooling.connect(dsn, user="nobody", password="very-secret")
+
+    told = [repr(pools()), str(caught.value), repr(caught.value), caplog.text, *map(repr, penstock_limits.resources())]
+    assert "very-secret" not in "".join(told)
+
+
+async def test_pools_keep_no_more_idle_than_one_may_have(dsn: str, switch: Any, admin: Any) -> None:
+    """A program with a database for each of many tenants does not fill up its server."""
+    configure(max_size=3)
+    for number in range(40):
+        settings = {"application_name": "tenant", "work_mem": f"{64 + number}kB"}
+        connections = [await penstock_pooling.connect(dsn, server_settings=settings) for _ in range(2)]
+        for connection in connections:
+            await connection.close()
+        assert await sessions(admin, "tenant") <= 3
+
+    assert statistics().pools <= 33
+
+
+async def one(connecting: Any) -> Any:
+    try:
+        return await connecting
+    except asyncpg.TooManyConnectionsError as error:
+        return error
+
+
+async def test_a_server_that_has_no_room_says_so(switch: Any) -> None:
+    """As it does without a pool; and there is no place lost by it."""
+    with PostgresServer(max_connections=5) as small:
+        tried = [await one(penstock_pooling.connect(small.dsn)) for _ in range(9)]
+        connections = [each for each in tried if not isinstance(each, asyncpg.TooManyConnectionsError)]
+        (pool,) = pools()
+        assert 0 < len(connections) < 9
+        assert pool.statistics().running == len(connections)
+        for connection in connections:
+            await connection.close()
+        connection = await penstock_pooling.connect(small.dsn)
+        assert await connection.fetchval("SELECT 1") == 1
+        await connection.close()
+        await penstock_pooling.close_pools()
