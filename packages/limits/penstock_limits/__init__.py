@@ -33,6 +33,7 @@ from penstock_limits._names import configuration, configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policies.kept_slot import KeptSlot
 from penstock_limits._policies.policy import Policy, PolicyStatistics, Slot, current_slot
+from penstock_limits._project import read_settings
 from penstock_limits._rates.rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
 from penstock_limits._resources import Resource, resources
 from penstock_limits._resources import enter as enter_resource
@@ -115,6 +116,7 @@ __all__ = [
     "limiter",
     "mode_of",
     "policy",
+    "read_settings",
     "replaced_settings",
     "resources",
     "retry",

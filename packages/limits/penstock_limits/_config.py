@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import math
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from penstock_limits._errors import ConfigurationError
+from penstock_limits._project import blaming, read_section
 
 __all__ = ["ConcurrencyConfig", "LimitSettings", "PolicySettings"]
 
@@ -206,16 +205,16 @@ class ConcurrencyConfig:
             ConfigurationError: A value, a key or the file is wrong; the message names file, key, value and what is
                 allowed.
         """
-        file, table = _find(Path(path))
+        file, table = read_section(Path(path))
         _refuse_limits_given_twice(file, table)
         values = {key: _from_file(cls, file, key, value) for key, value in table.items() if _concerns(cls, key, value)}
         for each in dataclasses.fields(cls):
             variable = "PENSTOCK_" + each.name.upper()
             if each.name not in _TABLES and variable in os.environ:
-                with _blaming(variable):
+                with blaming(variable):
                     values[each.name] = _parse(each.name, each.default, os.environ[variable])
                 values["limits"] = _overridden(values.get("limits", {}), each.name, values[each.name])
-        with _blaming(f"{file}, with the environment over it"):
+        with blaming(f"{file}, with the environment over it"):
             return cls(**values)
 
 
@@ -236,41 +235,6 @@ def _overridden(limits: Mapping[str, LimitSettings], field_name: str, value: Any
     return {**limits, name: dataclasses.replace(limits[name], max_running=value)}
 
 
-@contextlib.contextmanager
-def _blaming(place: str) -> Iterator[None]:
-    """Put the place in front of a ConfigurationError's message."""
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
-
-
-def _find(path: Path) -> tuple[Path, dict[str, Any]]:
-    if not path.is_dir():
-        return path, _section(path)
-    if (path / "penstock.toml").is_file():
-        return path / "penstock.toml", _section(path / "penstock.toml")
-    if (path / "pyproject.toml").is_file():
-        return path / "pyproject.toml", _section(path / "pyproject.toml")
-    return path, {}
-
-
-def _section(path: Path) -> dict[str, Any]:
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is no valid TOML: {error}") from None
-    section = document
-    if path.name == "pyproject.toml" or ("tool" in document and path.name != "penstock.toml"):
-        tool = document.get("tool", {})
-        section = tool.get("penstock", {}) if isinstance(tool, dict) else {}
-    if not isinstance(section, dict):
-        raise ConfigurationError(f"{path}: tool.penstock = {section!r}; allowed is a table")
-    return section
-
-
 def _concerns(cls: type[ConcurrencyConfig], key: str, value: object) -> bool:
     """Other packages keep tables beside ours; anything else with an unknown key is a mistake."""
     return key in {each.name for each in dataclasses.fields(cls)} or not isinstance(value, dict)
@@ -280,7 +244,7 @@ def _from_file(cls: type[ConcurrencyConfig], file: Path, key: str, value: Any) -
     known = [each.name for each in dataclasses.fields(cls)]
     if key not in known:
         raise ConfigurationError(f"{file}: {key} = {value!r} is no setting; known are: {', '.join(known)}")
-    with _blaming(str(file)):
+    with blaming(str(file)):
         if key in _TABLES:
             _require(isinstance(value, dict), key, value, f"a table of tables: [tool.penstock.{key}.NAME]")
             read = _limit if key == "limits" else _policy
@@ -294,7 +258,7 @@ def _limit(name: str, table: object) -> LimitSettings:
     allowed = "a table with max_running, and max_queued if callers may be refused"
     if not isinstance(table, dict) or "max_running" not in table or set(table) - known:
         raise ConfigurationError(f"limits.{name} = {table!r}; allowed is {allowed}")
-    with _blaming(f"limits.{name}"):
+    with blaming(f"limits.{name}"):
         return LimitSettings(**table)
 
 
@@ -302,7 +266,7 @@ def _policy(name: str, table: object) -> PolicySettings:
     known = [each.name for each in dataclasses.fields(PolicySettings)]
     if not isinstance(table, dict) or set(table) - set(known):
         raise ConfigurationError(f"policies.{name} = {table!r}; allowed is a table with any of: {', '.join(known)}")
-    with _blaming(f"policies.{name}"):
+    with blaming(f"policies.{name}"):
         return PolicySettings(**table)
 
 

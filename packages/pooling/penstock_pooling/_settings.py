@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import os
-import tomllib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 from typing import Any, Self
 
-from penstock_limits import ConfigurationError
+from penstock_limits import ConfigurationError, read_settings
 
 __all__ = ["PoolSettings"]
 
@@ -94,23 +91,7 @@ class PoolSettings:
             ConfigurationError: A value, a key or the file is wrong; the message names file, key, value and what is
                 allowed.
         """
-        file, tables = _pools(Path(path))
-        if not isinstance(tables, dict):
-            raise ConfigurationError(f"{file}: pools is no table; allowed are tables: [tool.penstock.pools.NAME]")
-        return {name: cls._read(f"{file}: pools.{name}", table) for name, table in tables.items()}
-
-    @classmethod
-    def _read(cls, place: str, table: object) -> Self:
-        known = [each.name for each in dataclasses.fields(cls) if each.name not in _NOT_IN_FILES]
-        if not isinstance(table, dict):
-            raise ConfigurationError(f"{place} is no table; allowed is one with any of: {', '.join(known)}")
-        for key in table:
-            if key not in known:
-                raise ConfigurationError(f"{place}.{key} is no setting; known are: {', '.join(known)}")
-        try:
-            return cls(**table)
-        except ConfigurationError as error:
-            raise ConfigurationError(f"{place}: {error}") from None
+        return read_settings(cls, path, "pools", not_in_files=_NOT_IN_FILES)
 
     def connect_with(self, name: str) -> tuple[str | None, dict[str, Any]]:
         """Return the dsn, and the arguments for `asyncpg.connect`.
@@ -132,27 +113,6 @@ class PoolSettings:
         keys = ("command_timeout", "statement_cache_size", "target_session_attrs", "password")
         given = {key: getattr(self, key) for key in keys if getattr(self, key) is not None}
         return dsn, given | dict(self.connect_arguments)
-
-
-def _pools(path: Path) -> tuple[Path, Any]:
-    """Return the file and the tables of its pools."""
-    if path.is_dir():
-        found = [path / name for name in ("penstock.toml", "pyproject.toml") if (path / name).is_file()]
-        if not found:
-            return path, {}
-        path = found[0]
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: is no valid TOML: {error}") from None
-    if path.name != "penstock.toml" and (path.name == "pyproject.toml" or "tool" in document):
-        for key in ("tool", "penstock"):
-            document = document.get(key, {})
-            if not isinstance(document, dict):
-                raise ConfigurationError(f"{path}: {key} is no table")
-    return path, document.get("pools", {})
 
 
 def _is_whole(least: int) -> Callable[[object], bool]:

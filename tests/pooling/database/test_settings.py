@@ -79,7 +79,7 @@ def test_a_wrong_file_is_refused(document: str, says: str, tmp_path: Path) -> No
 def test_a_project_file_with_something_else_in_our_place_is_refused(document: str, tmp_path: Path) -> None:
     """It says which table is none."""
     (tmp_path / "pyproject.toml").write_text(document)
-    with pytest.raises(ConfigurationError, match="is no table"):
+    with pytest.raises(ConfigurationError, match="allowed is a table"):
         PoolSettings.load(tmp_path)
 
 

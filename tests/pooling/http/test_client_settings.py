@@ -95,9 +95,9 @@ def test_a_project_without_clients_has_none(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("clients = 3", r"penstock\.toml: clients: allowed is a table of tables"),
-        ("[clients]\nopenai = 3", r"penstock\.toml: clients\.openai: allowed is a table with any of: module"),
-        ("[clients.openai]\ntimeout = 3", r"clients\.openai: timeout is no setting; known are: module, base_url"),
+        ("clients = 3", r"penstock\.toml: clients is no table; allowed are tables"),
+        ("[clients]\nopenai = 3", r"penstock\.toml: clients\.openai is no table; allowed is one with any of: module"),
+        ("[clients.openai]\ntimeout = 3", r"clients\.openai\.timeout is no setting; known are: module, base_url"),
         ("[clients.openai]\nread_timeout = -3", r"clients\.openai: read_timeout = -3; allowed is seconds above 0"),
         ("[clients", r"penstock\.toml: is no valid TOML"),
     ],

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 import os
-import tomllib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from penstock_limits import ConfigurationError
+from penstock_limits import ConfigurationError, read_settings
 
 __all__ = ["ClientSettings"]
 
@@ -115,49 +112,7 @@ class ClientSettings:
             ConfigurationError: A value, a key or the file is wrong; the message names file, client, key and what is
                 allowed.
         """
-        file = _file(Path(path))
-        table = {} if file is None else _table(file)
-        with _blaming(f"{file}: clients"):
-            _require(isinstance(table, dict), "", "...", "a table of tables: [tool.penstock.clients.NAME]")
-        return {name: cls._read(f"{file}: clients.{name}", values) for name, values in table.items()}
-
-    @classmethod
-    def _read(cls, where: str, values: Any) -> Self:
-        known = [each.name for each in fields(cls)]
-        with _blaming(where):
-            _require(isinstance(values, dict), "", "...", f"a table with any of: {', '.join(known)}")
-            unknown = sorted(set(values) - set(known))
-            if unknown:
-                raise ConfigurationError(f"{unknown[0]} is no setting; known are: {', '.join(known)}")
-            return cls(**values)
-
-
-def _file(path: Path) -> Path | None:
-    if not path.is_dir():
-        return path
-    return next((path / name for name in ("penstock.toml", "pyproject.toml") if (path / name).is_file()), None)
-
-
-def _table(file: Path) -> Any:
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file}: is no valid TOML: {error}") from None
-    section = document
-    if file.name == "pyproject.toml" or ("tool" in document and file.name != "penstock.toml"):
-        tool = document.get("tool", {})
-        section = tool.get("penstock", {}) if isinstance(tool, dict) else {}
-    return section.get("clients", {}) if isinstance(section, dict) else {}
-
-
-@contextmanager
-def _blaming(place: str) -> Iterator[None]:
-    try:
-        yield
-    except ConfigurationError as error:
-        raise ConfigurationError(f"{place}: {error}") from None
+        return read_settings(cls, path, "clients")
 
 
 def _require(condition: bool, key: str, value: object, allowed: str) -> None:
