@@ -13,7 +13,10 @@ from penstock_pooling.testing import PostgresServer
 __all__ = ["Database", "database"]
 
 _SAMPLE_SECONDS = 0.02
-_CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+_CONNECTIONS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+"""
 _SESSIONS = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
 
 

@@ -20,16 +20,16 @@ __all__ = ["COLUMNS", "Screen"]
 
 # Heading, and how a load's figure is written; the HTML report shows the same.
 COLUMNS: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-    ("peak\nconcurrency", lambda each: f"{each.peak}"),
+    ("peak\ncalls", lambda each: f"{each.peak}"),
     ("429s\n", lambda each: f"{each.refused}"),
     ("lost\n", lambda each: f"{each.lost}"),
-    ("answers\nper s", lambda each: f"{each.throughput:.0f}"),
+    ("calls\nper s", lambda each: f"{each.throughput:.0f}"),
     ("p50\ns", lambda each: f"{each.p50:.2f}"),
     ("p99\ns", lambda each: f"{each.p99:.2f}"),
     ("job\ns", lambda each: f"{each.seconds:.1f}"),
     ("memory\nMiB", lambda each: f"{each.memory:.0f}"),
-    ("database\nsessions", lambda each: f"{each.connections}"),
-    ("opened\n", lambda each: f"{each.opened}"),
+    ("peak\nconns", lambda each: f"{each.connections}"),
+    ("conns\nopened", lambda each: f"{each.opened}"),
 )
 
 
@@ -75,10 +75,10 @@ class Screen:
             title="The same job, before and after",
             title_justify="left",
             box=box.SIMPLE_HEAVY,
-            padding=(0, 2, 0, 0),
+            padding=(0, 1, 0, 0),
             pad_edge=False,
         )
-        table.add_column("")
+        table.add_column("", no_wrap=True)
         for heading, _ in COLUMNS:
             table.add_column(heading, justify="right")
         for each in figures:

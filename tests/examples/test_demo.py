@@ -48,7 +48,7 @@ def test_every_claim_holds(tmp_path):
 
     assert process.returncode == 0, output
     assert "FAILS" not in output
-    assert "concurrency" in output
+    assert "peak" in output
     assert re.search(r"All \d+ claims hold", (tmp_path / "demo.html").read_text("utf-8"))
     assert list(temporary.iterdir()) == []
 
