@@ -148,12 +148,10 @@ def test_the_deadlines_of_a_kept_slot_count_on(which: str) -> None:
 
     async def main() -> float:
         call = await kept(policy)
-        async with call.in_time():
-            await asyncio.sleep(1)
+        await call.in_time(asyncio.sleep(1))
         await asyncio.sleep(1)
         with pytest.raises(CallTimeoutError, match=f"after 3 s: that is its {which}"):
-            async with call.in_time():
-                await asyncio.sleep(10)
+            await call.in_time(asyncio.sleep(10))
         ended = asyncio.get_running_loop().time()
         await asyncio.sleep(10)
         call.close()
@@ -162,14 +160,17 @@ def test_the_deadlines_of_a_kept_slot_count_on(which: str) -> None:
     assert run_in_virtual_time(main) == pytest.approx(3.0)
 
 
+async def times_out() -> None:
+    raise TimeoutError("of the socket")
+
+
 async def test_a_timeout_of_the_body_itself_stays_what_it_is() -> None:
     """With deadlines and without."""
     for policy in (Policy("hasty", total_timeout=60), Policy("patient")):
         call = await kept(policy)
 
         with pytest.raises(TimeoutError) as caught:
-            async with call.in_time():
-                raise TimeoutError("of the socket")
+            await call.in_time(times_out())
         call.close()
 
         assert not isinstance(caught.value, CallTimeoutError)

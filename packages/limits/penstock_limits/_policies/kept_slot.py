@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from penstock_limits._policies.deadlines import Deadline
     from penstock_limits._policies.policy import Slot
 
 __all__ = ["KeptSlot"]
+
+T = TypeVar("T")
 
 
 class KeptSlot:
@@ -41,21 +42,28 @@ class KeptSlot:
         """
         self._slot._end_kept(error)
 
-    @contextlib.asynccontextmanager
-    async def in_time(self) -> AsyncIterator[None]:
-        """Guard a part of the call, such as reading a piece of the body, with what is left of the policy's deadlines.
+    async def in_time(self, part: Awaitable[T]) -> T:
+        """Wait for a part of the call, such as a piece of the body, for what is left of the policy's deadlines.
 
         The time that passes between such parts counts, but nothing is cancelled in it. To be used in the loop in
         which the call began.
 
+        Args:
+            part: The part. It is cancelled when the time is over.
+
+        Returns:
+            Its result.
+
         Raises:
             CallTimeoutError: The total timeout or the attempt timeout has passed.
         """
+        if self._deadline is None:
+            return await part
         scope = asyncio.timeout_at(self._when)
         try:
             async with scope:
-                yield
+                return await part
         except TimeoutError as error:
-            if self._deadline is None or not scope.expired():
+            if not scope.expired():
                 raise
             raise self._deadline.error() from error

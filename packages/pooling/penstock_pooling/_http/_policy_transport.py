@@ -53,8 +53,7 @@ class GuardedStream:
 
     async def _next(self, parts: AsyncIterator[bytes]) -> bytes | None:
         with self._errors.spoken(self._request):
-            async with self._call.in_time():
-                return await anext(parts, None)
+            return await self._call.in_time(anext(parts, None))
 
 
 class GuardedTransport:
