@@ -22,7 +22,7 @@ class _GuardedStream(GuardedStream, httpx2.AsyncByteStream):
 
 
 class PolicyTransport(GuardedTransport, httpx2.AsyncBaseTransport):
-    __doc__ = GuardedTransport.__doc__
+    """Sends every request of a client of httpx2 under a policy: `penstock_pooling.PolicyTransport`, for httpx2."""
 
     _module: ClassVar[ModuleType] = httpx2
     _stream = _GuardedStream
