@@ -164,6 +164,27 @@ async def test_one_that_is_forgotten_in_a_cycle_is_found_in_any_thread(dsn: str)
     await second.close()
 
 
+async def test_one_that_is_forgotten_with_its_transaction_is_looked_for(dsn: str) -> None:
+    """The two refer to each other; whoever waits for the place has Python's collector look at once."""
+
+    async def forget() -> None:
+        connection = await penstock_pooling.connect(dsn)
+        await connection.transaction().start()
+
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for _ in range(3):
+                await asyncio.create_task(forget())
+            connection = await penstock_pooling.connect(dsn)
+    finally:
+        gc.enable()
+
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
+
+
 async def test_a_connection_that_nobody_got_gives_its_place_back(dsn: str) -> None:
     """Its caller was cancelled when it had been lent already."""
     connecting = asyncio.ensure_future(penstock_pooling.connect(dsn))
@@ -403,6 +424,22 @@ def test_a_loop_that_is_closed_by_hand_leaves_nothing_behind(dsn: str) -> None:
     assert [
         each.name for each in penstock_limits.resources() if each.kind == "pool" and not each._loop.is_closed()
     ] == []
+    assert asyncio.run(count(dsn)) == 0
+
+
+def test_the_end_of_a_loop_of_uvloop_closes_what_is_idle(dsn: str) -> None:
+    """It finishes asynchronous generators, too."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def use() -> int:
+        connection = await penstock_pooling.connect(dsn)
+        value: int = await connection.fetchval("SELECT 1")
+        await connection.close()
+        return value
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(use()) == 1
+        assert runner.run(use()) == 1
     assert asyncio.run(count(dsn)) == 0
 
 
