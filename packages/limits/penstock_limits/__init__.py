@@ -30,7 +30,7 @@ from penstock_limits._limiter import Limiter
 from penstock_limits._manager import Clients, ConcurrencyManager, Pools
 from penstock_limits._metrics import ConcurrencyMetrics
 from penstock_limits._modes import Mode, ModeSource, mode_of, set_mode_source
-from penstock_limits._names import configure, limiter, policy
+from penstock_limits._names import configuration, configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policy import Policy, PolicyStatistics, Slot, current_slot
 from penstock_limits._rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
@@ -99,6 +99,7 @@ __all__ = [
     "add_listener",
     "backoff_delay",
     "bounded_map",
+    "configuration",
     "configure",
     "create_task",
     "current_slot",

@@ -18,6 +18,7 @@ from penstock_limits._retry import Retry
 
 __all__ = [
     "Limit",
+    "configuration",
     "configure",
     "limiter",
     "limiter_for",
@@ -47,11 +48,17 @@ class _Named:
 
     def take(self, config: ConcurrencyConfig) -> None:
         """Let a configuration hold; its names are looked up at every call, so they are read from it once."""
+        self.config = config
         self.limit_settings = config.named_limits()
         self.policy_settings = config.named_policies()
 
 
 _named = _Named()
+
+
+def configuration() -> ConcurrencyConfig:
+    """Return the configuration that holds: what `configure()` was last given, else the RFC's defaults."""
+    return _named.config
 
 
 def configure(config: ConcurrencyConfig) -> None:
