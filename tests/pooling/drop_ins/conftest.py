@@ -55,13 +55,12 @@ def own_dsn(dsn: str, request: pytest.FixtureRequest) -> str:  # noqa: F811
 
 @pytest.fixture
 def pool(own_dsn: str) -> Callable[[], Places]:
-    """Find the pool of the test."""
+    """Find the pool of the test, which is the one that was not there before."""
+    before = set(penstock_limits.resources())
 
     def find() -> Places:
-        found = [
-            each for each in penstock_limits.resources() if isinstance(each, Places) and each.statistics().acquired
-        ]
-        return found[-1]
+        (found,) = [each for each in penstock_limits.resources() if isinstance(each, Places) and each not in before]
+        return found
 
     return find
 

@@ -37,7 +37,7 @@ def may_be_handed_on(connection: object, waiting: Collection[Borrower]) -> bool:
             return True
         seen.update(map(id, latest))
         del found
-    return any(id(each) in seen for frame in _frames_of_others(waiting) for each in gc.get_referents(frame))
+    return any(id(each) in seen for frame in _frames_of_others(waiting) for each in frame.f_locals.values())
 
 
 def _leads_on(referrer: object, own: Collection[int]) -> bool:

@@ -137,8 +137,8 @@ class AsyncConnection(_Shared, psycopg.AsyncConnection[Any]):  # type: ignore[mi
             _end(self, loan, session, kept)
 
 
-POOLS = Registry(PsycopgPool)
-ASYNC_POOLS = Registry(PsycopgPool, by_loop=True)
+POOLS = Registry(PsycopgPool, "psycopg")
+ASYNC_POOLS = Registry(PsycopgPool, "psycopg async", by_loop=True)
 
 
 def pool_for(pools: Registry[PsycopgPool], conninfo: str, settings: Mapping[str, Any]) -> PsycopgPool | None:

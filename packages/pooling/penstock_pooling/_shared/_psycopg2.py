@@ -75,7 +75,7 @@ class Psycopg2Pool(SessionPool):
 
 _nobodys = Session(object(), 0.0, 0)
 UNSHARED = sys.getrefcount(_nobodys.handle)  # what a handle counts that nothing but its session refers to
-POOLS = Registry(Psycopg2Pool)
+POOLS = Registry(Psycopg2Pool, "psycopg2")
 _Connection: Any = extensions.connection
 
 

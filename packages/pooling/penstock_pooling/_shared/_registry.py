@@ -46,11 +46,13 @@ class Registry(Generic[P]):
 
     Args:
         make: Makes a pool of a name.
+        driver: What its name begins with.
         by_loop: Whether each event loop has its own.
     """
 
-    def __init__(self, make: Callable[[str], P], *, by_loop: bool = False) -> None:
+    def __init__(self, make: Callable[[str], P], driver: str, *, by_loop: bool = False) -> None:
         self._make = make
+        self._driver = driver
         self._by_loop = by_loop
         self._start()
 
@@ -72,7 +74,7 @@ class Registry(Generic[P]):
             with self._lock:
                 pool = pools.get(key)
                 if pool is None:
-                    pool = pools[key] = self._make(self._free_name(name()))
+                    pool = pools[key] = self._make(self._free_name(f"{self._driver} {name()}"))
         return pool
 
     def close(self) -> None:
