@@ -14,7 +14,7 @@ import pytest
 from penstock_limits import ConcurrencyConfig
 
 from tests.limits.sources import Source
-from tests.pooling.drop_ins.drivers import Driver, ask, do
+from tests.pooling.drop_ins.drivers import Driver, ask
 from tests.pooling.waiting import until
 
 
@@ -91,12 +91,12 @@ def test_other_arguments_have_another_pool(driver: Driver, own_dsn: str, monkeyp
 def test_a_pool_is_named_after_its_server_and_never_tells_a_secret(driver: Driver, own_dsn: str, pool, size) -> None:
     """In its name, its repr, and its errors."""
     size(1, 0.01)
-    password = own_dsn.split(":")[2].split("@")[0]
+    password = own_dsn.split(":")[2].split("@", maxsplit=1)[0]
     connection = driver.connect(own_dsn)
     with pytest.raises(TimeoutError) as caught:
         driver.connect(own_dsn)
 
-    server = own_dsn.split("@")[1].split("?")[0]
+    server = own_dsn.split("@")[1].split("?", maxsplit=1)[0]
     assert server in pool().name
     for told in (repr(pool()), str(caught.value), repr(caught.value), pool().name):
         assert password not in told

@@ -38,8 +38,14 @@ class PsycopgPool(SessionPool):
     def _is_alive(self, session: Session) -> bool:
         return session.handle.status == pq.ConnStatus.OK and not has_news(session.handle.socket)
 
-    def _shut(self, session: Session) -> None:
-        session.handle.finish()
+    def _descriptor(self, handle: Any) -> int:
+        try:
+            return int(handle.socket)
+        except psycopg.Error as error:
+            raise OSError from error
+
+    def _close(self, handle: Any) -> None:
+        handle.finish()
 
     def _is_closed(self, connection: Any) -> bool:
         return bool(connection.closed)
@@ -51,15 +57,15 @@ class _Shared:
     _loan: Loan | None = None
     _session: Session
     _lent_by: PsycopgPool
+    pgconn: Any
 
     def __del__(self) -> None:
         loan, self._loan = self._loan, None
         try:
             super().__del__()  # type: ignore[misc]
         finally:
-            if (
-                loan is not None and not sys.is_finalizing()
-            ):  # the session ends with its object; there is nothing that could clean it here
+            if loan is not None and not sys.is_finalizing() and self._lent_by._pid == os.getpid():
+                self._lent_by.end(self._session.handle)  # nothing could clean it here
                 self._lent_by.give_back(loan)
 
     def _lend(self, pool: PsycopgPool, loan: Loan, session: Session) -> None:
@@ -70,7 +76,11 @@ class _Shared:
     def _take_back(self) -> tuple[Loan | None, Session | None]:
         """End the loan; return the session if it may be cleaned, and if so leave a closed connection."""
         loan, self._loan = self._loan, None
-        if loan is None or not self._may_be_cleaned():
+        if loan is None:
+            return None, None
+        if not self._may_be_cleaned():
+            if self._lent_by._pid == os.getpid():
+                self._lent_by.ending(self.pgconn)
             return loan, None
         self.pgconn = _closed_session()
         self._closed = True
@@ -154,6 +164,7 @@ def lend(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Mapping[str, An
         session = pool.lend()
         if session is not None:
             return _revived(Connection, pool, loan, session, settings)
+        pool.wait_for_room()
         return _opened(Connection.connect(conninfo, **settings), pool, loan)
     except BaseException:
         pool.give_back(loan)
@@ -166,6 +177,7 @@ async def lend_async(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Map
         session = pool.lend()
         if session is not None:
             return _revived(AsyncConnection, pool, loan, session, settings)
+        await pool.wait_for_room_async()
         return _opened(await AsyncConnection.connect(conninfo, **settings), pool, loan)
     except BaseException:
         pool.give_back(loan)
@@ -209,7 +221,7 @@ def _end(connection: _Shared, loan: Loan | None, session: Session | None, kept: 
         return
     if session is not None and kept is None:
         pool.discarded()
-        session.handle.finish()
+        pool.end(session.handle)
     pool.give_back(loan, kept)
 
 

@@ -65,9 +65,15 @@ class Psycopg2Pool(SessionPool):
     def _is_shared(self, session: Session) -> bool:
         return sys.getrefcount(session.handle) > UNSHARED
 
-    def _shut(self, session: Session) -> None:
+    def _descriptor(self, handle: Any) -> int:
+        try:
+            return int(_Connection.fileno(handle))
+        except psycopg2.Error as error:
+            raise OSError from error
+
+    def _close(self, handle: Any) -> None:
         with contextlib.suppress(psycopg2.Error):
-            _Connection.close(session.handle)
+            _Connection.close(handle)
 
     def _is_closed(self, connection: Any) -> bool:
         return bool(connection.closed)
@@ -95,7 +101,8 @@ class Connection(_Connection):  # type: ignore[misc]
 
     def __del__(self) -> None:
         loan, self._loan = self._loan, None
-        if loan is not None and not sys.is_finalizing():  # the session ends with its object
+        if loan is not None and not sys.is_finalizing() and self._lent_by._pid == os.getpid():
+            self._lent_by.ending(self)  # with its object
             self._lent_by.give_back(loan)
 
     def __repr__(self) -> str:
@@ -143,6 +150,7 @@ class Connection(_Connection):  # type: ignore[misc]
             self._lent_by.discarded()
         finally:
             if kept is None:
+                self._lent_by.ending(self)
                 super().close()
             self._given_back = kept is not None
             self._lent_by.give_back(loan, kept)
@@ -237,6 +245,7 @@ def lend(pool: Psycopg2Pool, loan: Loan, dsn: Any, cursor_factory: Any, settings
     try:
         session = pool.lend()
         if session is None:
+            pool.wait_for_room()
             connection = psycopg2.connect(dsn, connection_factory=Connection, **settings)
             session = pool.opened(None)
             session.initial = connection.encoding

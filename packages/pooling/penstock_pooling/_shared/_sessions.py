@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import random
 import select
 import time
@@ -13,6 +15,7 @@ from typing import Any, TypeVar
 
 from penstock_limits import Mode, mode_of
 
+from penstock_pooling._shared._endings import GLANCE, Endings
 from penstock_pooling._shared._places import CAPABILITY, Places
 
 __all__ = ["Session", "SessionPool", "has_news"]
@@ -54,6 +57,7 @@ class SessionPool(Places):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self._idle: list[Session] = []
+        self._endings = Endings()
         self._generation = 0
         self._watched: list[weakref.ref[Any]] = []  # what was opened in mode observe
         self._would_be_open = 0
@@ -69,7 +73,11 @@ class SessionPool(Places):
         return False
 
     @abstractmethod
-    def _shut(self, session: Session) -> None:
+    def _descriptor(self, handle: Any) -> int:
+        """Return the socket of a session; it may raise an OSError."""
+
+    @abstractmethod
+    def _close(self, handle: Any) -> None:
         """Close a session; it must not raise."""
 
     @abstractmethod
@@ -77,6 +85,21 @@ class SessionPool(Places):
         """Tell whether the user's connection is closed."""
 
     # --- sessions
+
+    def end(self, handle: Any) -> None:
+        """Close a session, and remember it until the server has ended it."""
+        self.ending(handle)
+        self._close(handle)
+
+    def ending(self, handle: Any) -> None:
+        """Take note of a session that is about to be closed."""
+        with contextlib.suppress(OSError):
+            self._endings.enter(self._descriptor(handle))
+
+    def has_room(self) -> bool:
+        """Tell whether one more session is not one too many for the server."""
+        ending = self._endings.count()
+        return ending == 0 or len(self._lent) + len(self._idle) + ending <= self.max_size
 
     def lend(self) -> Session | None:
         """Return a session for somebody who has a place; None if one is to be opened."""
@@ -93,6 +116,16 @@ class SessionPool(Places):
             if aside:
                 self._put_back(aside)
         return None
+
+    def wait_for_room(self) -> None:
+        """Wait until one more session is not one too many for the server."""
+        while not self.has_room():
+            time.sleep(GLANCE)
+
+    async def wait_for_room_async(self) -> None:
+        """Wait until one more session is not one too many for the server."""
+        while not self.has_room():  # noqa: ASYNC110 - it is the server that is waited for
+            await asyncio.sleep(GLANCE)
 
     def opened(self, handle: Any) -> Session:
         """Take note of a session that was opened."""
@@ -124,7 +157,7 @@ class SessionPool(Places):
             self._generation += 1
             idle, self._idle = self._idle, []
         for session in idle:
-            self._shut(session)
+            self.end(session.handle)
 
     def close_idle(self, now: float) -> None:
         """Close the sessions that nobody has needed for long."""
@@ -132,7 +165,7 @@ class SessionPool(Places):
             idle = [each for each in self._idle if now - each.idle_since > IDLE]
             self._idle = [each for each in self._idle if now - each.idle_since <= IDLE]
         for session in idle:
-            self._shut(session)
+            self.end(session.handle)
 
     def mode_changed(self) -> None:
         """Look at the mode again; if there is no pool any more, nothing is kept for it."""
@@ -147,7 +180,7 @@ class SessionPool(Places):
     def _drop(self, session: Session) -> None:
         with self._locked():
             self._counters.expired += session.expires <= time.monotonic()
-        self._shut(session)
+        self.end(session.handle)
 
     def _put_back(self, sessions: list[Session]) -> None:
         """Keep sessions that cannot be lent now, as far as there is room beside the one that will be."""
@@ -156,7 +189,7 @@ class SessionPool(Places):
             surplus = sessions[: len(sessions) - room] if room < len(sessions) else []
             self._idle[:0] = sessions[len(surplus) :]
         for session in surplus:
-            self._shut(session)
+            self.end(session.handle)
 
     def _keep(self, session: Session) -> None:
         session.idle_since = time.monotonic()
