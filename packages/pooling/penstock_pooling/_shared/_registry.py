@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -61,6 +62,7 @@ class Registry(Generic[P]):
         self._lock = threading.Lock()
         self._pools: dict[Hashable, P] = {}
         self._pools_of_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, P]] = WeakKeyDictionary()
+        self._ends: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncGenerator[None]] = WeakKeyDictionary()
         self._swept = time.monotonic()
 
     def pool(self, key: Hashable, name: Callable[[], str]) -> P:
@@ -92,7 +94,8 @@ class Registry(Generic[P]):
         pools = self._pools_of_loops.get(loop)
         if pools is None:
             with self._lock:
-                pools = self._pools_of_loops.setdefault(loop, {})
+                pools = self._pools_of_loops[loop] = {}
+                self._ends[loop] = _begun(_until_the_end(pools))
         return pools
 
     def _sweep(self) -> None:
@@ -122,6 +125,21 @@ class Registry(Generic[P]):
             number += 1
             free = f"{name} ({number})"
         return free
+
+
+async def _until_the_end(pools: Mapping[Hashable, _Pool]) -> AsyncGenerator[None]:
+    """Close pools when their event loop ends: it closes the generators that began in it."""
+    try:
+        yield
+    finally:
+        for pool in pools.values():
+            pool.close()
+
+
+def _begun(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:
+    with contextlib.suppress(StopIteration):
+        generator.__anext__().__await__().__next__()
+    return generator
 
 
 def key_of(arguments: Mapping[str, Any]) -> Hashable:

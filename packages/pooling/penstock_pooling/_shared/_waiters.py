@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from asyncio import Task
+from collections.abc import Callable
 from threading import Thread
 from types import CodeType
 from typing import Any, Protocol
@@ -25,19 +25,17 @@ class Loan:
 
     Attributes:
         lent_at: Since when, by the monotonic clock.
-        connection: What was lent, as long as it is not given back; weak, so that who forgets it loses it.
-        kept: What else is remembered with it.
+        connection: Returns what was lent, as long as anybody has it; None before.
     """
 
-    __slots__ = ("borrower", "code", "connection", "kept", "lent_at", "line")
+    __slots__ = ("borrower", "code", "connection", "lent_at", "line")
 
     def __init__(self, borrower: Borrower, code: CodeType, line: int) -> None:
         self.borrower = borrower
         self.code = code
         self.line = line
         self.lent_at = 0.0
-        self.connection: weakref.ref[Any] | None = None
-        self.kept: Any = None
+        self.connection: Callable[[], Any] | None = None
 
 
 class Waiter(Protocol):
