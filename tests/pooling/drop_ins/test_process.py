@@ -33,9 +33,7 @@ def test_a_module_imports_its_driver_when_it_is_used(name: str) -> None:
     assert run(program) == (0, "False\n", "")
 
 
-@pytest.mark.parametrize(
-    ("name", "call"), [("psycopg", "connect"), ("psycopg2", "connect"), ("sqlalchemy", "create_engine")]
-)
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("mode", ["off", "enforce"])
 def test_a_driver_that_is_not_installed_is_named_with_its_extra(name: str, mode: str) -> None:
     """In every mode."""

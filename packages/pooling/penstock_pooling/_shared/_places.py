@@ -163,14 +163,14 @@ class Places:
 
     def _pop(self) -> Waiter:
         waiter, _ = self._waiters.popitem(last=False)
-        self._waiting.discard(waiter.loan.borrower)
+        self._waiting.discard(waiter.borrower)
         return waiter
 
     def _remove(self, waiter: Waiter) -> bool:
         if waiter not in self._waiters:
             return False
         del self._waiters[waiter]
-        self._waiting.discard(waiter.loan.borrower)
+        self._waiting.discard(waiter.borrower)
         return True
 
     def _keep(self, session: Any) -> None:
@@ -187,7 +187,7 @@ class Places:
             self._serve()  # there may be more places than before
             if self._waiters or len(self._lent) >= self.max_size:
                 self._waiters[waiter] = None
-                self._waiting.add(waiter.loan.borrower)
+                self._waiting.add(waiter.borrower)
                 return False
             self._lend(waiter.loan)
             return True

@@ -7,6 +7,7 @@ was opened before, and keeps, after `close()`, an object that is closed for good
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
@@ -178,10 +179,37 @@ async def lend_async(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Map
         if session is not None:
             return _revived(AsyncConnection, pool, loan, session, settings)
         await pool.wait_for_room_async()
-        return _opened(await AsyncConnection.connect(conninfo, **settings), pool, loan)
+        opening = asyncio.ensure_future(AsyncConnection.connect(conninfo, **settings))
     except BaseException:
         pool.give_back(loan)
         raise
+    try:
+        await asyncio.wait([opening])  # which goes on if this is cancelled
+        return _opened(opening.result(), pool, loan)
+    except BaseException:
+        _give_up(opening, pool, loan)
+        raise
+
+
+def _give_up(opening: asyncio.Future[AsyncConnection], pool: PsycopgPool, loan: Loan) -> None:
+    """Give a place back when it is known what became of the session that was being opened.
+
+    To the server, it may be one already: if nobody waits for it any more, it is kept for the next.
+    """
+
+    def end(opening: asyncio.Future[AsyncConnection]) -> None:
+        session = None
+        if not opening.cancelled() and opening.exception() is None:
+            connection = opening.result()
+            session = pool.opened(connection.pgconn)
+            connection.pgconn = _closed_session()
+        pool.give_back(loan, session)
+
+    if opening.done():
+        end(opening)
+        return
+    opening.add_done_callback(end)
+    opening.get_loop().call_later(PATIENCE, opening.cancel)
 
 
 C = TypeVar("C", Connection, AsyncConnection)

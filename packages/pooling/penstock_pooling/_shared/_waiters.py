@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from asyncio import Task
 from collections.abc import Callable
 from threading import Thread
@@ -28,24 +29,31 @@ class Loan:
         connection: Returns what was lent, as long as anybody has it; None before.
     """
 
-    __slots__ = ("borrower", "code", "connection", "lent_at", "line")
+    __slots__ = ("_borrower", "code", "connection", "lent_at", "line")
 
     def __init__(self, borrower: Borrower, code: CodeType, line: int) -> None:
-        self.borrower = borrower
+        self._borrower = weakref.ref(borrower)
         self.code = code
         self.line = line
         self.lent_at = 0.0
         self.connection: Callable[[], Any] | None = None
+
+    @property
+    def borrower(self) -> Borrower | None:
+        """The thread or the task; None if it is gone."""
+        return self._borrower()  # weak: a task that has failed keeps alive what it had
 
 
 class Waiter(Protocol):
     """Somebody in the queue.
 
     Attributes:
+        borrower: Who it is.
         loan: What it waits for.
         admitted: Whether it got it; None as long as it waits.
     """
 
+    borrower: Borrower
     loan: Loan
     admitted: bool | None
 
@@ -57,10 +65,11 @@ class Waiter(Protocol):
 class ThreadWaiter:
     """A thread that waits."""
 
-    __slots__ = ("_gate", "admitted", "loan")
+    __slots__ = ("_gate", "admitted", "borrower", "loan")
 
     def __init__(self, code: CodeType, line: int) -> None:
-        self.loan = Loan(threading.current_thread(), code, line)
+        self.borrower: Borrower = threading.current_thread()
+        self.loan = Loan(self.borrower, code, line)
         self.admitted: bool | None = None
         self._gate = threading.Lock()
         self._gate.acquire()
@@ -78,11 +87,12 @@ class ThreadWaiter:
 class TaskWaiter:
     """A task that waits."""
 
-    __slots__ = ("_future", "admitted", "loan")
+    __slots__ = ("_future", "admitted", "borrower", "loan")
 
     def __init__(self, code: CodeType, line: int) -> None:
         task = asyncio.current_task()
         assert task is not None  # else there is no loop, and nothing to wait with
+        self.borrower: Borrower = task
         self.loan = Loan(task, code, line)
         self.admitted: bool | None = None
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
