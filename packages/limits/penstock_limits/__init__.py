@@ -37,6 +37,7 @@ from penstock_limits._rate import DimensionStatistics, Rate, RateLimiter, RateSt
 from penstock_limits._replaced_settings import ReplacedSetting, replaced_settings
 from penstock_limits._resources import Resource, resources
 from penstock_limits._resources import enter as enter_resource
+from penstock_limits._resources import leave as leave_resource
 from penstock_limits._retry import Retry, RetryStatistics, retry
 from penstock_limits._retry_budget import RetryBudget, RetryBudgetStatistics
 from penstock_limits._statistics import LimiterStatistics
@@ -108,6 +109,7 @@ __all__ = [
     "gather",
     "hedge",
     "is_transient",
+    "leave_resource",
     "limiter",
     "mode_of",
     "policy",

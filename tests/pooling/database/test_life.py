@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import inspect
 import pickle
 import weakref
 
@@ -266,6 +267,23 @@ async def test_terminating_refuses_who_waits(dsn: str) -> None:
         await waiting
 
 
+async def test_an_error_of_the_block_is_not_hidden_by_that_of_giving_back(dsn: str) -> None:
+    """A broken connection cannot be reset either."""
+
+    async def reset(connection: asyncpg.Connection) -> None:
+        raise OSError("broken")
+
+    async with create_pool(dsn, min_size=1, max_size=1, reset=reset) as pool:
+        with pytest.raises(ZeroDivisionError):
+            async with pool.acquire():
+                raise ZeroDivisionError
+        with pytest.raises(OSError, match="broken"):
+            async with pool.acquire():
+                pass
+
+        assert pool.statistics().running == 0
+
+
 async def test_a_pool_may_be_made_before_there_is_an_event_loop(dsn: str) -> None:
     """It belongs to that in which it is opened."""
 
@@ -328,6 +346,17 @@ def test_errors_can_be_sent_to_other_processes(error: Exception) -> None:
     received = pickle.loads(pickle.dumps(error))
 
     assert (type(received), str(received), vars(received)) == (type(error), str(error), vars(error))
+
+
+def test_create_pool_takes_what_asyncpgs_takes_and_what_the_pool_takes() -> None:
+    """With the same defaults."""
+    ours, theirs = (inspect.signature(each).parameters for each in (create_pool, asyncpg.create_pool))
+    of_the_pool = inspect.signature(Pool.__init__).parameters
+
+    for name, parameter in theirs.items():
+        assert (ours[name].default, ours[name].kind) == (parameter.default, parameter.kind)
+    for name in of_the_pool.keys() - {"self", "connect_args", "settings"}:
+        assert ours[name].default == of_the_pool[name].default
 
 
 def test_statistics_are_frozen() -> None:

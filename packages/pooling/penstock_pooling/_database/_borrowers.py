@@ -21,6 +21,8 @@ _SHOWN = 5  # lines of code in a message
 def caller() -> tuple[CodeType, int]:
     """Return the code, and the line in it, that has called into the pool."""
     frame = sys._getframe(2)
+    if not frame.f_globals.get("__name__", "").startswith(_OURS):
+        return frame.f_code, frame.f_lineno
     while (above := frame.f_back) is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
         if above.f_globals.get("__name__", "").startswith("asyncio."):  # a task of its own: there is nobody above
             break
@@ -40,7 +42,7 @@ def borrowers(holders: Iterable[Holder], now: float) -> str:
         held.setdefault(place(holder), []).append(now - holder.lent_at)
     lines = [f"{where} ({len(times)} for up to {max(times):.1f} s)" for where, times in held.items()]
     more = [f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
-    return ", ".join(lines[:_SHOWN] + more) or "none"
+    return ", ".join(lines[:_SHOWN] + more) or "none, they are being opened"
 
 
 def is_kept(holder: Holder) -> bool:

@@ -31,6 +31,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     """
 
     _con: Any
+    _pool: Any
     _generation: int | None
 
     __slots__ = ("_expiry", "code", "expires", "lent_at", "lexical", "line", "single_use", "task", "told")
@@ -64,7 +65,8 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     def live(self, seconds: float) -> None:
         """Have the connection replaced after some time, idle or not."""
         self.expires = self._pool._loop.time() + seconds
-        self._expiry = self._pool._loop.call_later(seconds, _expire, weakref.ref(self))
+        reference: weakref.ref[Holder] = weakref.ref(self)
+        self._expiry = self._pool._loop.call_later(seconds, _expire, reference)
 
     def outdate(self) -> None:
         """Have the connection closed when it is given back."""

@@ -1,0 +1,245 @@
+"""The server dies, moves, is too small, hides behind a pooler; the process forks."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+
+import asyncpg
+import pytest
+from penstock_limits import ConfigurationError
+from penstock_pooling import DatabasePoolManager, Pool, PoolPlaceError, PoolSettings, PoolTimeoutError, create_pool
+from penstock_pooling.testing import PostgresServer
+
+from tests.pooling.database.counting import sessions
+from tests.pooling.database.pgbouncer import PgBouncer
+from tests.pooling.waiting import reached
+
+# The last is what asyncpg says of a connection whose server has just said its last words.
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, asyncpg.InternalClientError)
+
+
+@pytest.fixture
+def server() -> Iterator[PostgresServer]:
+    """A server that the test may harm."""
+    with PostgresServer(max_connections=20) as server:
+        yield server
+
+
+async def test_a_pool_survives_a_server_that_is_killed_under_load(server: PostgresServer, record_property) -> None:
+    """Every caller is told, no connection and no place is lost, and it goes on by itself when the server is back."""
+    async with create_pool(server.dsn, min_size=2, max_size=5, server_settings={"application_name": "load"}) as pool:
+        loop, stop, served, failed = asyncio.get_running_loop(), False, [], []
+
+        async def work() -> None:
+            while not stop:
+                try:
+                    await pool.fetchval("SELECT pg_sleep(0.001)")
+                    served.append(loop.time())
+                except LOST:
+                    failed.append(loop.time())
+                    await asyncio.sleep(0.001)
+
+        workers = [asyncio.create_task(work()) for _ in range(20)]
+        await reached(lambda: len(served) > 100)
+        for _ in range(2):
+            await asyncio.to_thread(server.kill)
+            failures = len(failed)
+            await reached(lambda: len(failed) > failures + 20)  # noqa: B023 - it is waited for
+            await asyncio.to_thread(server.start)
+            began = loop.time()
+            await reached(lambda: served[-1] > began)  # noqa: B023 - it is waited for
+            record_property("seconds to recover", served[-1] - began)
+            print(f"served again {served[-1] - began:.3f} s after the server was back")  # noqa: T201 - who runs it with -s wants to know
+        stop = True
+        await asyncio.gather(*workers)
+        await reached(lambda: pool._maintenance_task is None)
+
+        statistics = pool.statistics()
+        assert (statistics.running, statistics.queued) == (0, 0)
+        assert pool._queue.qsize() == len(pool._holders) == 5
+        connection = await asyncpg.connect(server.dsn)
+        assert await sessions(connection, "load") == pool.get_size() <= 5
+        await connection.close()
+
+
+@pytest.mark.parametrize("timeout", [None, 0.05], ids=["default deadline", "deadline of its own"])
+async def test_a_server_that_stalls_costs_its_callers_no_more_than_their_deadline(
+    timeout: float | None, server: PostgresServer, events: list
+) -> None:
+    """A connection whose reset gets no answer is cut off, and its place is free again."""
+    wrong: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: wrong.append(context))
+    async with create_pool(server.dsn, min_size=1, max_size=1, acquire_timeout=0.1) as pool:
+        connection = await pool.acquire(timeout=timeout and 5.0)
+        stopped = server.pid, connection.get_server_pid()  # one takes new connections, one answers this one
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            with pytest.raises((TimeoutError, asyncpg.ConnectionDoesNotExistError)):
+                await pool.release(connection, timeout=timeout)
+            with pytest.raises(PoolTimeoutError, match="could not connect to its server within"):
+                await pool.acquire()
+            assert pool.statistics().running == 0
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        assert await pool.fetchval("SELECT 1", timeout=30) == 1
+
+    assert [event.name for event in events].count("pool.stalled") == (timeout is None)
+    assert wrong == []
+
+
+async def test_the_server_never_sees_more_connections_than_the_maximum(
+    server: PostgresServer, admin: asyncpg.Connection
+) -> None:
+    """Over several pools, while connections age, expire and are cut off."""
+    own = await asyncpg.connect(server.dsn)
+    names = ("one", "two")
+    async with (
+        create_pool(server.dsn, min_size=1, max_size=3, max_lifetime=0.03, server_settings=app("one")) as one,
+        create_pool(server.dsn, min_size=2, max_size=4, max_queries=5, server_settings=app("two")) as two,
+    ):
+        most = dict.fromkeys(names, 0)
+        stop = asyncio.Event()
+
+        async def watch() -> None:
+            while not stop.is_set():
+                for name in names:
+                    most[name] = max(most[name], await sessions(own, name))
+
+        watching = asyncio.create_task(watch())
+
+        async def work(pool: Pool) -> None:
+            for number in range(30):
+                async with pool.acquire() as connection:
+                    await connection.fetchval("SELECT pg_sleep(0.001)")
+                    if number % 7 == 0:
+                        await connection.close()
+
+        await asyncio.gather(*(work(pool) for pool in (one, two) for _ in range(10)))
+        stop.set()
+        await watching
+    await own.close()
+
+    assert 0 < most["one"] <= 3
+    assert 0 < most["two"] <= 4
+
+
+def app(name: str) -> dict[str, str]:
+    return {"application_name": name}
+
+
+async def test_a_pool_that_its_server_can_never_fill_is_refused_at_the_start(
+    server: PostgresServer, admin: asyncpg.Connection
+) -> None:
+    """With both numbers; a limit of the user counts as well."""
+    with pytest.raises(ConfigurationError, match="pool 'rag': max_size = 50; its server allows at most 20 connections"):
+        await create_pool(server.dsn, name="rag", min_size=1, max_size=50)
+    connection = await asyncpg.connect(server.dsn)
+    await connection.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 3 PASSWORD 'few'")
+    few = f"postgresql://few:few@127.0.0.1:{server.port}/postgres"
+    with pytest.raises(ConfigurationError, match="max_size = 4; its server allows at most 3 connections"):
+        await create_pool(few, min_size=1, max_size=4)
+    async with create_pool(few, min_size=1, max_size=3) as pool:
+        assert await pool.fetchval("SELECT 1") == 1
+    async with create_pool(few, min_size=1, max_size=4, check_server=False) as pool:
+        assert await pool.fetchval("SELECT 1") == 1
+    await connection.close()
+
+
+async def test_a_pool_that_its_server_cannot_fill_now_is_told(server: PostgresServer, events: list) -> None:
+    """Others have connections, too."""
+    async with (
+        create_pool(server.dsn, min_size=10, max_size=10) as _,
+        create_pool(server.dsn, name="rag", min_size=1, max_size=15),
+    ):
+        (event,) = [each for each in events if each.name == "pool.oversized"]
+
+    assert event.resource == "rag"
+    assert event.details["max_size"] == 15
+    assert event.details["others"] >= 10
+    assert event.details["allowed"] == 20
+
+
+async def test_a_server_that_cannot_say_what_it_allows_is_used_all_the_same(dsn: str, monkeypatch) -> None:
+    """Some only speak PostgreSQL's language."""
+    from penstock_pooling._database import _server
+
+    monkeypatch.setattr(_server, "_QUESTION", "SELECT no_such_column")
+    async with create_pool(dsn, min_size=1, max_size=2) as pool:
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+async def test_of_several_hosts_the_next_takes_over(server: PostgresServer) -> None:
+    """By asyncpg's own lists of hosts."""
+    with PostgresServer() as standby:
+        first, second = server.dsn.partition("@"), standby.dsn.partition("@")
+        hosts = f"{first[2].removesuffix('/postgres')},{second[2]}"
+        user = await asyncpg.connect(standby.dsn)
+        await user.execute(f"ALTER ROLE postgres PASSWORD '{first[0].rpartition(':')[2]}'")
+        await user.close()
+        settings = PoolSettings(f"{first[0]}@{hosts}", min_size=1, max_size=2, target_session_attrs="primary")
+        async with DatabasePoolManager({"rag": settings}) as pools:
+            pool = pools.pool("rag")
+            assert await pool.fetchval("SHOW port") == str(server.port)
+
+            await asyncio.to_thread(server.kill)
+
+            assert await again(pool, "SHOW port") == str(standby.port)
+
+
+async def again(pool: Pool, query: str) -> object:
+    """Ask until a connection is not one to the dead server."""
+    while True:
+        try:
+            return await pool.fetchval(query)
+        except LOST:
+            await asyncio.sleep(0.001)
+
+
+def child(pool: Pool, results: multiprocessing.Queue) -> None:
+    async def use() -> str:
+        try:
+            await pool.fetchval("SELECT 1")
+        except PoolPlaceError as error:
+            return str(error)
+        return "used"
+
+    results.put(asyncio.run(use()))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+async def test_a_fork_of_the_process_cannot_use_the_pool_and_does_it_no_harm(dsn: str) -> None:
+    """A clear error, and never a hang."""
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    async with create_pool(dsn, name="rag", min_size=1, max_size=2) as pool:
+        process = context.Process(target=child, args=(pool, results))
+        process.start()
+        said = await asyncio.to_thread(results.get, timeout=30)
+        await asyncio.to_thread(process.join)
+
+        assert said.startswith("pool 'rag' was opened in another process")
+        assert await pool.fetchval("SELECT 1") == 1
+
+
+@pytest.mark.skipif(not shutil.which("pgbouncer"), reason="pgbouncer is not installed")
+async def test_behind_pgbouncer_nothing_is_prepared_for_later(server: PostgresServer, events: list) -> None:
+    """In transaction pooling the next query may go to another session."""
+    with PgBouncer(server.dsn) as bouncer:
+        async with create_pool(bouncer.dsn, name="rag", min_size=3, max_size=50) as pool:
+
+            async def work() -> None:
+                for number in range(30):
+                    assert await pool.fetchval("SELECT $1::int", number) == number
+
+            await asyncio.gather(*(work() for _ in range(20)))
+
+        assert [event.name for event in events] == ["pool.pooler_detected"]
+        assert pool._connect_kwargs["statement_cache_size"] == 0
