@@ -56,6 +56,11 @@ class _Named:
 _named = _Named()
 
 
+def configuration() -> ConcurrencyConfig:
+    """Return the configuration that holds: what `configure()` was last given, else the RFC's defaults."""
+    return _named.config
+
+
 def configure(config: ConcurrencyConfig) -> None:
     """Let a configuration hold, also for what is in use: limits and rates are resized, policies take new parts.
 
