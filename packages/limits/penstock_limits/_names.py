@@ -79,11 +79,6 @@ def configure(config: ConcurrencyConfig) -> None:
         limiter.resize(settings.max_running, max_queued=settings.max_queued)
 
 
-def configuration() -> ConcurrencyConfig:
-    """Return the configuration that holds: that of the last `configure()`, else the RFC's defaults."""
-    return _named.config
-
-
 def limiter(name: str) -> Limiter:
     """Return the limiter of a name, one for the process; its mode follows the capability `bounded-fanout`.
 
