@@ -78,7 +78,7 @@ class EnginePool(SessionPool):
 class SharedPool(Pool):
     """The pool of an engine that stays when the engine is disposed of."""
 
-    _is_asyncio = False
+    _is_asyncio: Any = False
     sessions: EnginePool
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
