@@ -24,6 +24,7 @@ class Contender:
         ratio_at_most: CPU time allowed, in terms of the bar's first contender; None if it is only shown.
         memory_at_most: Memory allowed above the RSS before, in MiB; None if it is only shown.
         microseconds_at_most: CPU time allowed each time; None if it is only shown. A slow machine misses it.
+        added_at_most: CPU time allowed each time beyond that of the first contender, in microseconds; None as above.
     """
 
     title: str
@@ -31,6 +32,7 @@ class Contender:
     ratio_at_most: float | None = None
     memory_at_most: float | None = None
     microseconds_at_most: float | None = None
+    added_at_most: float | None = None
 
 
 @dataclass(frozen=True)

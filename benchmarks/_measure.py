@@ -26,6 +26,8 @@ class Result:
         ratio_at_most: What is allowed; None if nothing is said, or less work was done than the bar is about.
         memory_at_most: What is allowed, in MiB; None as above.
         microseconds_at_most: What is allowed, each time; None as above.
+        added: Its best CPU time each time beyond the first contender's, in microseconds.
+        added_at_most: What is allowed; None as above.
     """
 
     contender: Contender
@@ -36,6 +38,8 @@ class Result:
     ratio_at_most: float | None
     memory_at_most: float | None
     microseconds_at_most: float | None
+    added: float = 0.0
+    added_at_most: float | None = None
 
     @property
     def met(self) -> bool | None:
@@ -47,6 +51,8 @@ class Result:
             checks.append(min(self.memory) <= self.memory_at_most)
         if self.microseconds_at_most is not None:
             checks.append(self.microseconds <= self.microseconds_at_most)
+        if self.added_at_most is not None:
+            checks.append(self.added <= self.added_at_most)
         return all(checks) if checks else None
 
 
@@ -69,6 +75,8 @@ def measure(name: str, bar: Bar, *, quick: bool, advance: Callable[[str], None])
             contender.ratio_at_most if size == bar.size else None,
             contender.memory_at_most if size == bar.size else None,
             contender.microseconds_at_most if size == bar.size else None,
+            (best[number] - best[0]) / size * 1e6,
+            contender.added_at_most if size == bar.size else None,
         )
         for number, contender in enumerate(bar.contenders)
     ]

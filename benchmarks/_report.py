@@ -52,7 +52,7 @@ def met(results: Results) -> bool:
 def _row(result: Result) -> tuple[str, ...]:
     return (
         f"  {result.contender.title}",
-        f"{result.microseconds:,.2f}{_of(result.microseconds_at_most)}",
+        f"{result.microseconds:,.2f}{_of(result.microseconds_at_most)}{_added(result)}",
         f"{result.ratio:.2f}{_of(result.ratio_at_most)}",
         f"{min(result.memory):,.1f}{_of(result.memory_at_most)}",
         {True: "[green]yes[/]", False: "[bold red]no[/]", None: ""}[result.met],
@@ -61,6 +61,10 @@ def _row(result: Result) -> tuple[str, ...]:
 
 def _of(allowed: float | None) -> str:
     return "" if allowed is None else f" of {allowed:g}"
+
+
+def _added(result: Result) -> str:
+    return "" if result.added_at_most is None else f" (+{result.added:.2f} of {result.added_at_most:g})"
 
 
 def _object(result: Result) -> dict[str, object]:
@@ -73,5 +77,7 @@ def _object(result: Result) -> dict[str, object]:
         "memory_at_most_mib": result.memory_at_most,
         "microseconds_each": result.microseconds,
         "microseconds_at_most": result.microseconds_at_most,
+        "added_microseconds": result.added,
+        "added_microseconds_at_most": result.added_at_most,
         "met": result.met,
     }

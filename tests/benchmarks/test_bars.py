@@ -59,6 +59,14 @@ def test_a_bar_may_allow_an_absolute_time() -> None:
     assert not Result(contender, [1.0], [1.0], 1.0, 8.1, None, None, 8).met
 
 
+def test_a_bar_may_allow_so_much_more_than_the_first_contender_takes() -> None:
+    """So many microseconds each time: what a wrapper adds."""
+    contender = Contender("ours", _nothing, added_at_most=7)
+
+    assert Result(contender, [1.0], [1.0], 1.2, 30.0, None, None, None, 6.9, 7).met
+    assert not Result(contender, [1.0], [1.0], 1.2, 30.0, None, None, None, 7.1, 7).met
+
+
 def test_what_is_only_shown_is_neither_met_nor_missed() -> None:
     """A peer has no bar to meet."""
     peer = Result(Contender("peer", _nothing), [9.0], [999.0], 9.0, 9.0, None, None, None)

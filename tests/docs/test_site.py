@@ -8,6 +8,7 @@ from types import ModuleType
 
 import penstock_flags
 import penstock_limits
+import penstock_pooling
 import pytest
 
 from tests.browser import dom, needs_browser
@@ -61,7 +62,9 @@ def test_a_browser_finds_what_is_searched_on_the_disk(site: Path, tmp_path: Path
     assert "design/nesting.html" in shown
 
 
-@pytest.mark.parametrize(("page", "package"), [("limits", penstock_limits), ("flags", penstock_flags)])
+@pytest.mark.parametrize(
+    ("page", "package"), [("limits", penstock_limits), ("pooling", penstock_pooling), ("flags", penstock_flags)]
+)
 def test_the_reference_has_every_public_name(site: Path, page: str, package: ModuleType) -> None:
     """What is in `__all__` has a place that can be linked to."""
     reference = (site / "reference" / f"{page}.html").read_text(encoding="utf-8")

@@ -70,6 +70,13 @@ class Outcome:
     output: str
 
 
+def cache() -> Path:
+    """Return a folder in which downloads are kept."""
+    folder = Path(os.environ.get("PENSTOCK_CACHE_DIR", Path.home() / ".cache" / "penstock")) / "asyncpg"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def fetch(folder: Path) -> Path:
     """Return the folder with asyncpg's tests, downloaded if it is not there yet."""
     name = f"asyncpg-{version('asyncpg')}"
@@ -119,9 +126,7 @@ def _unprivileged_programs(folder: Path) -> Path:
 
 def main(arguments: list[str]) -> int:
     """Run the tests on both pools and print how that went."""
-    cache = Path(os.environ.get("PENSTOCK_CACHE_DIR", Path.home() / ".cache" / "penstock")) / "asyncpg"
-    cache.mkdir(parents=True, exist_ok=True)
-    suite, failed = fetch(cache), False
+    suite, failed = fetch(cache()), False
     with workspace() as folder:
         for pool in POOLS:
             outcome = run(suite, pool, folder, *arguments)

@@ -63,7 +63,7 @@ class PostgresServer:
         self._port = 0
         self._folder: Path | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server: subprocess.Popen[Any] | None = None
 
     def __repr__(self) -> str:
         state = f"running as process {self.pid}" if self.running else "not running"
@@ -202,7 +202,7 @@ class PostgresServer:
         settings = [f"--{name}={value}" for name, value in self._settings.items()]
         command: list[str | Path] = [self._programs / "postgres", "-D", data, *settings]
         with log.open("wb") as output:
-            server: subprocess.Popen[bytes] = subprocess.Popen(  # noqa: S603
+            server = subprocess.Popen(  # noqa: S603
                 [*command, "-h", "127.0.0.1", "-p", str(self._port), "-k", ""],
                 stdin=subprocess.DEVNULL,
                 stdout=output,

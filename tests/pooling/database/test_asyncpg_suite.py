@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.pooling.asyncpg_suite import POOLS, fetch, run, workspace
+from tests.pooling.asyncpg_suite import POOLS, cache, fetch, run, workspace
 
 
 @pytest.fixture(scope="module")
-def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fetch(tmp_path_factory.mktemp("asyncpg"))
+def suite() -> Path:
+    return fetch(cache())
 
 
 @pytest.mark.slow

@@ -67,16 +67,21 @@ async def test_a_pool_survives_a_server_that_is_killed_under_load(server: Postgr
         await connection.close()
 
 
-async def test_a_server_that_stalls_costs_its_callers_no_more_than_their_deadline(server: PostgresServer) -> None:
+@pytest.mark.parametrize("timeout", [None, 0.05], ids=["default deadline", "deadline of its own"])
+async def test_a_server_that_stalls_costs_its_callers_no_more_than_their_deadline(
+    timeout: float | None, server: PostgresServer, events: list
+) -> None:
     """A connection whose reset gets no answer is cut off, and its place is free again."""
+    wrong: list[dict] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: wrong.append(context))
     async with create_pool(server.dsn, min_size=1, max_size=1, acquire_timeout=0.1) as pool:
-        connection = await pool.acquire()
+        connection = await pool.acquire(timeout=timeout and 5.0)
         stopped = server.pid, connection.get_server_pid()  # one takes new connections, one answers this one
         for pid in stopped:
             os.kill(pid, signal.SIGSTOP)
         try:
-            with pytest.raises(TimeoutError):
-                await pool.release(connection)
+            with pytest.raises((TimeoutError, asyncpg.ConnectionDoesNotExistError)):
+                await pool.release(connection, timeout=timeout)
             with pytest.raises(PoolTimeoutError, match="could not connect to its server within"):
                 await pool.acquire()
             assert pool.statistics().running == 0
@@ -84,6 +89,9 @@ async def test_a_server_that_stalls_costs_its_callers_no_more_than_their_deadlin
             for pid in stopped:
                 os.kill(pid, signal.SIGCONT)
         assert await pool.fetchval("SELECT 1", timeout=30) == 1
+
+    assert [event.name for event in events].count("pool.stalled") == (timeout is None)
+    assert wrong == []
 
 
 async def test_the_server_never_sees_more_connections_than_the_maximum(

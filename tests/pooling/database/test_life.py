@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import inspect
 import pickle
 import weakref
 
@@ -345,6 +346,17 @@ def test_errors_can_be_sent_to_other_processes(error: Exception) -> None:
     received = pickle.loads(pickle.dumps(error))
 
     assert (type(received), str(received), vars(received)) == (type(error), str(error), vars(error))
+
+
+def test_create_pool_takes_what_asyncpgs_takes_and_what_the_pool_takes() -> None:
+    """With the same defaults."""
+    ours, theirs = (inspect.signature(each).parameters for each in (create_pool, asyncpg.create_pool))
+    of_the_pool = inspect.signature(Pool.__init__).parameters
+
+    for name, parameter in theirs.items():
+        assert (ours[name].default, ours[name].kind) == (parameter.default, parameter.kind)
+    for name in of_the_pool.keys() - {"self", "connect_args", "settings"}:
+        assert ours[name].default == of_the_pool[name].default
 
 
 def test_statistics_are_frozen() -> None:

@@ -74,7 +74,7 @@ async def test_a_pool_that_is_not_open_says_how_to_open_it(dsn: str) -> None:
 
 
 async def test_if_one_pool_cannot_be_opened_none_stays_open(dsn: str, admin: asyncpg.Connection) -> None:
-    """The error is that of the server; nothing leaks."""
+    """The error is that of the server; nothing leaks, not even from a pool that was still opening."""
     mine = {"connect_arguments": {"server_settings": {"application_name": "half"}}}
     pools = DatabasePoolManager(
         {"good": settings(dsn, **mine), "bad": settings("postgresql://postgres:x@127.0.0.1:1/postgres")}

@@ -25,6 +25,8 @@ _SHOWN = 5  # lines of code in a message
 def caller() -> tuple[CodeType, int]:
     """Return the code, and the line in it, that has called into the pool."""
     frame = sys._getframe(2)
+    if not frame.f_globals.get("__name__", "").startswith(_OURS):
+        return frame.f_code, frame.f_lineno
     while (above := frame.f_back) is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
         if above.f_globals.get("__name__", "").startswith("asyncio."):  # a task of its own: there is nobody above
             break

@@ -32,6 +32,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     """
 
     _con: Any
+    _pool: Any
     _generation: int | None
 
     __slots__ = ("_expiry", "code", "expires", "lent_at", "lexical", "line", "single_use", "stand_in", "task", "told")
@@ -66,7 +67,8 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     def live(self, seconds: float) -> None:
         """Have the connection replaced after some time, idle or not."""
         self.expires = self._pool._loop.time() + seconds
-        self._expiry = self._pool._loop.call_later(seconds, _expire, weakref.ref(self))
+        reference: weakref.ref[Holder] = weakref.ref(self)
+        self._expiry = self._pool._loop.call_later(seconds, _expire, reference)
 
     def is_current(self) -> bool:
         """Tell whether its connection may be lent again."""

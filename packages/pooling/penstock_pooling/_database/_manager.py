@@ -79,9 +79,13 @@ class DatabasePoolManager:
             asyncpg.PostgresError: A server refuses the connection.
         """
         new = {name: self._make(name) for name in self._settings if name not in self._pools}
+        opening = [asyncio.create_task(_open(pool)) for pool in new.values()]
         try:
-            await asyncio.gather(*(_open(pool) for pool in new.values()))
+            await asyncio.gather(*opening)
         except BaseException:
+            for task in opening:
+                task.cancel()
+            await asyncio.wait(opening)  # who is still opening must not open any more
             for pool in new.values():
                 _forget(pool)
             raise

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
-import weakref
 from asyncio import Task
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
-from types import CodeType, EllipsisType, TracebackType
+from types import CodeType, CoroutineType, EllipsisType, TracebackType
 from typing import Any
 
 import asyncpg
@@ -23,7 +21,9 @@ from penstock_pooling._database import _borrowers
 from penstock_pooling._database._checks import mode_or_none, seconds_or_none, sizes, whole_or_none
 from penstock_pooling._database._counters import Counters
 from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
+from penstock_pooling._database._forks import forks
 from penstock_pooling._database._holder import Holder
+from penstock_pooling._database._late import LateWatch
 from penstock_pooling._database._queue import HolderQueue, Waiter
 from penstock_pooling._database._server import Server, look_at
 from penstock_pooling._database._statistics import PoolStatistics
@@ -119,18 +119,18 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._max_queued = whole_or_none(where, "max_queued", max_queued)
         self._acquire_timeout = seconds_or_none(where, "acquire_timeout", acquire_timeout)
         self._max_lifetime = seconds_or_none(where, "max_lifetime", max_lifetime)
-        self._leak_after = seconds_or_none(where, "leak_after", leak_after)
+        self._leaks = LateWatch(seconds_or_none(where, "leak_after", leak_after), self._note_leaked)
+        self._returns = LateWatch(self._acquire_timeout, self._note_stalled)
         self._close_timeout = seconds_or_none(where, "close_timeout", close_timeout)
         self._unknown_server = check_server
         self._patience = PATIENCE
-        self._pid = os.getpid()
+        self._forks = forks.watch()
         self._queue = HolderQueue(self._keeps)
         self._pooled = 0  # holders that are not for a single use
         self._would_be_open = self._initsize
         self._lent: dict[Holder, None] = {}  # the first lent first
         self._having: dict[Task[Any] | None, int] = {}  # how many connections a task has
         self._handing_on: set[tuple[CodeType | None, int]] = set()  # lines that do not give back what they borrow
-        self._leak_timer: asyncio.TimerHandle | None = None
         self._background: set[Task[None]] = set()
         self._counters = Counters()
 
@@ -170,39 +170,32 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """
         return Acquisition(self, timeout, *_borrowers.caller())
 
-    def _acquire(self, timeout: float | None) -> Coroutine[Any, Any, Any]:
-        return self._lend(timeout, *_borrowers.caller(), lexical=False)
+    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own shape
+        return await self._lend(timeout, *_borrowers.caller(), lexical=False)
 
-    async def _lend(self, patience: float | None, code: CodeType, line: int, *, lexical: bool) -> Any:
+    async def _lend(self, timeout: float | None, code: CodeType, line: int, *, lexical: bool) -> Any:  # noqa: ASYNC109 - it is the queue that knows who is late
         if self._closing:
             raise InterfaceError("pool is closing")
         self._check_init()
         self._check_place()
-        loop, mode = self._loop, self.mode
-        if patience is None and mode is Mode.ENFORCE:
-            patience = self._acquire_timeout
+        loop, mode = self._loop, self._fixed_mode or self.mode
+        patience = self._acquire_timeout if timeout is None and mode is Mode.ENFORCE else timeout
         began, task = loop.time(), asyncio.current_task(loop)
-        holder = await self._holder(mode, task, patience)
+        holder = self._queue.take() if mode is Mode.ENFORCE else self._single_use(mode)
+        if holder is None:
+            holder = await self._wait(task, patience) or self._single_use(self.mode)
         try:
-            if self.is_closing():  # since the caller waited
+            if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
             proxy = await (holder.acquire() if holder.is_ready() else self._opened(holder, began, patience))
         except BaseException:
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
             raise
-        holder._timeout = patience  # for the release, too
+        holder._timeout = timeout  # for the release, too; the default is watched at less cost
         holder.code, holder.line, holder.lexical = code, line, lexical
-        self._note_lent(holder, task, loop.time(), mode)
+        self._note_lent(holder, task, mode)
         return proxy
-
-    async def _holder(self, mode: Mode, task: Task[Any] | None, patience: float | None) -> Holder:
-        """Take a holder that is free, or wait for one; when not pooling, make one."""
-        if mode is Mode.ENFORCE:
-            holder = self._queue.take() or await self._wait(task, patience)
-            if holder is not None:
-                return holder
-        return self._single_use(mode)
 
     async def _wait(self, task: Task[Any] | None, patience: float | None) -> Holder | None:
         queue, began = self._queue, self._loop.time()
@@ -255,8 +248,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """Lend a connection that has to be opened first."""
         if patience is None:
             return await holder.make_ready()
+        deadline = asyncio.timeout_at(began + patience)
         try:
-            async with asyncio.timeout_at(began + patience) as deadline:
+            async with deadline:
                 return await holder.make_ready()
         except TimeoutError as error:
             if not deadline.expired():
@@ -264,13 +258,13 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._counters.timed_out += 1
             raise self._told("timed_out", PoolTimeoutError(self._name, 0, patience, "")) from error
 
-    def release(self, connection: Any, *, timeout: float | None = None) -> Coroutine[Any, Any, None]:
+    def release(self, connection: Any, *, timeout: float | None = None) -> CoroutineType[Any, Any, None]:
         """Give a connection back; it is reset, and lent to whoever waits longest.
 
         Args:
             connection: The connection. Giving it back twice does no harm.
             timeout: How many seconds that may take before the connection is cut off; None means the timeout of its
-                `acquire()`.
+                `acquire()`, or else the pool's `acquire_timeout`.
 
         Raises:
             PoolPlaceError: The pool was opened in another event loop or process.
@@ -278,8 +272,12 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """
         self._check_place()
         holder = getattr(connection, "_holder", None)
-        if isinstance(holder, Holder) and holder._in_use is not None and self._is_outdated(holder):
-            holder.outdate()
+        if isinstance(holder, Holder) and holder._in_use is not None:
+            now = self._loop.time()
+            if self._is_outdated(holder, now):
+                holder.outdate()
+            if timeout is None and holder._timeout is None:
+                self._returns.start(holder, self._loop, now)
         return super().release(connection, timeout=timeout)  # type: ignore[no-any-return]
 
     # --- what holders say
@@ -289,7 +287,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if self._max_lifetime is not None and not holder.single_use:
             holder.live(self._max_lifetime * (1 - JITTER * random.random()))  # noqa: S311 - no secret
 
-    def _note_lent(self, holder: Holder, task: Task[Any] | None, now: float, mode: Mode) -> None:
+    def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode) -> None:
+        now = self._loop.time()
         holder.task, holder.lent_at, holder.told = task, now, False
         lent, counters = self._lent, self._counters
         lent[holder] = None
@@ -302,11 +301,13 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             counters.peak_running = len(lent)
         if holder.single_use:
             holder.outdate()
-        if self._leak_timer is None and self._leak_after is not None and mode is not Mode.OFF:
-            self._watch_for_leaks(now + self._leak_after)
+        if mode is not Mode.OFF:
+            self._leaks.start(holder, self._loop, now)
 
     def _note_returned(self, holder: Holder) -> None:
         self._lent.pop(holder, None)
+        self._leaks.stop(holder)
+        self._returns.stop(holder)
         task, holder.task = holder.task, None
         left = self._having.get(task, 0) - 1
         if left > 0:
@@ -318,8 +319,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if holder.told:
             emit("pool.returned", self._name, borrower=_borrowers.place(holder), seconds=held)
 
-    def _is_outdated(self, holder: Holder) -> bool:
-        if holder.expires <= self._loop.time():
+    def _is_outdated(self, holder: Holder, now: float) -> bool:
+        if holder.expires <= now:
             self._counters.expired += 1
             return True
         return self._pooled > self._maxsize
@@ -333,7 +334,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     async def _async__init__(self) -> Pool:
         if isinstance(self._loop, _Unbound):
-            self._loop, self._pid = asyncio.get_running_loop(), os.getpid()
+            self._loop, self._forks = asyncio.get_running_loop(), forks.count
         self._check_place()
         await super()._async__init__()
         enter_resource(self)
@@ -508,7 +509,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         finally:
             if cut is not None:
                 cut.cancel()
-            self._leave()
+            leave_resource(self)
 
     def terminate(self) -> None:
         """Cut off all connections; who waits for one is refused."""
@@ -517,7 +518,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         super().terminate()
         for holder in list(self._holders):  # in asyncpg's own loop, those for a single use have been leaving
             holder.terminate()
-        self._leave()
+        leave_resource(self)
 
     def _cut_off(self) -> None:
         if self._lent:
@@ -527,10 +528,10 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             holder.terminate()
 
     def _check_place(self) -> None:
-        if asyncio._get_running_loop() is not self._loop:
-            raise PoolPlaceError(self._name, "event loop" if os.getpid() == self._pid else "process")
-        if os.getpid() != self._pid:
+        if forks.count != self._forks:
             raise PoolPlaceError(self._name, "process")
+        if asyncio._get_running_loop() is not self._loop:
+            raise PoolPlaceError(self._name, "event loop")
 
     async def _close_idle(self, holder: Holder) -> None:
         """Close the connection of a free holder that was taken out of the queue, and put it back."""
@@ -574,36 +575,17 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         emit(f"pool.{what}", self._name, counted=error.counted, allowed=error.allowed, borrowers=error.borrowers)
         return error
 
-    def _watch_for_leaks(self, when: float) -> None:
-        self._leak_timer = self._loop.call_at(when, _look_for_leaks, weakref.ref(self))
+    def _note_leaked(self, holder: Holder) -> None:
+        holder.told = True
+        self._counters.leaked += 1
+        ended = holder.task is not None and holder.task.done()
+        out = self._loop.time() - holder.lent_at
+        emit("pool.leaked", self._name, borrower=_borrowers.place(holder), seconds=out, task_ended=ended)
 
-    def _look_for_leaks(self) -> None:
-        """Tell of what is out for too long; once, and with one timer for all: the first lent are the first late."""
-        assert self._leak_after is not None
-        self._leak_timer = None
-        now = self._loop.time()
-        for holder in list(self._lent):
-            if holder.told:
-                continue
-            if holder.lent_at + self._leak_after > now:
-                self._watch_for_leaks(holder.lent_at + self._leak_after)
-                return
-            holder.told = True
-            self._counters.leaked += 1
-            ended = holder.task is not None and holder.task.done()
-            emit(
-                "pool.leaked",
-                self._name,
-                borrower=_borrowers.place(holder),
-                seconds=now - holder.lent_at,
-                task_ended=ended,
-            )
-
-    def _leave(self) -> None:
-        leave_resource(self)
-        if self._leak_timer is not None:
-            self._leak_timer.cancel()
-            self._leak_timer = None
+    def _note_stalled(self, holder: Holder) -> None:
+        """Cut off a connection whose server does not answer when it is reset."""
+        emit("pool.stalled", self._name, borrower=_borrowers.place(holder))
+        holder.terminate()
 
 
 class Acquisition(PoolAcquireContext):  # type: ignore[misc]
@@ -613,6 +595,7 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
 
     connection: Any
     done: bool
+    pool: Any
 
     def __init__(self, pool: Pool, timeout: float | None, code: CodeType, line: int) -> None:
         super().__init__(pool, timeout)
@@ -631,8 +614,9 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
         error: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None:
+        connection, self.connection, self.done = self.connection, None, True  # type: ignore[misc]
         try:
-            await super().__aexit__(kind, error, traceback)
+            await self.pool.release(connection)
         except Exception:
             if error is None:
                 raise
@@ -650,23 +634,60 @@ class _Unbound:
         return 0.0
 
 
-def _look_for_leaks(reference: weakref.ref[Pool]) -> None:
-    """The timer must not keep a forgotten pool alive."""
-    pool = reference()
-    if pool is not None:
-        pool._look_for_leaks()
-
-
-def create_pool(dsn: str | None = None, **settings: Any) -> Pool:
+def create_pool(
+    dsn: str | None = None,
+    *,
+    name: str | None = None,
+    mode: Mode | str | None = Mode.ENFORCE,
+    max_queued: int | None = None,
+    acquire_timeout: float | None = 10.0,
+    max_lifetime: float | None = 1_800.0,
+    leak_after: float | None = 60.0,
+    close_timeout: float | None = 30.0,
+    check_server: bool = True,
+    min_size: int = 10,
+    max_size: int = 10,
+    init_size: int | None = None,
+    max_queries: int = 50_000,
+    max_inactive_connection_lifetime: float = 300.0,
+    connect: Callable[..., Any] | None = None,
+    setup: Callable[[Any], Any] | None = None,
+    init: Callable[[Any], Any] | None = None,
+    reset: Callable[[Any], Any] | None = None,
+    loop: asyncio.AbstractEventLoop | None = None,
+    connection_class: type = asyncpg.Connection,
+    record_class: type = asyncpg.Record,
+    **connect_kwargs: Any,
+) -> Pool:
     """Make a pool, to open with `async with`, or with `await` and to close with `close()`.
 
     Args:
         dsn: How to connect, as for `asyncpg.create_pool`.
-        **settings: As for `Pool`: all that `asyncpg.create_pool` takes, and `name`, `mode`, `max_queued`,
-            `acquire_timeout`, `max_lifetime`, `leak_after`, `close_timeout` and `check_server`.
+        name: As for `Pool`, and so are those down to `max_inactive_connection_lifetime`.
+        mode: As for `Pool`.
+        max_queued: As for `Pool`.
+        acquire_timeout: As for `Pool`.
+        max_lifetime: As for `Pool`.
+        leak_after: As for `Pool`.
+        close_timeout: As for `Pool`.
+        check_server: As for `Pool`.
+        min_size: As for `Pool`.
+        max_size: As for `Pool`.
+        init_size: As for `Pool`.
+        max_queries: As for `Pool`.
+        max_inactive_connection_lifetime: As for `Pool`.
+        connect: As for `asyncpg.create_pool`, and so are all that follow.
+        setup: As for asyncpg.
+        init: As for asyncpg.
+        reset: As for asyncpg.
+        loop: As for asyncpg; None for that in which the pool is opened.
+        connection_class: As for asyncpg.
+        record_class: As for asyncpg.
+        **connect_kwargs: As for `asyncpg.connect`.
 
     Raises:
         ConfigurationError: One of penstock's own values is wrong.
         ValueError: One of asyncpg's is.
     """
-    return Pool(dsn, **settings)
+    given = dict(locals())
+    return Pool(given.pop("dsn"), **given.pop("connect_kwargs"), **given)
