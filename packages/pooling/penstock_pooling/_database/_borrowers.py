@@ -57,9 +57,10 @@ def is_kept(holder: Holder) -> bool:
     """
     if holder.lexical:
         return True
-    if holder.task is None:
+    task = holder.borrower()
+    if task is None:
         return False
-    known: list[object] = [holder, holder._con, *_frames(holder.task)]
+    known: list[object] = [holder, holder._con, *_frames(task)]
     # Nothing here may have a variable for the connection: that would be one more that refers to it.
     return _are_kept(gc.get_referrers(holder._proxy if holder.stand_in is None else holder.stand_in()), known, _DEPTH)
 

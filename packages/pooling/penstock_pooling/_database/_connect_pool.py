@@ -13,8 +13,9 @@ import asyncpg
 from penstock_limits import Mode, emit
 
 from penstock_pooling._database import _borrowers
+from penstock_pooling._database._forks import forks
 from penstock_pooling._database._holder import Holder
-from penstock_pooling._database._lent import LentConnection, Loan, lent_class
+from penstock_pooling._database._lent import LentConnection, Loan, lent_upon
 from penstock_pooling._database._pool import Pool
 from penstock_pooling._database._session import Session
 from penstock_pooling._database._statistics import PoolStatistics
@@ -72,16 +73,15 @@ class ConnectPool(Pool):
             record_class=record_class,
         )
         self.set_connect_args(dsn, **arguments)
-        self._returns = counters
+        self._ends = counters
         self._has_enough = has_enough
         self._told_of: set[tuple[str, str]] = set()
         self._observed = 0  # connections that are out and not the pool's
         self._is_over = False
 
-    @property
-    def pid(self) -> int:
-        """The process that it belongs to."""
-        return self._pid
+    def is_here(self) -> bool:
+        """Tell whether this is the process in which it was opened."""
+        return forks.count == self._forks
 
     def check_loop(self) -> None:
         """See that it is used where it was opened.
@@ -112,12 +112,10 @@ class ConnectPool(Pool):
         proxy = await self._lend(patience, code, line, lexical=False)
         session, holder = proxy._con, proxy._holder
         try:
-            parts = session._transport, self._loop, session._addr, session._config, session._params
-            lent = lent_class(connection_class)(session._protocol, *parts)
+            lent = lent_upon(Loan(self, session), connection_class)
         except BaseException:
             await self.release(proxy)
             raise
-        lent.borrow(Loan(self, session))
         holder.stand_in = weakref.ref(lent)
         return lent
 
@@ -155,7 +153,7 @@ class ConnectPool(Pool):
     def _may_keep(self, holder: Holder) -> bool:
         if self._is_over or self.mode is not Mode.ENFORCE or self._has_enough():
             return False
-        return not self._is_outdated(holder)
+        return not self._is_outdated(holder, self._loop.time())
 
     def end(self, loan: Loan) -> None:
         """Close a session for good, in its own time; may be called in any thread."""
@@ -172,7 +170,7 @@ class ConnectPool(Pool):
         if holder is None:
             return
         if loan.dropped:
-            self._returns.dropped += 1
+            self._ends.dropped += 1
             held = self._loop.time() - holder.lent_at
             emit("pool.dropped", self.name, borrower=_borrowers.place(holder), seconds=held)
         self._in_background(self._end(loan.session))
@@ -195,12 +193,12 @@ class ConnectPool(Pool):
     # --- what is told
 
     def _note_cleaned(self, borrower: str, loan: Loan) -> None:
-        self._returns.cleaned += 1
+        self._ends.cleaned += 1
         left = loan.state.resettable | ({"type codecs"} if loan.codecs else set())
         self._tell_once("pool.session_cleaned", borrower, ", ".join(sorted(left)))
 
     def _note_discarded(self, borrower: str, error: Exception) -> None:
-        self._returns.discarded += 1
+        self._ends.discarded += 1
         self._tell_once("pool.session_discarded", borrower, str(error) or type(error).__name__)
 
     def _tell_once(self, event: str, borrower: str, what: str) -> None:
@@ -247,4 +245,3 @@ class ConnectPool(Pool):
                 self._in_background(self._close_idle(holder))
         if self._background:
             await asyncio.wait(self._background)
-        self._stop_watching()

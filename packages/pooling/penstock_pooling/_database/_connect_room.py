@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
 import threading
 import weakref
 from asyncio import AbstractEventLoop
@@ -17,6 +16,7 @@ from penstock_limits import Mode, configuration, enter_resource, mode_of
 
 from penstock_pooling._database._connect_arguments import ConnectArguments
 from penstock_pooling._database._connect_pool import ConnectPool, ReturnCounters
+from penstock_pooling._database._forks import forks
 from penstock_pooling._database._pool import CAPABILITY
 
 __all__ = ["ConnectStatistics", "drop_in", "room_here"]
@@ -98,8 +98,8 @@ class DropIn:
         """Take a new room; let those go whose loops are closed."""
         with self.lock:
             rooms = list(self.rooms.values())
-            self.of_parents += [each for each in rooms if each.pid != room.pid]
-            self.rooms = {each.loop: each for each in rooms if each.pid == room.pid and not each.loop.is_closed()}
+            self.of_parents += [each for each in rooms if each.forks != room.forks]
+            self.rooms = {each.loop: each for each in rooms if each.forks == room.forks and not each.loop.is_closed()}
             self.rooms[room.loop] = room
 
 
@@ -108,7 +108,7 @@ class Room:
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = loop
-        self.pid = os.getpid()
+        self.forks = forks.watch()
         self.pools: dict[tuple[Any, ...], ConnectPool] = {}
         self.is_over = False
         self._seen: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -148,7 +148,8 @@ class Room:
     async def end(self) -> None:
         """Close what is idle, and wait for nobody."""
         self.is_over = True
-        await asyncio.gather(*(pool.retire() for pool in self.pools.values()), return_exceptions=True)
+        pools, self.pools = self.pools, {}
+        await asyncio.gather(*(pool.retire() for pool in pools.values()), return_exceptions=True)
 
     def _knows(self, by_identity: tuple[Any, ...]) -> bool:
         """Tell whether arguments that are equal only to themselves have come before.
@@ -188,7 +189,7 @@ async def room_here() -> Room | None:
     """Return the pools of the running event loop; None if that is about to end."""
     loop = asyncio.get_running_loop()
     room = drop_in.rooms.get(loop)
-    if room is None or room.pid != os.getpid():
+    if room is None or room.forks != forks.count:
         if getattr(loop, "_asyncgens_shutdown_called", False):
             return None
         room = Room(loop)

@@ -22,7 +22,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     Attributes:
         single_use: Whether the connection is closed when it is given back, and its place goes.
         expires: When the connection is to be replaced, in the loop's time.
-        task: Who has borrowed it.
+        task: Who has borrowed it; a task that has ended may have the connection as its result, and is not kept alive.
         code: Whose code that was.
         line: And in which line.
         lexical: Whether it was borrowed for the length of an `async with` block, and so comes back from its borrower.
@@ -41,7 +41,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         super().__init__(pool, **settings)
         self.single_use = single_use
         self.expires = math.inf
-        self.task: asyncio.Task[Any] | None = None
+        self.task: weakref.ref[asyncio.Task[Any]] | None = None
         self.code: CodeType | None = None
         self.line = 0
         self.lexical = False
@@ -69,6 +69,10 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.expires = self._pool._loop.time() + seconds
         reference: weakref.ref[Holder] = weakref.ref(self)
         self._expiry = self._pool._loop.call_later(seconds, _expire, reference)
+
+    def borrower(self) -> asyncio.Task[Any] | None:
+        """Return who has borrowed it, if that is still there."""
+        return None if self.task is None else self.task()
 
     def is_current(self) -> bool:
         """Tell whether its connection may be lent again."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from penstock_pooling._database._connect_pool import ConnectPool
     from penstock_pooling._database._session import Session
 
-__all__ = ["LentConnection", "Loan", "lent_class"]
+__all__ = ["LentConnection", "Loan", "lent_class", "lent_upon"]
 
 
 @dataclass(slots=True)
@@ -52,11 +51,6 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
     _loan: Loan | None
     _protocol: Any
 
-    def borrow(self, loan: Loan) -> None:
-        """Begin to stand upon a session."""
-        self._stand_on(loan)
-        self._protocol.set_connection(self)
-
     def _detach(self) -> Loan:
         """Become closed, and return what was borrowed."""
         loan, protocol = self._loan, self._protocol
@@ -65,7 +59,7 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
             loan.state |= left_by("LISTEN")
         # Cancellations on their way go on, with somebody that refers to them.
         loan.session._cancellations, self._cancellations = self._cancellations, set()  # type: ignore[misc] # its base's
-        self._stand_on(None)
+        self.stand_on(None)
         self._protocol = _ClosedProtocol(protocol)
         protocol.set_connection(loan.session)
         super()._cleanup()
@@ -75,7 +69,7 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         loan = getattr(self, "_loan", None)
         if loan is not None:
             loan.dropped = True
-            if not self._is_here(loan):
+            if not loan.pool.is_here():
                 self._leave_to_parent()
         super().__del__()
 
@@ -92,7 +86,7 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         loan = self._loan
         if loan is None:
             await super().close(timeout=timeout)
-        elif not self._is_here(loan):
+        elif not loan.pool.is_here():
             self._leave_to_parent()
         else:
             loan.pool.check_loop()
@@ -103,7 +97,7 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         loan = self._loan
         if loan is None:
             super().terminate()
-        elif not self._is_here(loan):
+        elif not loan.pool.is_here():
             self._leave_to_parent()
         else:
             self._detach()
@@ -115,19 +109,20 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         super()._cleanup()
         loan = self._loan
         if loan is not None:
-            self._stand_on(None)
+            self.stand_on(None)
             loan.session._cleanup()
 
-    def _stand_on(self, loan: Loan | None) -> None:
+    def stand_on(self, loan: Loan | None) -> None:
+        """Take a session, or let it go."""
         self._loan = loan  # type: ignore[misc] # the slot is in the classes of `lent_class()`
 
-    @staticmethod
-    def _is_here(loan: Loan) -> bool:
-        return os.getpid() == loan.pool.pid
+    def forget(self) -> None:
+        """Become closed without touching the session, as an object that is only half made."""
+        self._aborted, self._protocol = True, None  # type: ignore[misc] # its base's
 
     def _leave_to_parent(self) -> None:
         """Become closed in a forked child: the session is the parent's, which goes on with it."""
-        self._stand_on(None)
+        self.stand_on(None)
         self._protocol = _ClosedProtocol(self._protocol)
 
     # --- what is seen of what it leaves behind
@@ -205,3 +200,27 @@ def lent_class(connection_class: type) -> type[LentConnection]:
         "__slots__": ("_loan",),
     }
     return type(connection_class)(connection_class.__name__, bases, names)
+
+
+def lent_upon(loan: Loan, connection_class: type) -> LentConnection:
+    """Make a connection that stands upon a session.
+
+    Args:
+        loan: The session.
+        connection_class: The class that the borrower wants.
+
+    Raises:
+        Exception: What that class raises when one is made.
+    """
+    session, kind = loan.session, lent_class(connection_class)
+    parts = session._protocol, session._transport, session._loop, session._addr, session._config, session._params
+    lent: LentConnection = kind.__new__(kind, *parts)  # type: ignore[call-arg] # of a library without types
+    lent.stand_on(None)
+    try:
+        lent.__init__(*parts)  # type: ignore[misc] # what a call of the class does, but for what follows
+    except BaseException:
+        lent.forget()
+        raise
+    lent.stand_on(loan)
+    session._protocol.set_connection(lent)
+    return lent

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import weakref
 from asyncio import Task
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -129,7 +130,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._pooled = 0  # holders that are not for a single use
         self._would_be_open = self._initsize
         self._lent: dict[Holder, None] = {}  # the first lent first
-        self._having: dict[Task[Any] | None, int] = {}  # how many connections a task has
+        self._having: dict[weakref.ref[Task[Any]] | None, int] = {}  # how many connections a task has
         self._handing_on: set[tuple[CodeType | None, int]] = set()  # lines that do not give back what they borrow
         self._background: set[Task[None]] = set()
         self._counters = Counters()
@@ -232,7 +233,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if len(self._lent) < self._pooled:  # one is free, or on its way
             return False
         waiting = self._queue.waiting_tasks
-        if not all(holder.task in waiting for holder in self._lent):
+        if not all(holder.borrower() in waiting for holder in self._lent):
             return False
         pooled = [holder for holder in self._lent if not holder.single_use]
         return len(pooled) == self._pooled and all(map(self._comes_from_its_borrower, pooled))
@@ -289,11 +290,12 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode) -> None:
         now = self._loop.time()
-        holder.task, holder.lent_at, holder.told = task, now, False
+        reference = None if task is None else weakref.ref(task)
+        holder.task, holder.lent_at, holder.told = reference, now, False
         lent, counters = self._lent, self._counters
         lent[holder] = None
-        had = self._having.get(task, 0)
-        self._having[task] = had + 1
+        had = self._having.get(reference, 0)
+        self._having[reference] = had + 1
         counters.acquired += 1
         if had:
             counters.nested += 1
@@ -308,12 +310,12 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._lent.pop(holder, None)
         self._leaks.stop(holder)
         self._returns.stop(holder)
-        task, holder.task = holder.task, None
-        left = self._having.get(task, 0) - 1
+        reference, holder.task = holder.task, None
+        left = self._having.get(reference, 0) - 1
         if left > 0:
-            self._having[task] = left
+            self._having[reference] = left
         else:
-            self._having.pop(task, None)
+            self._having.pop(reference, None)
         held = self._loop.time() - holder.lent_at
         self._counters.note_hold(held)
         if holder.told:
@@ -578,7 +580,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
     def _note_leaked(self, holder: Holder) -> None:
         holder.told = True
         self._counters.leaked += 1
-        ended = holder.task is not None and holder.task.done()
+        task = holder.borrower()
+        ended = holder.task is not None and (task is None or task.done())
         out = self._loop.time() - holder.lent_at
         emit("pool.leaked", self._name, borrower=_borrowers.place(holder), seconds=out, task_ended=ended)
 
