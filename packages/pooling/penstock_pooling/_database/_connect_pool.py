@@ -129,15 +129,16 @@ class ConnectPool(Pool):
         Raises:
             TimeoutError: It took longer than `timeout`; the session is cut off.
         """
-        session = loan.session
-        holder = session.holder()
-        if holder is None:  # it was lost meanwhile
-            return
-        session.state, session.codecs = loan.state, loan.codecs
+        holder = loan.session.holder()
+        if holder is not None:  # else it was lost meanwhile
+            # A cancelled borrower does not stop this: else its place would be free before the server has let go.
+            await asyncio.shield(self._in_background(self._taken_back(holder, loan, timeout)))
+
+    async def _taken_back(self, holder: Holder, loan: Loan, timeout: float | None) -> None:  # noqa: ASYNC109 - likewise
+        loan.session.state, loan.session.codecs = loan.state, loan.codecs
         if not self._may_keep(holder):
             holder.outdate()
-        borrower = _borrowers.place(holder)
-        is_kept = holder.is_current()
+        borrower, is_kept = _borrowers.place(holder), holder.is_current()
         try:
             await holder.release(self._patience if timeout is None else timeout)
         except TimeoutError as error:

@@ -549,10 +549,11 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             if connection is not None:
                 await connection.close(timeout=PATIENCE)
 
-    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> None:
+    def _in_background(self, coroutine: Coroutine[Any, Any, None]) -> Task[None]:
         task = self._loop.create_task(coroutine)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     # --- what is told
 
