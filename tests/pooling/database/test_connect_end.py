@@ -164,6 +164,27 @@ async def test_one_that_is_forgotten_in_a_cycle_is_found_in_any_thread(dsn: str)
     await second.close()
 
 
+async def test_one_that_is_forgotten_with_its_transaction_is_looked_for(dsn: str) -> None:
+    """The two refer to each other; whoever waits for the place has Python's collector look at once."""
+
+    async def forget() -> None:
+        connection = await penstock_pooling.connect(dsn)
+        await connection.transaction().start()
+
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for _ in range(3):
+                await asyncio.create_task(forget())
+            connection = await penstock_pooling.connect(dsn)
+    finally:
+        gc.enable()
+
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
+
+
 async def test_a_connection_that_nobody_got_gives_its_place_back(dsn: str) -> None:
     """Its caller was cancelled when it had been lent already."""
     connecting = asyncio.ensure_future(penstock_pooling.connect(dsn))

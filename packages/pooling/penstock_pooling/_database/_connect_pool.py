@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import weakref
+from asyncio import Task
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from penstock_pooling._database._statistics import PoolStatistics
 __all__ = ["ConnectPool", "ReturnCounters"]
 
 INACTIVE = 60.0  # seconds after which an idle connection is closed
+BETWEEN_LOOKS = 1.0  # seconds between two looks for forgotten connections
 
 
 class ReturnCounters:
@@ -78,6 +81,8 @@ class ConnectPool(Pool):
         self._told_of: set[tuple[str, str]] = set()
         self._observed = 0  # connections that are out and not the pool's
         self._is_over = False
+        self._next_look = 0.0  # in the loop's time
+        self._is_look_planned = False
 
     def is_here(self) -> bool:
         """Tell whether this is the process in which it was opened."""
@@ -118,6 +123,32 @@ class ConnectPool(Pool):
             raise
         holder.stand_in = weakref.ref(lent)
         return lent
+
+    async def _wait(self, task: Task[Any] | None, patience: float | None) -> Holder | None:
+        self._look_for_forgotten()
+        return await super()._wait(task, patience)
+
+    def _look_for_forgotten(self) -> None:
+        """Have Python's collector look at once for connections that were forgotten in a cycle of references.
+
+        A connection and its open transaction are one, and a program that only waits makes nothing that would bring the
+        collector on its way. It is asked only where the task of a borrower has ended, and not again and again.
+        """
+        if not any(holder.has_lost_borrower() for holder in self._lent):
+            return
+        now = self._loop.time()
+        if now >= self._next_look:
+            self._next_look = now + BETWEEN_LOOKS
+            gc.collect()
+        elif not self._is_look_planned:
+            self._is_look_planned = True
+            self._loop.call_at(self._next_look, _look_again, weakref.ref(self))
+
+    def look_again(self) -> None:
+        """Look for forgotten connections, if somebody still waits."""
+        self._is_look_planned = False
+        if self._queue.waiting():
+            self._look_for_forgotten()
 
     async def take_back(self, loan: Loan, timeout: float | None) -> None:  # noqa: ASYNC109 - of asyncpg's close()
         """Make a session fresh and keep it, or close it.
@@ -246,3 +277,10 @@ class ConnectPool(Pool):
                 self._in_background(self._close_idle(holder))
         if self._background:
             await asyncio.wait(self._background)
+
+
+def _look_again(reference: weakref.ref[ConnectPool]) -> None:
+    """The timer must not keep a pool alive."""
+    pool = reference()
+    if pool is not None:
+        pool.look_again()

@@ -74,6 +74,11 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         """Return who has borrowed it, if that is still there."""
         return None if self.task is None else self.task()
 
+    def has_lost_borrower(self) -> bool:
+        """Tell whether the task that has borrowed it has ended."""
+        task = self.borrower()
+        return self.task is not None and (task is None or task.done())
+
     def is_current(self) -> bool:
         """Tell whether its connection may be lent again."""
         return bool(self._generation == self._pool._generation)
