@@ -139,6 +139,7 @@ LASTING: dict[str, tuple[Use, str]] = {
     "one of a transaction": (sql("BEGIN", "SET LOCAL my.own = '1'", "ROLLBACK"), "my.own"),
     "one by a function": (sql("SELECT set_config('my.own', '1', true)"), "my.own"),
     "one with a quoted name": (sql('SET "my"."own" = 1'), "settings like"),
+    "one with a quoted dot": (sql('SET "my.own" = 1'), "settings like"),
     "a random seed": (sql("SELECT setseed(0.5)"), "a random seed"),
     "a seed by a setting": (sql("SET seed TO 0.5"), "a random seed"),
 }
