@@ -142,7 +142,8 @@ class ConnectPool(Pool):
             gc.collect()
         elif not self._is_look_planned:
             self._is_look_planned = True
-            self._loop.call_at(self._next_look, _look_again, weakref.ref(self))
+            pool: weakref.ref[ConnectPool] = weakref.ref(self)
+            self._loop.call_at(self._next_look, _look_again, pool)
 
     def look_again(self) -> None:
         """Look for forgotten connections, if somebody still waits."""

@@ -199,7 +199,9 @@ def lent_class(connection_class: type) -> type[LentConnection]:
         "__doc__": connection_class.__doc__,
         "__slots__": ("_loan",),
     }
-    return type(connection_class)(connection_class.__name__, bases, names)
+    kind: Any = type(connection_class)
+    made: type[LentConnection] = kind(connection_class.__name__, bases, names)
+    return made
 
 
 def lent_upon(loan: Loan, connection_class: type) -> LentConnection:
