@@ -328,7 +328,7 @@ class Secrets:
         return "secret"
 
 
-@pytest.mark.parametrize("make", [bytearray, set, Unequal], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [bytearray, set, Unequal, object], ids=lambda make: make.__name__)
 async def test_an_argument_that_cannot_be_compared_is_for_the_old_call(
     make: Any, dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

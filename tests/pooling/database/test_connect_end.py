@@ -427,6 +427,22 @@ def test_a_loop_that_is_closed_by_hand_leaves_nothing_behind(dsn: str) -> None:
     assert asyncio.run(count(dsn)) == 0
 
 
+def test_the_end_of_a_loop_of_uvloop_closes_what_is_idle(dsn: str) -> None:
+    """It finishes asynchronous generators, too."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def use() -> int:
+        connection = await penstock_pooling.connect(dsn)
+        value: int = await connection.fetchval("SELECT 1")
+        await connection.close()
+        return value
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(use()) == 1
+        assert runner.run(use()) == 1
+    assert asyncio.run(count(dsn)) == 0
+
+
 def test_a_call_after_the_end_is_the_old_one(dsn: str) -> None:
     """There is nobody any more who would close a pool."""
 

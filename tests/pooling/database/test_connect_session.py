@@ -283,15 +283,24 @@ async def test_a_session_that_has_no_time_to_be_reset_is_closed(dsn: str, switch
     await connection.close()
 
 
-async def test_the_deadline_of_queries_is_not_that_of_the_reset(dsn: str, switch: Any) -> None:
-    """A borrower may well have asked for a very short one."""
-    pids = set()
-    for _ in range(2):
-        connection = await penstock_pooling.connect(dsn, command_timeout=1e-9)
-        pids.add(connection.get_server_pid())
-        await connection.close()
+async def test_the_deadline_of_queries_is_that_of_closing_too(
+    dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with asyncpg: a server that does not answer keeps nobody for longer."""
+    connection = await penstock_pooling.connect(dsn, command_timeout=0.05)
+    monkeypatch.setattr(the_pool(), "_patience", 3_600)
 
-    assert len(pids) == 1
+    async def hang(**_: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncpg.connect_utils, "_cancel", hang)
+    with pytest.raises(TimeoutError):
+        await connection.fetchval("SELECT pg_sleep(60)")
+    before = statistics().discarded
+    await connection.close()
+
+    assert connection.is_closed()
+    assert statistics().discarded == before + 1
 
 
 async def test_a_connection_that_was_killed_while_idle_is_not_lent(dsn: str, switch: Any, admin: Any) -> None:

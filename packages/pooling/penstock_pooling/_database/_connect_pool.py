@@ -172,7 +172,7 @@ class ConnectPool(Pool):
             holder.outdate()
         borrower, is_kept = _borrowers.place(holder), holder.is_current()
         try:
-            await holder.release(self._patience if timeout is None else timeout)
+            await holder.release(self._patience_with(loan) if timeout is None else timeout)
         except TimeoutError as error:
             self._note_discarded(borrower, error)
             if timeout is not None:
@@ -182,6 +182,11 @@ class ConnectPool(Pool):
         else:
             if is_kept and (loan.state.resettable or loan.codecs):
                 self._note_cleaned(borrower, loan)
+
+    def _patience_with(self, loan: Loan) -> float:
+        """Return for how many seconds a session may take to come back: as for asyncpg's own close, but not for ever."""
+        of_commands: float | None = loan.session._config.command_timeout
+        return self._patience if of_commands is None else min(self._patience, of_commands)
 
     def _may_keep(self, holder: Holder) -> bool:
         if self._is_over or self.mode is not Mode.ENFORCE or self._has_enough():

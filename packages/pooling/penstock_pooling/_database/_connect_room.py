@@ -157,7 +157,10 @@ class Room:
         Those that are made for each call never have, and a pool for each of them would be none.
         """
         known = [argument in self._seen for argument in by_identity]
-        self._seen.update(by_identity)
+        try:
+            self._seen.update(by_identity)
+        except TypeError:  # nobody could tell when such an argument is gone
+            return False
         return all(known)
 
     def _has_enough(self) -> bool:

@@ -77,7 +77,8 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         """Give the session back; for the borrower, the connection is closed.
 
         Args:
-            timeout: How many seconds that may take; None for some seconds, after which the session is cut off.
+            timeout: How many seconds that may take; None for the `command_timeout` of the connection, but no more than
+                some seconds, after which the session is cut off.
 
         Raises:
             PoolPlaceError: It was borrowed in another event loop.
@@ -171,6 +172,9 @@ class _ClosedProtocol:
 
     def get_record_class(self) -> Any:
         return self._record_class
+
+    def _is_cancelling(self) -> bool:
+        return False
 
     def abort(self) -> None:
         """Nothing is left to cut off."""
