@@ -481,7 +481,7 @@ def run(program: str, dsn: str, tmp_path: Path, *flags: str) -> subprocess.Compl
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
 
 
-@pytest.mark.parametrize("flags", [(), ("-X", "dev"), ("-W", "error")])
+@pytest.mark.parametrize("flags", [(), ("-W", "always"), ("-W", "error")])
 def test_the_end_of_a_program_prints_nothing(flags: tuple[str, ...], dsn: str, tmp_path: Path) -> None:
     """Nor does it wait."""
     program = """
