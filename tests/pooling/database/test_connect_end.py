@@ -19,6 +19,7 @@ import penstock_pooling
 import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolPlaceError
+from penstock_pooling._database._forks import forks
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
@@ -113,6 +114,12 @@ async def test_terminating_frees_the_place_when_the_server_has_let_go(dsn: str, 
 
     assert second.get_server_pid() != pid
     assert await sessions(admin, name_in(dsn)) == 1
+    for _ in range(20):
+        second.terminate()
+        assert the_pool().statistics().running == 1
+        await reached(lambda: the_pool().statistics().running == 0)
+        assert await sessions(admin, name_in(dsn)) == 0
+        second = await penstock_pooling.connect(dsn)
     await second.close()
 
 
@@ -474,7 +481,7 @@ def run(program: str, dsn: str, tmp_path: Path, *flags: str) -> subprocess.Compl
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
 
 
-@pytest.mark.parametrize("flags", [(), ("-X", "dev"), ("-W", "error")])
+@pytest.mark.parametrize("flags", [(), ("-W", "always"), ("-W", "error")])
 def test_the_end_of_a_program_prints_nothing(flags: tuple[str, ...], dsn: str, tmp_path: Path) -> None:
     """Nor does it wait."""
     program = """
@@ -509,6 +516,23 @@ def test_a_program_that_exits_with_a_connection_out_prints_nothing(dsn: str, tmp
 
     assert (ended.stdout, ended.stderr) == ("", "")
     assert asyncio.run(count(dsn)) == 0
+
+
+async def test_the_loop_that_a_child_inherits_gets_pools_of_its_own(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its parent are kept as they are."""
+    first = await penstock_pooling.connect(dsn)
+    parents = the_pool()
+    monkeypatch.setattr(forks, "count", forks.count + 1)
+    second = await penstock_pooling.connect(dsn)
+
+    assert second.get_server_pid() != first.get_server_pid()
+    await second.close()
+    await penstock_pooling.close_pools()
+    await first.close()
+    assert first.is_closed()
+    monkeypatch.undo()
+    assert parents.statistics().running == 1
+    parents.terminate()
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")

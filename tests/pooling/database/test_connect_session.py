@@ -404,6 +404,25 @@ async def test_whoever_has_handed_its_connection_on_may_wait(dsn: str, switch: A
     gc.collect()
 
 
+async def test_whoever_waits_for_what_it_has_handed_on_is_served(dsn: str, switch: Any) -> None:
+    """The same task asks again: that alone is no deadlock."""
+    penstock_limits.configure(penstock_limits.ConcurrencyConfig(rag_pool_min_size=1, rag_pool_max_size=1))
+    first = await penstock_pooling.connect(dsn)
+    pool = the_pool()
+
+    async def close_later(connection: Any) -> None:
+        await reached(lambda: pool.statistics().queued == 1)
+        await connection.close()
+
+    closing = asyncio.create_task(close_later(first))
+    del first
+    second = await penstock_pooling.connect(dsn)
+
+    assert pool.statistics().deadlocked == 0
+    await closing
+    await second.close()
+
+
 def the_pool() -> Any:
     (pool,) = [
         each for each in penstock_limits.resources() if each.kind == "pool" and each._loop is asyncio.get_event_loop()

@@ -218,9 +218,8 @@ class ConnectPool(Pool):
         try:
             async with asyncio.timeout(self._patience):
                 await session._protocol._wait_for_cancellation()
-                await session.execute(
-                    "", timeout=self._patience
-                )  # refused if somebody else's query is running, which has to be cut off
+                # Refused if a query is running, which has to be cut off.
+                await session.execute("ROLLBACK", timeout=self._patience)
                 await session.close()
         except Exception:  # noqa: BLE001 - it is closed all the same
             session.terminate()

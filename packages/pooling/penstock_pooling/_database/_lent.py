@@ -69,8 +69,6 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         loan = getattr(self, "_loan", None)
         if loan is not None:
             loan.dropped = True
-            if not loan.pool.is_here():
-                self._leave_to_parent()
         super().__del__()
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as asyncpg has it
