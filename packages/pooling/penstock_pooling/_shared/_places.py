@@ -13,10 +13,10 @@ from typing import Any
 
 from penstock_limits import Mode, configuration, emit, enter_resource, mode_of
 
-from penstock_pooling._database import _borrowers
 from penstock_pooling._database._counters import Counters
 from penstock_pooling._database._errors import PoolDeadlockError, PoolTimeoutError
 from penstock_pooling._database._statistics import PoolStatistics
+from penstock_pooling._shared._callers import borrowers
 from penstock_pooling._shared._ownership import may_be_handed_on
 from penstock_pooling._shared._waiters import Borrower, Loan, TaskWaiter, ThreadWaiter, Waiter
 
@@ -266,4 +266,4 @@ class Places:
         return len(self._lent)
 
     def _out(self) -> str:
-        return _borrowers.borrowers(self._lent, time.monotonic())  # type: ignore[arg-type] # they say as much as holders
+        return borrowers(self._lent, time.monotonic())

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType
 from typing import Any
 
 from penstock_limits import Mode, mode_of
@@ -16,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only
 
+from penstock_pooling._shared._callers import caller
 from penstock_pooling._shared._places import CAPABILITY
 from penstock_pooling._shared._registry import Registry, key_of
 from penstock_pooling._shared._sessions import PATIENCE, Session, SessionPool, has_news
@@ -27,7 +26,6 @@ __all__ = ["ASYNC_ENGINES", "ENGINES", "AsyncSharedPool", "SharedPool", "observe
 OWN = ("async_creator", "client_encoding", "creator", "module", "pool", "poolclass", "strategy")
 # What these say of one engine for each operation does not hold for one that all share.
 SIZES = ("max_overflow", "pool_size", "pool_timeout", "pool_use_lifo")
-_OURS = ("contextlib", "penstock_limits.", "penstock_pooling.", "sqlalchemy.", "sqlmodel.")
 # `DISCARD ALL`, but for prepared statements, of which the drivers keep account.
 FRESH = (
     "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET SESSION AUTHORIZATION; RESET ALL; "
@@ -148,7 +146,7 @@ class SharedPool(Pool):
         return True
 
     def _place(self) -> Loan | None:
-        return self.sessions.borrow(*_caller())
+        return self.sessions.borrow(*caller())
 
     def _wait_for_room(self) -> None:
         self.sessions.wait_for_room()
@@ -160,7 +158,7 @@ class AsyncSharedPool(SharedPool):
     _is_asyncio = True
 
     def _place(self) -> Loan | None:
-        return await_only(self.sessions.borrow_async(*_caller()))
+        return await_only(self.sessions.borrow_async(*caller()))
 
     def _wait_for_room(self) -> None:
         await_only(self.sessions.wait_for_room_async())
@@ -238,22 +236,3 @@ def observed(pool: EnginePool, engine: Any) -> Any:
     """Return an engine whose connections are counted."""
     event.listen(getattr(engine, "sync_engine", engine), "checkout", lambda _, __, fairy: pool.watched(fairy))
     return engine
-
-
-def _caller() -> tuple[CodeType, int]:
-    """Return the code, and the line in it, that has asked SQLAlchemy for a connection."""
-    frame = sys._getframe(1)
-    while frame.f_globals.get("__name__", "").startswith(_OURS):
-        above = frame.f_back or _frame_of_parent()
-        if above is None or above is frame:
-            break
-        frame = above
-    return frame.f_code, frame.f_lineno
-
-
-def _frame_of_parent() -> FrameType | None:
-    """Return where the task stands: SQLAlchemy runs what is to be awaited beside it, in a greenlet."""
-    from greenlet import getcurrent
-
-    parent = getcurrent().parent
-    return parent.gr_frame if parent is not None else None
