@@ -8,14 +8,13 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from penstock_limits import Mode, mode_of
+from penstock_limits import Mode
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only
 
 from penstock_pooling._shared._callers import caller
-from penstock_pooling._shared._places import CAPABILITY
 from penstock_pooling._shared._registry import Registry, key_of
 from penstock_pooling._shared._sessions import PATIENCE, Session, SessionPool, has_news
 from penstock_pooling._shared._waiters import Loan
@@ -95,7 +94,7 @@ class SharedPool(Pool):
         return self
 
     def _do_get(self) -> Any:
-        loan = self._place() if mode_of(CAPABILITY) is Mode.ENFORCE else None
+        loan = self._place() if self.sessions.mode is Mode.ENFORCE else None
         if loan is None:
             return self._create_connection()
         try:
