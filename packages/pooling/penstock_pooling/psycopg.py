@@ -7,6 +7,7 @@ observe, the same, counted; enforce, a connection of a pool.
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,8 @@ class AsyncConnection:
                 return pool.watched(connection)  # type: ignore[no-any-return]
             loan = await pool.borrow_async(*caller())
             if loan is not None:
-                return await driver.lend_async(pool, loan, conninfo, settings)  # type: ignore[no-any-return]
+                connecting = partial(driver.AsyncConnection.connect, conninfo, **settings)
+                return await driver.lend_async(pool, loan, settings, connecting)  # type: ignore[no-any-return]
         return await driver.psycopg.AsyncConnection.connect(conninfo, **settings)  # type: ignore[no-any-return]
 
 

@@ -163,6 +163,10 @@ class SessionPool(Places):
 
     def close(self) -> None:
         """Close the sessions that nobody has; those that are out are closed when they come back."""
+        self.end_idle()
+
+    def end_idle(self) -> None:
+        """Close the sessions that nobody has, and none of those there are will be lent again."""
         with self._locked():
             self._generation += 1
             idle, self._idle = self._idle, []
@@ -182,7 +186,7 @@ class SessionPool(Places):
         """Look at the mode again; if there is no pool any more, nothing is kept for it."""
         super().mode_changed()
         if self.mode is not Mode.ENFORCE:
-            self.close()
+            self.end_idle()
 
     def _take(self) -> Session | None:
         with self._locked():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
 import threading
@@ -43,6 +44,7 @@ class EnginePool(SessionPool):
         super().__init__(name)
         self.engine: Any = None
         self.making = threading.Lock()
+        self._home = asyncio._get_running_loop()
 
     def _is_alive(self, session: Session) -> bool:
         connection = session.handle.driver_connection
@@ -68,6 +70,16 @@ class EnginePool(SessionPool):
             else:
                 self.engine.dialect.do_terminate(handle.dbapi_connection)
 
+    def end_idle(self) -> None:
+        """Close the connections that nobody has; where they are awaited, in their event loop."""
+        if self._home in {None, asyncio._get_running_loop()}:
+            super().end_idle()
+            return
+        try:
+            self._home.call_soon_threadsafe(super().end_idle)
+        except RuntimeError:  # it is closed
+            super().end_idle()
+
     def _is_closed(self, connection: Any) -> bool:
         return connection.dbapi_connection is None
 
@@ -80,7 +92,7 @@ class SharedPool(Pool):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self._out: dict[Any, tuple[Loan, Session]] = {}
+        self.out: dict[Any, tuple[Loan, Session]] = {}
 
     def status(self) -> str:
         """Return what people want to know of it."""
@@ -107,11 +119,11 @@ class SharedPool(Pool):
             raise
         record = session.handle
         loan.connection = lambda: record.fairy_ref and record.fairy_ref()
-        self._out[record] = loan, session
+        self.out[record] = loan, session
         return record
 
     def _do_return_conn(self, record: Any) -> None:
-        loan, session = self._out.pop(record, (None, None))
+        loan, session = self.out.pop(record, (None, None))
         if loan is None or session is None:
             record.close()
             return
