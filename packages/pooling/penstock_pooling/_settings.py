@@ -33,8 +33,6 @@ class PoolSettings:
         dsn: How to connect, `postgresql://user:password@host/database`; several hosts, with commas between them, are
             tried in their order. It is never shown. Without it and `dsn_variable`, the driver reads `PGHOST` and so on.
         dsn_variable: The environment variable that holds the dsn.
-        driver: What its connections are of: `asyncpg`, `psycopg` or `sqlalchemy`, whose dsn names a driver that is
-            awaited, `postgresql+asyncpg://`.
         min_size: Connections that are kept open.
         max_size: Connections that may be open.
         max_queued: Callers that may wait for one; None for any number.
@@ -49,6 +47,8 @@ class PoolSettings:
             a pooler such as pgbouncer. Of asyncpg only.
         target_session_attrs: Which of several hosts will do: `any`, `primary`, `standby`, `read-write`, `read-only` or
             `prefer-standby`; None for the driver's default.
+        driver: What its connections are of: `asyncpg`, `psycopg` or `sqlalchemy`, whose dsn names a driver that is
+            awaited, `postgresql+asyncpg://`.
         password: The password, or a function that returns it, asked for each new connection. Not in files; never shown.
         connect_arguments: More arguments for the driver's `connect`. Not in files; never shown.
 
@@ -59,7 +59,6 @@ class PoolSettings:
     dsn: str | None = field(default=None, repr=False)
     _: KW_ONLY
     dsn_variable: str | None = None
-    driver: str = "asyncpg"
     min_size: int = 5
     max_size: int = 20
     max_queued: int | None = None
@@ -72,6 +71,7 @@ class PoolSettings:
     command_timeout: float | None = None
     statement_cache_size: int | None = None
     target_session_attrs: str | None = None
+    driver: str = "asyncpg"
     password: Password | None = field(default=None, repr=False)
     connect_arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
