@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 from penstock_pooling._shared import _endings
@@ -40,7 +40,7 @@ def test_nobody_waits_for_a_server_that_does_not_end_it(monkeypatch: pytest.Monk
 @pytest.mark.skipif(sys.platform != "linux", reason="counts the descriptors in /proc")
 def test_what_is_closed_already_is_over() -> None:
     """There is nothing to wait for; and no descriptor is left open."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     endings = Endings()
     endings.enter(-1)
     ours, servers = socket.socketpair()
@@ -48,4 +48,4 @@ def test_what_is_closed_already_is_over() -> None:
         endings.enter(ours.fileno())
         del endings
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
