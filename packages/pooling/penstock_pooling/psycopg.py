@@ -7,12 +7,13 @@ observe, the same, counted; enforce, a connection of a pool.
 
 from __future__ import annotations
 
+from functools import partial
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from penstock_limits import Mode, mode_of
 
-from penstock_pooling._database import _borrowers
+from penstock_pooling._shared._callers import caller
 from penstock_pooling._shared._places import CAPABILITY
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def connect(conninfo: str = "", **settings: Any) -> psycopg.Connection[Any]:
             break
         if mode is Mode.OBSERVE:
             return pool.watched(driver.psycopg.connect(conninfo, **settings))  # type: ignore[no-any-return]
-        loan = pool.borrow(*_borrowers.caller())
+        loan = pool.borrow(*caller())
         if loan is not None:
             return driver.lend(pool, loan, conninfo, settings)  # type: ignore[no-any-return]
     return driver.psycopg.connect(conninfo, **settings)  # type: ignore[no-any-return]
@@ -77,9 +78,10 @@ class AsyncConnection:
             if mode is Mode.OBSERVE:
                 connection = await driver.psycopg.AsyncConnection.connect(conninfo, **settings)
                 return pool.watched(connection)  # type: ignore[no-any-return]
-            loan = await pool.borrow_async(*_borrowers.caller())
+            loan = await pool.borrow_async(*caller())
             if loan is not None:
-                return await driver.lend_async(pool, loan, conninfo, settings)  # type: ignore[no-any-return]
+                connecting = partial(driver.AsyncConnection.connect, conninfo, **settings)
+                return await driver.lend_async(pool, loan, settings, connecting)  # type: ignore[no-any-return]
         return await driver.psycopg.AsyncConnection.connect(conninfo, **settings)  # type: ignore[no-any-return]
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from penstock_limits import Mode, mode_of
 
-from penstock_pooling._database import _borrowers
+from penstock_pooling._shared._callers import caller
 from penstock_pooling._shared._places import CAPABILITY
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def connect(dsn: Any = None, connection_factory: Any = None, cursor_factory: Any
             break
         if mode is Mode.OBSERVE:
             return pool.watched(driver.psycopg2.connect(dsn, None, cursor_factory, **settings))
-        loan = pool.borrow(*_borrowers.caller())
+        loan = pool.borrow(*caller())
         if loan is not None:
             return driver.lend(pool, loan, dsn, cursor_factory, settings)
     return driver.psycopg2.connect(dsn, connection_factory, cursor_factory, **settings)

@@ -323,7 +323,7 @@ def test_the_end_of_a_program_and_of_a_loop_leaves_nothing_to_complain_of(
     """Connections that nobody has are closed."""
     monkeypatch.setenv("PENSTOCK_MODE", "enforce")
     ended = subprocess.run(
-        [sys.executable, "-W", "error", "-X", "dev", "-c", PROGRAM, dsn], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "error", "-c", PROGRAM, dsn], capture_output=True, text=True, timeout=60
     )
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

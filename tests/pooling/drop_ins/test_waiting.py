@@ -249,3 +249,22 @@ def test_threads_use_it_at_random(seed: int, driver: Driver, own_dsn: str, pool,
     told = pool().statistics()
     assert (told.running, told.queued, told.acquired, told.peak_running) == (0, 0, 200, 3)
     assert max(seen) <= 3
+
+
+def test_nobody_opens_one_while_another_is_still_being_ended(
+    driver: Driver, own_dsn: str, pool, size, monkeypatch
+) -> None:
+    """The server would have one too many; if there is room, nobody waits for it."""
+    size(2, 600.0)
+    driver.connect(own_dsn).close()
+    ending = [2]
+    monkeypatch.setattr(pool()._endings, "count", lambda: ending[0])
+    connection = driver.connect(own_dsn)
+
+    with threads(lambda: driver.connect(own_dsn).close()):
+        until(lambda: pool().statistics().running == 2)
+        assert pool().statistics().opened == 1
+        ending[0] = 0
+    connection.close()
+
+    assert pool().statistics().opened == 2

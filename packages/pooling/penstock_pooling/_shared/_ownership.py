@@ -29,10 +29,10 @@ def may_be_handed_on(connection: object, waiting: Collection[Borrower]) -> bool:
         return False  # there is nobody else
     own = {id(frame) for frame in _frames_of(waiting)}
     seen = {id(connection)}
-    latest: list[object] = [connection]
+    latest: tuple[object, ...] = (connection,)  # a tuple, as a call with a list would make another that refers to it
     while latest:
         found = gc.get_referrers(*latest)
-        latest = [each for each in found if each is not latest and id(each) not in seen and _leads_on(each, own)]
+        latest = tuple([each for each in found if each is not latest and id(each) not in seen and _leads_on(each, own)])
         if any(isinstance(each, _OF_OTHERS) for each in latest) or len(seen) + len(latest) > FEW:
             return True
         seen.update(map(id, latest))

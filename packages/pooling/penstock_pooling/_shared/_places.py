@@ -13,10 +13,10 @@ from typing import Any
 
 from penstock_limits import Mode, configuration, emit, enter_resource, mode_of
 
-from penstock_pooling._database import _borrowers
 from penstock_pooling._database._counters import Counters
-from penstock_pooling._database._errors import PoolDeadlockError, PoolTimeoutError
+from penstock_pooling._database._errors import PoolDeadlockError, PoolQueueFullError, PoolTimeoutError
 from penstock_pooling._database._statistics import PoolStatistics
+from penstock_pooling._shared._callers import borrowers
 from penstock_pooling._shared._ownership import may_be_handed_on
 from penstock_pooling._shared._waiters import Borrower, Loan, TaskWaiter, ThreadWaiter, Waiter
 
@@ -49,7 +49,7 @@ class Places:
 
     def __repr__(self) -> str:
         out = f"{len(self._lent)} of {self.max_size} out, {self._count_idle()} idle"
-        return f"<{type(self).__name__} {self._name!r} {mode_of(CAPABILITY)}: {out}, {len(self._waiters)} queued>"
+        return f"<{type(self).__name__} {self._name!r} {self.mode}: {out}, {len(self._waiters)} queued>"
 
     @property
     def name(self) -> str:
@@ -62,9 +62,29 @@ class Places:
         return "pool"
 
     @property
+    def mode(self) -> Mode:
+        """Its mode now."""
+        return mode_of(CAPABILITY)
+
+    @property
+    def min_size(self) -> int:
+        """How many connections are kept open."""
+        return 0
+
+    @property
     def max_size(self) -> int:
         """How many connections may be out, and open."""
         return configuration().rag_pool_max_size
+
+    @property
+    def max_queued(self) -> int | None:
+        """How many callers may wait; None for any number."""
+        return None
+
+    @property
+    def patience(self) -> float | None:
+        """How many seconds a caller waits; None for any time."""
+        return configuration().database_operation_timeout
 
     # --- lending
 
@@ -77,11 +97,12 @@ class Places:
         Raises:
             PoolTimeoutError: None came free in time.
             PoolDeadlockError: All are held by the caller, or by threads that wait as it does.
+            PoolQueueFullError: As many callers wait as may wait.
         """
         waiter = ThreadWaiter(code, line)
         if self._enter(waiter):
             return waiter.loan
-        began, patience = time.monotonic(), configuration().database_operation_timeout
+        began, patience = time.monotonic(), self.patience
         try:
             self._refuse_deadlock(waiter)
             if not waiter.wait(patience):
@@ -91,12 +112,12 @@ class Places:
             raise
         return self._after(waiter, began)
 
-    async def borrow_async(self, code: CodeType, line: int) -> Loan | None:
-        """Take a place; wait until one is free; otherwise as `borrow()`."""
+    async def borrow_async(self, code: CodeType, line: int, timeout: float | None = None) -> Loan | None:  # noqa: ASYNC109 - the queue says what a timeout is
+        """Take a place; wait until one is free, for so many seconds if given; otherwise as `borrow()`."""
         waiter = TaskWaiter(code, line)
         if self._enter(waiter):
             return waiter.loan
-        began, patience = time.monotonic(), configuration().database_operation_timeout
+        began, patience = time.monotonic(), self.patience if timeout is None else timeout
         try:
             self._refuse_deadlock(waiter)
             if not await waiter.wait(patience):
@@ -116,7 +137,7 @@ class Places:
 
     def mode_changed(self) -> None:
         """Look at the mode again; if there is no pool any more, nobody waits for it."""
-        if mode_of(CAPABILITY) is not Mode.ENFORCE:
+        if self.mode is not Mode.ENFORCE:
             with self._locked():
                 while self._waiters:
                     self._pop().leave(admitted=False)
@@ -185,12 +206,18 @@ class Places:
         """Take a place that is free, or join the queue."""
         with self._locked():
             self._serve()  # there may be more places than before
-            if self._waiters or len(self._lent) >= self.max_size:
+            if not self._waiters and len(self._lent) < self.max_size:
+                self._lend(waiter.loan)
+                return True
+            queued, most = len(self._waiters), self.max_queued
+            if most is None or queued < most:
                 self._waiters[waiter] = None
                 self._waiting.add(waiter.borrower)
                 return False
-            self._lend(waiter.loan)
-            return True
+            self._counters.rejected += 1
+            error = PoolQueueFullError(self._name, queued, most, self._out())
+        emit("pool.rejected", self._name, counted=queued, allowed=most, borrowers=error.borrowers)
+        raise error
 
     def _after(self, waiter: Waiter, began: float) -> Loan | None:
         if not waiter.admitted:
@@ -199,8 +226,9 @@ class Places:
             self._counters.note_wait(time.monotonic() - began)
         return waiter.loan
 
-    def _expire(self, waiter: Waiter, patience: float) -> None:
+    def _expire(self, waiter: Waiter, patience: float | None) -> None:
         """Refuse a caller that has waited for as long as it would, unless it was served in the last moment."""
+        assert patience is not None  # else it would wait still
         with self._locked():
             if not self._remove(waiter):
                 return
@@ -251,14 +279,14 @@ class Places:
         with self._locked():
             idle, running = self._count_idle(), self._count_running()
             return PoolStatistics(
-                mode=mode_of(CAPABILITY),
+                mode=self.mode,
                 running=running,
                 max_running=self.max_size,
-                min_size=0,
+                min_size=self.min_size,
                 open=running + idle,
                 idle=idle,
                 queued=len(self._waiters),
-                max_queued=None,
+                max_queued=self.max_queued,
                 **self._counters.as_dict(),  # type: ignore[arg-type]
             )
 
@@ -266,4 +294,4 @@ class Places:
         return len(self._lent)
 
     def _out(self) -> str:
-        return _borrowers.borrowers(self._lent, time.monotonic())  # type: ignore[arg-type] # they say as much as holders
+        return borrowers(self._lent, time.monotonic())

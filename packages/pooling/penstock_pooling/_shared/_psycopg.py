@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from typing import Any, TypeVar
 
 import psycopg
@@ -25,7 +25,16 @@ from penstock_pooling._shared._registry import Registry, key_of, server_of
 from penstock_pooling._shared._sessions import PATIENCE, Session, SessionPool, has_news
 from penstock_pooling._shared._waiters import Loan
 
-__all__ = ["ASYNC_POOLS", "POOLS", "lend", "lend_async", "pool_for"]
+__all__ = [
+    "ASYNC_POOLS",
+    "POOLS",
+    "AsyncConnection",
+    "PsycopgPool",
+    "lend",
+    "lend_async",
+    "pool_for",
+    "settings_of_object",
+]
 
 INTERVAL = 0.1  # seconds between two looks at the time, while a session is cleaned
 # What a connection can be told besides where to connect to: it is the object's, so it may differ among borrowers.
@@ -172,14 +181,19 @@ def lend(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Mapping[str, An
         raise
 
 
-async def lend_async(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Mapping[str, Any]) -> AsyncConnection:
+async def lend_async(
+    pool: PsycopgPool,
+    loan: Loan,
+    settings: Mapping[str, Any],
+    connect: Callable[[], Coroutine[Any, Any, AsyncConnection]],
+) -> AsyncConnection:
     """Return a connection for somebody who has a place."""
     try:
         session = pool.lend()
         if session is not None:
             return _revived(AsyncConnection, pool, loan, session, settings)
         await pool.wait_for_room_async()
-        opening = asyncio.ensure_future(AsyncConnection.connect(conninfo, **settings))
+        opening = asyncio.ensure_future(connect())
     except BaseException:
         pool.give_back(loan)
         raise
@@ -189,6 +203,11 @@ async def lend_async(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Map
     except BaseException:
         _give_up(opening, pool, loan)
         raise
+
+
+def settings_of_object(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those arguments that are not the session's."""
+    return {key: arguments[key] for key in OBJECT_ARGUMENTS if key in arguments}
 
 
 def _give_up(opening: asyncio.Future[AsyncConnection], pool: PsycopgPool, loan: Loan) -> None:

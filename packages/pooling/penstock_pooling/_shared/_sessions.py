@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from penstock_limits import Mode, mode_of
+from penstock_limits import Mode
 
 from penstock_pooling._shared._endings import GLANCE, Endings
-from penstock_pooling._shared._places import CAPABILITY, Places
+from penstock_pooling._shared._places import Places
 
 __all__ = ["Session", "SessionPool", "has_news"]
 
@@ -61,6 +61,16 @@ class SessionPool(Places):
         self._generation = 0
         self._watched: list[weakref.ref[Any]] = []  # what was opened in mode observe
         self._would_be_open = 0
+
+    @property
+    def lifetime(self) -> float:
+        """For how many seconds a session may be lent."""
+        return LIFETIME
+
+    @property
+    def idle_lifetime(self) -> float:
+        """After how many seconds a session that nobody needs is closed."""
+        return IDLE
 
     # --- what a driver says
 
@@ -131,12 +141,12 @@ class SessionPool(Places):
         """Take note of a session that was opened."""
         with self._locked():
             self._counters.opened += 1
-            lifetime = LIFETIME * (1 - JITTER * random.random())  # noqa: S311 - no secret
+            lifetime = self.lifetime * (1 - JITTER * random.random())  # noqa: S311 - no secret
             return Session(handle, time.monotonic() + lifetime, self._generation)
 
     def may_keep(self, session: Session) -> bool:
         """Tell whether a session that comes back is worth cleaning, to be lent again."""
-        if session.generation != self._generation or mode_of(CAPABILITY) is not Mode.ENFORCE:
+        if session.generation != self._generation or self.mode is not Mode.ENFORCE:
             return False
         if len(self._lent) > self.max_size:
             return False
@@ -153,6 +163,10 @@ class SessionPool(Places):
 
     def close(self) -> None:
         """Close the sessions that nobody has; those that are out are closed when they come back."""
+        self.end_idle()
+
+    def end_idle(self) -> None:
+        """Close the sessions that nobody has, and none of those there are will be lent again."""
         with self._locked():
             self._generation += 1
             idle, self._idle = self._idle, []
@@ -162,16 +176,17 @@ class SessionPool(Places):
     def close_idle(self, now: float) -> None:
         """Close the sessions that nobody has needed for long."""
         with self._locked():
-            idle = [each for each in self._idle if now - each.idle_since > IDLE]
-            self._idle = [each for each in self._idle if now - each.idle_since <= IDLE]
+            surplus = max(0, len(self._idle) + len(self._lent) - self.min_size)
+            idle = [each for each in self._idle if now - each.idle_since > self.idle_lifetime][:surplus]
+            self._idle = [each for each in self._idle if each not in idle]
         for session in idle:
             self.end(session.handle)
 
     def mode_changed(self) -> None:
         """Look at the mode again; if there is no pool any more, nothing is kept for it."""
         super().mode_changed()
-        if mode_of(CAPABILITY) is not Mode.ENFORCE:
-            self.close()
+        if self.mode is not Mode.ENFORCE:
+            self.end_idle()
 
     def _take(self) -> Session | None:
         with self._locked():

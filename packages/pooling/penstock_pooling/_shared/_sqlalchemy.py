@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import contextlib
-import sys
 import threading
 from collections.abc import Callable, Mapping
-from types import CodeType, FrameType
 from typing import Any
 
-from penstock_limits import Mode, mode_of
+from penstock_limits import Mode
 from sqlalchemy import event
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only
 
-from penstock_pooling._shared._places import CAPABILITY
+from penstock_pooling._shared._callers import caller
 from penstock_pooling._shared._registry import Registry, key_of
 from penstock_pooling._shared._sessions import PATIENCE, Session, SessionPool, has_news
 from penstock_pooling._shared._waiters import Loan
@@ -27,7 +26,6 @@ __all__ = ["ASYNC_ENGINES", "ENGINES", "AsyncSharedPool", "SharedPool", "observe
 OWN = ("async_creator", "client_encoding", "creator", "module", "pool", "poolclass", "strategy")
 # What these say of one engine for each operation does not hold for one that all share.
 SIZES = ("max_overflow", "pool_size", "pool_timeout", "pool_use_lifo")
-_OURS = ("contextlib", "penstock_limits.", "penstock_pooling.", "sqlalchemy.", "sqlmodel.")
 # `DISCARD ALL`, but for prepared statements, of which the drivers keep account.
 FRESH = (
     "SELECT pg_advisory_unlock_all(); CLOSE ALL; UNLISTEN *; RESET SESSION AUTHORIZATION; RESET ALL; "
@@ -46,6 +44,7 @@ class EnginePool(SessionPool):
         super().__init__(name)
         self.engine: Any = None
         self.making = threading.Lock()
+        self._home = asyncio._get_running_loop()
 
     def _is_alive(self, session: Session) -> bool:
         connection = session.handle.driver_connection
@@ -71,6 +70,16 @@ class EnginePool(SessionPool):
             else:
                 self.engine.dialect.do_terminate(handle.dbapi_connection)
 
+    def end_idle(self) -> None:
+        """Close the connections that nobody has; where they are awaited, in their event loop."""
+        if self._home in {None, asyncio._get_running_loop()}:
+            super().end_idle()
+            return
+        try:
+            self._home.call_soon_threadsafe(super().end_idle)
+        except RuntimeError:  # it is closed
+            super().end_idle()
+
     def _is_closed(self, connection: Any) -> bool:
         return connection.dbapi_connection is None
 
@@ -83,7 +92,7 @@ class SharedPool(Pool):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
-        self._out: dict[Any, tuple[Loan, Session]] = {}
+        self.out: dict[Any, tuple[Loan, Session]] = {}
 
     def status(self) -> str:
         """Return what people want to know of it."""
@@ -97,7 +106,7 @@ class SharedPool(Pool):
         return self
 
     def _do_get(self) -> Any:
-        loan = self._place() if mode_of(CAPABILITY) is Mode.ENFORCE else None
+        loan = self._place() if self.sessions.mode is Mode.ENFORCE else None
         if loan is None:
             return self._create_connection()
         try:
@@ -110,11 +119,11 @@ class SharedPool(Pool):
             raise
         record = session.handle
         loan.connection = lambda: record.fairy_ref and record.fairy_ref()
-        self._out[record] = loan, session
+        self.out[record] = loan, session
         return record
 
     def _do_return_conn(self, record: Any) -> None:
-        loan, session = self._out.pop(record, (None, None))
+        loan, session = self.out.pop(record, (None, None))
         if loan is None or session is None:
             record.close()
             return
@@ -148,7 +157,7 @@ class SharedPool(Pool):
         return True
 
     def _place(self) -> Loan | None:
-        return self.sessions.borrow(*_caller())
+        return self.sessions.borrow(*caller())
 
     def _wait_for_room(self) -> None:
         self.sessions.wait_for_room()
@@ -160,7 +169,7 @@ class AsyncSharedPool(SharedPool):
     _is_asyncio = True
 
     def _place(self) -> Loan | None:
-        return await_only(self.sessions.borrow_async(*_caller()))
+        return await_only(self.sessions.borrow_async(*caller()))
 
     def _wait_for_room(self) -> None:
         await_only(self.sessions.wait_for_room_async())
@@ -238,22 +247,3 @@ def observed(pool: EnginePool, engine: Any) -> Any:
     """Return an engine whose connections are counted."""
     event.listen(getattr(engine, "sync_engine", engine), "checkout", lambda _, __, fairy: pool.watched(fairy))
     return engine
-
-
-def _caller() -> tuple[CodeType, int]:
-    """Return the code, and the line in it, that has asked SQLAlchemy for a connection."""
-    frame = sys._getframe(1)
-    while frame.f_globals.get("__name__", "").startswith(_OURS):
-        above = frame.f_back or _frame_of_parent()
-        if above is None or above is frame:
-            break
-        frame = above
-    return frame.f_code, frame.f_lineno
-
-
-def _frame_of_parent() -> FrameType | None:
-    """Return where the task stands: SQLAlchemy runs what is to be awaited beside it, in a greenlet."""
-    from greenlet import getcurrent
-
-    parent = getcurrent().parent
-    return parent.gr_frame if parent is not None else None

@@ -74,9 +74,9 @@ class ThreadWaiter:
         self._gate = threading.Lock()
         self._gate.acquire()
 
-    def wait(self, timeout: float) -> bool:
+    def wait(self, timeout: float | None) -> bool:
         """Block until it is let go; False if that takes too long."""
-        return self._gate.acquire(timeout=min(timeout, threading.TIMEOUT_MAX))
+        return self._gate.acquire(timeout=-1 if timeout is None else min(timeout, threading.TIMEOUT_MAX))
 
     def leave(self, *, admitted: bool) -> bool:
         self.admitted = admitted
@@ -97,7 +97,7 @@ class TaskWaiter:
         self.admitted: bool | None = None
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def wait(self, timeout: float) -> bool:  # noqa: ASYNC109 - the queue says what a timeout is
+    async def wait(self, timeout: float | None) -> bool:  # noqa: ASYNC109 - the queue says what a timeout is
         """Wait until it is let go; False if that takes too long."""
         done, _ = await asyncio.wait([self._future], timeout=timeout)
         return bool(done)
