@@ -155,8 +155,9 @@ class NamedPool(SessionPool):
     @contextlib.asynccontextmanager
     async def _in_time(self, timeout: float | None) -> AsyncIterator[None]:  # noqa: ASYNC109 - likewise
         """Give up connecting when the caller has waited for as long as it would."""
+        deadline = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout) as deadline:
+            async with deadline:
                 yield
         except TimeoutError as error:
             if not deadline.expired():

@@ -26,7 +26,7 @@ __all__ = ["NamedEnginePool"]
 _patience: ContextVar[float | None] = ContextVar("patience", default=None)
 
 
-class NamedEnginePool(NamedPool, EnginePool):
+class NamedEnginePool(NamedPool, EnginePool):  # pyright: ignore[reportIncompatibleMethodOverride] - its own end is awaited
     """Lends connections of an engine, which is its attribute `engine`, for sessions of the ORM."""
 
     def __init__(self, name: str, settings: PoolSettings, mode: Mode | None) -> None:
@@ -47,7 +47,7 @@ class NamedEnginePool(NamedPool, EnginePool):
         if callable(password):
             event.listen(self.engine.sync_engine, "do_connect", _asks_for(password))
 
-    async def _pooled(self, _code: CodeType, _line: int, timeout: float | None) -> Any:  # noqa: ASYNC109 - the queue says what a timeout is
+    async def _pooled(self, code: CodeType, line: int, timeout: float | None) -> Any:  # noqa: ARG002, ASYNC109 - the queue says what a timeout is
         return await self._started(timeout)
 
     def _is_closed(self, connection: Any) -> bool:
@@ -75,7 +75,7 @@ class NamedEnginePool(NamedPool, EnginePool):
 class _NamedAsyncPool(AsyncSharedPool):
     """The pool of an engine whose connections wait as long as the caller says, and not for a pool that is closed."""
 
-    sessions: NamedEnginePool
+    sessions: NamedEnginePool  # pyright: ignore[reportIncompatibleVariableOverride] - one of them
 
     def _do_get(self) -> Any:
         self.sessions.check()

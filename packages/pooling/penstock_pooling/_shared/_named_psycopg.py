@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 from penstock_limits import ConfigurationError, Mode
+from psycopg.conninfo import conninfo_to_dict
 
 from penstock_pooling._settings import PoolSettings
 from penstock_pooling._shared._named import NamedPool
@@ -17,7 +18,7 @@ from penstock_pooling._shared._waiters import Loan
 __all__ = ["NamedPsycopgPool"]
 
 
-class NamedPsycopgPool(NamedPool, PsycopgPool):
+class NamedPsycopgPool(NamedPool, PsycopgPool):  # pyright: ignore[reportIncompatibleMethodOverride] - its own end is awaited
     """Lends awaited connections of psycopg; an `async with` block commits, as psycopg's does, or rolls back."""
 
     def __init__(self, name: str, settings: PoolSettings, mode: Mode | None) -> None:
@@ -25,7 +26,7 @@ class NamedPsycopgPool(NamedPool, PsycopgPool):
         dsn, self._arguments = settings.connect_with(name)
         self._dsn = dsn or ""
         try:
-            psycopg.conninfo.conninfo_to_dict(self._dsn)
+            conninfo_to_dict(self._dsn)
         except psycopg.ProgrammingError:  # it quotes the dsn
             raise ConfigurationError(
                 f"pool {name!r}: its dsn, which is not shown, cannot be read; allowed is "

@@ -72,7 +72,7 @@ class EnginePool(SessionPool):
 
     def end_idle(self) -> None:
         """Close the connections that nobody has; where they are awaited, in their event loop."""
-        if self._home in {None, asyncio._get_running_loop()}:
+        if self._home is None or self._home is asyncio._get_running_loop():
             super().end_idle()
             return
         try:
