@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import math
 import weakref
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from asyncpg.pool import PoolConnectionHolder
@@ -25,7 +25,9 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         task: Who has borrowed it; a task that has ended may have the connection as its result, and is not kept alive.
         code: Whose code that was.
         line: And in which line.
-        lexical: Whether it was borrowed for the length of an `async with` block, and so comes back from its borrower.
+        lexical: Whether it was borrowed for the length of an `async with` block.
+        frame: The frame that has that block, and gives the connection back; None if that is not known.
+        returning: What gives it back just now.
         lent_at: When, in the loop's time.
         told: Whether it was told that it is out for too long.
         stand_in: What the borrower has in place of the pool's own proxy, if it has something else.
@@ -35,7 +37,20 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     _pool: Any
     _generation: int | None
 
-    __slots__ = ("_expiry", "code", "expires", "lent_at", "lexical", "line", "single_use", "stand_in", "task", "told")
+    __slots__ = (
+        "_expiry",
+        "code",
+        "expires",
+        "frame",
+        "lent_at",
+        "lexical",
+        "line",
+        "returning",
+        "single_use",
+        "stand_in",
+        "task",
+        "told",
+    )
 
     def __init__(self, pool: Any, *, single_use: bool, **settings: Any) -> None:
         super().__init__(pool, **settings)
@@ -45,6 +60,8 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.code: CodeType | None = None
         self.line = 0
         self.lexical = False
+        self.frame: FrameType | None = None
+        self.returning: asyncio.Task[Any] | None = None
         self.lent_at = 0.0
         self.told = False
         self.stand_in: weakref.ref[Any] | None = None
@@ -66,6 +83,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     def live(self, seconds: float) -> None:
         """Have the connection replaced after some time, idle or not."""
+        self._cancel_expiry()
         self.expires = self._pool._loop.time() + seconds
         reference: weakref.ref[Holder] = weakref.ref(self)
         self._expiry = self._pool._loop.call_later(seconds, _expire, reference)
@@ -73,6 +91,11 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     def borrower(self) -> asyncio.Task[Any] | None:
         """Return who has borrowed it, if that is still there."""
         return None if self.task is None else self.task()
+
+    def is_held(self) -> bool:
+        """Tell whether it is out, and not on its way back."""
+        connection = self._con if self.stand_in is None else self.stand_in()
+        return self.returning is None and connection is not None and not connection.is_closed()
 
     def is_current(self) -> bool:
         """Tell whether its connection may be lent again."""
@@ -92,10 +115,21 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
                 await connection.close(timeout=self._pool._patience)
         return await self.acquire()
 
+    async def release(self, timeout: float | None) -> None:  # noqa: ASYNC109 - asyncpg's own shape
+        if self.returning is not None:  # who gives it back a second time waits for the first
+            await asyncio.shield(self.returning)
+        elif self._in_use is not None:
+            self.returning = returning = asyncio.current_task()  # asyncpg has it run in a task of its own
+            try:
+                await super().release(timeout)
+            finally:
+                if self.returning is returning:  # else it was cut off, and may be lent again
+                    self.returning = None
+
     def _release(self) -> None:
         if self._in_use is not None:
             self._pool._note_returned(self)
-            self.stand_in = None
+            self.stand_in = self.frame = self.returning = None
         super()._release()
 
     def _release_on_close(self) -> None:

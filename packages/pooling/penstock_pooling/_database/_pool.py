@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
+import sys
 import weakref
 from asyncio import Task
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import CodeType, CoroutineType, EllipsisType, TracebackType
+from types import CodeType, CoroutineType, EllipsisType, FrameType, TracebackType
 from typing import Any
 
 import asyncpg
@@ -169,22 +171,32 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             PoolPlaceError: The pool was opened in another event loop or process.
             asyncpg.InterfaceError: The pool is not open.
         """
-        return Acquisition(self, timeout, *_borrowers.caller())
+        # The task that asks is who borrows: `asyncio.wait_for` may do the waiting in another.
+        return Acquisition(self, timeout, *_borrowers.caller(), asyncio.current_task(self._loop))
 
     async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own shape
         return await self._lend(timeout, *_borrowers.caller(), lexical=False)
 
-    async def _lend(self, timeout: float | None, code: CodeType, line: int, *, lexical: bool) -> Any:  # noqa: ASYNC109 - it is the queue that knows who is late
+    async def _lend(
+        self,
+        timeout: float | None,  # noqa: ASYNC109 - it is the queue that knows who is late
+        code: CodeType,
+        line: int,
+        *,
+        lexical: bool,
+        frame: FrameType | None = None,
+        task: Task[Any] | None = None,
+    ) -> Any:
         if self._closing:
             raise InterfaceError("pool is closing")
         self._check_init()
         self._check_place()
         loop, mode = self._loop, self._fixed_mode or self.mode
         patience = self._acquire_timeout if timeout is None and mode is Mode.ENFORCE else timeout
-        began, task = loop.time(), asyncio.current_task(loop)
+        began = loop.time()
         holder = self._queue.take() if mode is Mode.ENFORCE else self._single_use(mode)
         if holder is None:
-            holder = await self._wait(task, patience) or self._single_use(self.mode)
+            holder = await self._wait(patience) or self._single_use(self.mode)
         try:
             if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
@@ -194,23 +206,21 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._schedule_min_size_maintenance()
             raise
         holder._timeout = timeout  # for the release, too; the default is watched at less cost
-        holder.code, holder.line, holder.lexical = code, line, lexical
-        self._note_lent(holder, task, mode)
+        holder.code, holder.line, holder.lexical, holder.frame = code, line, lexical, frame
+        self._note_lent(holder, task or asyncio.current_task(loop), mode)
         return proxy
 
-    async def _wait(self, task: Task[Any] | None, patience: float | None) -> Holder | None:
-        queue, began = self._queue, self._loop.time()
-        if self._max_queued is not None and queue.waiting() >= self._max_queued:
+    async def _wait(self, patience: float | None) -> Holder | None:
+        queue, began, task = self._queue, self._loop.time(), asyncio.current_task(self._loop)
+        if self._max_queued is not None and not queue.has_room(self._max_queued):
             self._counters.rejected += 1
             raise self._told("rejected", PoolQueueFullError(self._name, queue.waiting(), self._max_queued, self._out()))
         waiter: Waiter = self._loop.create_future()
         expiry = None if patience is None else self._loop.call_later(patience, self._give_up, waiter, patience)
-        queue.join(waiter, task)
+        queue.join(waiter, task, math.inf if patience is None else began + patience)
+        if task is not None and weakref.ref(task) in self._having:
+            self._loop.call_soon(self._break_deadlock)  # when all that is about to happen has happened
         try:
-            if self._is_deadlock():
-                self._counters.deadlocked += 1
-                error = PoolDeadlockError(self._name, len(self._lent), self._maxsize, self._out())
-                raise self._told("deadlocked", error)
             holder: Holder | None = await waiter
         except BaseException:
             queue.leave(waiter)
@@ -228,19 +238,33 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._counters.timed_out += 1
             self._told("timed_out", error)
 
-    def _is_deadlock(self) -> bool:
-        """Tell whether whoever has a connection waits for one, as the caller does that has just joined the queue."""
-        if len(self._lent) < self._pooled:  # one is free, or on its way
-            return False
-        waiting = self._queue.waiting_tasks
-        if not all(holder.borrower() in waiting for holder in self._lent):
-            return False
-        pooled = [holder for holder in self._lent if not holder.single_use]
-        return len(pooled) == self._pooled and all(map(self._comes_from_its_borrower, pooled))
+    def _break_deadlock(self) -> None:
+        """Refuse a caller if whoever has a connection waits for one, too.
+
+        It is the one whose deadline ends first: until then, none of the others gives anything back. Where anything
+        else may free a place, nobody is refused, and deadlines do what they are for.
+        """
+        held = [holder for holder in self._lent if not holder.single_use]
+        waits = self._queue.waits()
+        if len(held) < self._pooled or not all(each.is_held() and each.borrower() in waits for each in held):
+            return
+        if self.is_closing() or not all(map(self._comes_from_its_borrower, held)):
+            return
+        borrowers = {holder.borrower() for holder in held}
+        ends = {
+            task: min(deadline, _borrowers.cut_at(task)) for task, (_, deadline) in waits.items() if task in borrowers
+        }
+        waiter, _ = waits[min(reversed(ends), key=ends.__getitem__)]
+        error = PoolDeadlockError(self._name, len(self._lent), self._maxsize, self._out())
+        if self._queue.refuse(waiter, error):
+            self._counters.deadlocked += 1
+            self._told("deadlocked", error)
 
     def _comes_from_its_borrower(self, holder: Holder) -> bool:
-        """Tell whether only who borrowed a connection can give it back."""
-        line = (holder.code, holder.line)
+        """Tell whether only who borrowed a connection, and waits, can give it back."""
+        task, line = holder.borrower(), (holder.code, holder.line)
+        if holder.lexical:
+            return task is not None and _borrowers.is_inside(task, holder.frame)
         if line not in self._handing_on and not _borrowers.is_kept(holder):
             self._handing_on.add(line)  # asked once: it takes a look at everything in memory
         return line not in self._handing_on
@@ -277,7 +301,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             now = self._loop.time()
             if self._is_outdated(holder, now):
                 holder.outdate()
-            if timeout is None and holder._timeout is None:
+            if timeout is None and holder._timeout is None and holder.returning is None:
                 self._returns.start(holder, self._loop, now)
         return super().release(connection, timeout=timeout)  # type: ignore[no-any-return]
 
@@ -325,7 +349,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if holder.expires <= now:
             self._counters.expired += 1
             return True
-        return self._pooled > self._maxsize
+        return False
 
     def _expire_idle(self, holder: Holder) -> None:
         if self._queue.remove(holder):
@@ -380,6 +404,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             return True
         self._holders.remove(holder)
         self._pooled -= not holder.single_use
+        if self._queue.waiting():  # with a place less, nobody may be left who gives one back
+            self._loop.call_soon(self._break_deadlock)
         if holder.is_connected():
             self._in_background(self._closed_quietly(holder))
         return False
@@ -595,21 +621,25 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 class Acquisition(PoolAcquireContext):  # type: ignore[misc]
     """A connection to come, for `async with` or `await`."""
 
-    __slots__ = ("_code", "_line")
+    __slots__ = ("_code", "_line", "_task")
 
     connection: Any
     done: bool
     pool: Any
 
-    def __init__(self, pool: Pool, timeout: float | None, code: CodeType, line: int) -> None:
+    def __init__(self, pool: Pool, timeout: float | None, code: CodeType, line: int, task: Task[Any] | None) -> None:
         super().__init__(pool, timeout)
         self._code = code
         self._line = line
+        self._task = task
 
     async def __aenter__(self) -> Any:
         if self.connection is not None or self.done:
             raise InterfaceError("a connection is already acquired")
-        self.connection = await self.pool._lend(self.timeout, self._code, self._line, lexical=True)
+        frame: FrameType | None = sys._getframe(1)
+        if frame is not None and frame.f_code is not self._code:
+            frame = None  # the block is one of an exit stack, or of other code that is in between
+        self.connection = await self.pool._lend(self.timeout, self._code, self._line, lexical=True, frame=frame)
         return self.connection
 
     async def __aexit__(
@@ -628,7 +658,7 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
 
     def __await__(self) -> Any:
         self.done = True  # type: ignore[misc] # a slot of a class without types
-        return self.pool._lend(self.timeout, self._code, self._line, lexical=False).__await__()
+        return self.pool._lend(self.timeout, self._code, self._line, lexical=False, task=self._task).__await__()
 
 
 class _Unbound:
