@@ -187,10 +187,9 @@ async def test_a_connection_on_its_way_back_is_waited_for(dsn: str) -> None:
         await goes_on.wait()
 
     async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None, reset=reset) as pool:
-        connection = await pool.acquire()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0):
-                await pool.release(connection)
+            async with asyncio.timeout(None) as deadline, pool.acquire():
+                deadline.reschedule(0)
         asyncio.get_running_loop().call_later(0.01, goes_on.set)
 
         assert await pool.fetchval("SELECT 1") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -243,3 +244,26 @@ async def test_behind_pgbouncer_nothing_is_prepared_for_later(server: PostgresSe
 
         assert [event.name for event in events] == ["pool.pooler_detected"]
         assert pool._connect_kwargs["statement_cache_size"] == 0
+
+
+@pytest.mark.parametrize("way", ["block", "terminate", "close"])
+async def test_a_connection_that_comes_back_busy_is_ended_before_its_place_is_free(
+    way: str, dsn: str, admin: asyncpg.Connection
+) -> None:
+    """Its query is cancelled, which would go on for long at the server; there are never more than the maximum."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=30, server_settings=app("busy")) as pool:
+        for _ in range(3):
+            with pytest.raises(asyncpg.InterfaceError) if way == "block" else contextlib.nullcontext():
+                async with pool.acquire() as connection:
+                    query = asyncio.create_task(connection.execute("SELECT pg_sleep(600)"))
+                    while not await admin.fetchval(ACTIVE):
+                        await asyncio.sleep(0.001)
+                    if way != "block":
+                        ended = getattr(connection, way)()
+                        await (ended or asyncio.sleep(0))
+            assert isinstance((await asyncio.gather(query, return_exceptions=True))[0], Exception)
+            async with pool.acquire():
+                assert await sessions(admin, "busy") == 1
+
+
+ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'busy' AND state = 'active'"

@@ -11,6 +11,8 @@ from typing import Any
 
 from asyncpg.pool import PoolConnectionHolder
 
+from penstock_pooling._database._ending import Ending
+
 __all__ = ["Holder"]
 
 OUTDATED = -1  # no generation of any pool: asyncpg closes such a connection when it is given back
@@ -31,6 +33,8 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         lent_at: When, in the loop's time.
         told: Whether it was told that it is out for too long.
         stand_in: What the borrower has in place of the pool's own proxy, if it has something else.
+        backend: The number and the secret of the server's process.
+        ending: The session of a connection that was cut off while it was lent, until somebody waits for its end.
     """
 
     _con: Any
@@ -39,7 +43,9 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     __slots__ = (
         "_expiry",
+        "backend",
         "code",
+        "ending",
         "expires",
         "frame",
         "lent_at",
@@ -65,6 +71,8 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.lent_at = 0.0
         self.told = False
         self.stand_in: weakref.ref[Any] | None = None
+        self.backend: tuple[Any, Any] = (None, None)
+        self.ending: Ending | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
     def is_ready(self) -> bool:
@@ -78,8 +86,9 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     async def connect(self) -> None:
         await super().connect()
-        if self._con is not None:
-            self._pool._note_opened(self)
+        protocol = self._con._protocol
+        self.backend = protocol.backend_pid, protocol.backend_secret
+        self._pool._note_opened(self)
 
     def live(self, seconds: float) -> None:
         """Have the connection replaced after some time, idle or not."""
@@ -134,6 +143,9 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     def _release_on_close(self) -> None:
         self._cancel_expiry()
+        if self._in_use is not None and self._con._aborted and self._pool._may_wait():
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # there is no line to it any more
+                self.ending = Ending(self._con, self.backend)
         super()._release_on_close()
 
     def _cancel_expiry(self) -> None:

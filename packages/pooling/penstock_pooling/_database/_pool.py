@@ -23,6 +23,7 @@ from penstock_limits import ConfigurationError, Mode, emit, enter_resource, leav
 from penstock_pooling._database import _borrowers
 from penstock_pooling._database._checks import mode_or_none, seconds_or_none, sizes, whole_or_none
 from penstock_pooling._database._counters import Counters
+from penstock_pooling._database._ending import Ending
 from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
 from penstock_pooling._database._forks import forks
 from penstock_pooling._database._holder import Holder
@@ -400,6 +401,10 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     def _keeps(self, holder: Holder) -> bool:
         """Tell whether a holder that came free stays; let it go if not."""
+        if (ending := holder.ending) is not None:
+            holder.ending = None
+            self._in_background(self._ended(holder, ending))
+            return False
         if not holder.single_use and self._pooled <= self._maxsize:
             return True
         self._holders.remove(holder)
@@ -568,6 +573,18 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         finally:
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
+
+    async def _ended(self, holder: Holder, ending: Ending) -> None:
+        """Put a holder back when the server has let go of its connection, which was cut off."""
+        try:
+            await ending.reached(self._patience)
+        finally:
+            self._queue.put_nowait(holder)
+            self._schedule_min_size_maintenance()
+
+    def _may_wait(self) -> bool:
+        """Tell whether the end of something can be waited for: the pool goes on, and in this process."""
+        return not self.is_closing() and forks.count == self._forks and self._loop.is_running()
 
     async def _closed_quietly(self, holder: Holder) -> None:
         connection = holder._con
