@@ -230,6 +230,43 @@ async def test_a_fork_of_the_process_cannot_use_the_pool_and_does_it_no_harm(dsn
         assert await pool.fetchval("SELECT 1") == 1
 
 
+@pytest.mark.parametrize("what", ["terminate", "terminate the connection", "query", "close the connection", "release"])
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_fork_cannot_do_anything_to_the_connections_of_its_parent(what: str, dsn: str) -> None:
+    """They share the socket, and what watches it: the parent would not hear of its next answer."""
+    async with create_pool(dsn, name="rag", min_size=1, max_size=1) as pool, pool.acquire() as connection:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            said = "nothing"
+            try:
+                if what == "terminate":
+                    pool.terminate()
+                elif what == "terminate the connection":
+                    connection.terminate()
+                else:
+                    ways = {"query": connection.fetchval, "release": pool.release, "close the connection": leave}
+                    argument = "SELECT 1" if what == "query" else connection
+                    ways[what](argument).send(None)
+            except BaseException as error:  # noqa: BLE001 - it is told in the parent
+                said = repr(error)
+            finally:
+                os.write(writing, said.encode())
+                os._exit(0)
+        os.waitpid(pid, 0)
+        said = os.read(reading, 10_000).decode()
+        os.close(reading)
+        os.close(writing)
+
+        assert said.startswith("nothing" if what == "terminate the connection" else "PoolPlaceError('rag', 'process')")
+        async with asyncio.timeout(30):
+            assert await connection.fetchval("SELECT 1") == 1
+
+
+async def leave(connection: asyncpg.Connection) -> None:
+    await connection.close()
+
+
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="pgbouncer is not installed")
 async def test_behind_pgbouncer_nothing_is_prepared_for_later(server: PostgresServer, events: list) -> None:
     """In transaction pooling the next query may go to another session."""

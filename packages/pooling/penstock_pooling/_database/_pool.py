@@ -25,7 +25,7 @@ from penstock_pooling._database._checks import mode_or_none, seconds_or_none, si
 from penstock_pooling._database._counters import Counters
 from penstock_pooling._database._ending import Ending
 from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
-from penstock_pooling._database._forks import forks
+from penstock_pooling._database._forks import OfParent, forks
 from penstock_pooling._database._holder import Holder
 from penstock_pooling._database._late import LateWatch
 from penstock_pooling._database._queue import HolderQueue, Waiter
@@ -365,6 +365,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._check_place()
         await super()._async__init__()
         enter_resource(self)
+        forks.tell(self)
         return self
 
     async def _initialize(self) -> None:
@@ -458,7 +459,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._loop.call_soon_threadsafe(partial(self.resize, min_size=min_size, max_size=max_size))
 
     def _schedule_min_size_maintenance(self) -> None:
-        if self.mode is Mode.ENFORCE:
+        if self.mode is Mode.ENFORCE and forks.count == self._forks:
             super()._schedule_min_size_maintenance()
 
     def mode_changed(self) -> None:
@@ -545,8 +546,14 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             leave_resource(self)
 
     def terminate(self) -> None:
-        """Cut off all connections; who waits for one is refused."""
+        """Cut off all connections; who waits for one is refused.
+
+        Raises:
+            PoolPlaceError: The pool was opened in another process, which goes on with them.
+        """
         if not self._closed:
+            if forks.count != self._forks:
+                raise PoolPlaceError(self._name, "process")
             self._queue.refuse_all(lambda: InterfaceError("pool is closed"))
         super().terminate()
         for holder in list(self._holders):  # in asyncpg's own loop, those for a single use have been leaving
@@ -559,6 +566,14 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             emit("pool.abandoned", self._name, connections=len(self._lent), borrowers=self._out())
         for holder in list(self._holders):
             holder.terminate()
+
+    def forked(self) -> None:
+        """Leave the connections to the parent, in a child that was just forked."""
+        make_error = partial(PoolPlaceError, self._name, "process")
+        for holder in self._holders:
+            for connection in (holder._con, holder.stand_in and holder.stand_in()):
+                if connection is not None and connection._protocol is not None:
+                    connection._protocol = OfParent(connection._protocol, make_error)
 
     def _check_place(self) -> None:
         if forks.count != self._forks:
