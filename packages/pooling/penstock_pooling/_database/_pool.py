@@ -61,7 +61,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         leak_after: From how many seconds on a connection that is out counts as leaked; None for never.
         close_timeout: How many seconds `close()` waits for connections that are out; None for any time.
         check_server: Whether the first connection is asked what the server allows, and whether it is a pooler that
-            answers; behind one, prepared statements are not kept, unless `statement_cache_size` is given.
+            answers; behind one, prepared statements are not kept, unless `statement_cache_size` or `connect` is given.
         min_size: Connections that are kept open.
         max_size: Connections that may be open.
         init_size: Connections that are opened at first; None for `min_size`.
@@ -127,6 +127,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._returns = LateWatch(self._acquire_timeout, self._note_stalled)
         self._close_timeout = seconds_or_none(where, "close_timeout", close_timeout)
         self._unknown_server = check_server
+        self._first_look = asyncio.Lock()
+        self._connects_itself = settings.get("connect") is not None
         self._patience = PATIENCE
         self._forks = forks.watch()
         self._queue = HolderQueue(self._keeps)
@@ -481,21 +483,28 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
                 self._in_background(self._close_idle(holder))
 
     async def _get_new_connection(self) -> Any:
+        if self._unknown_server and self.mode is Mode.ENFORCE:
+            async with self._first_look:  # others wait: they may have to connect in another way
+                if self._unknown_server:
+                    return await self._first_connection()
+        return await super()._get_new_connection()
+
+    async def _first_connection(self) -> Any:
+        """Connect, and find out what is at the other end."""
         connection = await super()._get_new_connection()
-        if not self._unknown_server or self.mode is not Mode.ENFORCE:
-            return connection
-        self._unknown_server = False
         try:
             server = await self._ask(connection)
         except BaseException:
-            self._unknown_server = True
             connection.terminate()
             raise
+        self._unknown_server = False
         if server is None or not server.has_pooler or "statement_cache_size" in self._connect_kwargs:
+            return connection
+        if self._connects_itself:  # by a function that may not know the argument
+            emit("pool.pooler_detected", self._name, statement_cache_size=None)
             return connection
         emit("pool.pooler_detected", self._name, statement_cache_size=0)
         self._connect_kwargs = {**self._connect_kwargs, "statement_cache_size": 0}
-        self._generation += 1
         await connection.close(timeout=PATIENCE)
         return await super()._get_new_connection()
 
@@ -508,9 +517,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             return None
         if server.has_pooler:
             return server
-        if self._maxsize > server.allowed and self._initializing:
+        if self._maxsize > server.most and self._initializing:
             raise ConfigurationError(
-                f"pool {self._name!r}: max_size = {self._maxsize}; its server allows at most {server.allowed} "
+                f"pool {self._name!r}: max_size = {self._maxsize}; its server allows at most {server.most} "
                 f"connections. Lower max_size, or raise the server's max_connections"
             )
         if self._maxsize + server.others > server.allowed:
@@ -566,6 +575,16 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             emit("pool.abandoned", self._name, connections=len(self._lent), borrowers=self._out())
         for holder in list(self._holders):
             holder.terminate()
+
+    def is_gone(self) -> bool:
+        """Tell whether nothing can be done with it any more: it was closed, or left behind.
+
+        It is left behind by an event loop that was closed before it, and in a forked process by its parent.
+        """
+        gone: bool = self.is_closing() or self._loop.is_closed() or forks.count != self._forks
+        if gone and self._initialized:
+            leave_resource(self)
+        return gone
 
     def forked(self) -> None:
         """Leave the connections to the parent, in a child that was just forked."""
@@ -695,6 +714,9 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
 
 class _Unbound:
     """Stands for the event loop of a pool that has not been opened."""
+
+    def is_closed(self) -> bool:
+        return False
 
     def time(self) -> float:
         return 0.0
