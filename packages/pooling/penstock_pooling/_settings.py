@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Self
@@ -14,6 +15,7 @@ __all__ = ["PoolSettings"]
 
 _NOT_IN_FILES = ("password", "connect_arguments")
 _HIDDEN = ("dsn", *_NOT_IN_FILES)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")  # what may be shown: a dsn is none, wherever it was put
 _ATTRIBUTES = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
 
 _DRIVERS = ("asyncpg", "psycopg", "sqlalchemy")
@@ -76,7 +78,7 @@ class PoolSettings:
         for key, allowed, is_allowed in _RULES:
             value = getattr(self, key)
             if not is_allowed(value):
-                shown = "(not shown)" if key in _HIDDEN else repr(value)
+                shown = "(not shown)" if key in _HIDDEN or _may_be_dsn(value) else repr(value)
                 raise ConfigurationError(f"{key} = {shown}; allowed is {allowed}")
         for key in _OF_ASYNCPG:
             if self.driver != "asyncpg" and getattr(self, key) is not None:
@@ -142,12 +144,20 @@ def _or_none(is_allowed: Callable[[object], bool]) -> Callable[[object], bool]:
     return lambda value: value is None or is_allowed(value)
 
 
+def _may_be_dsn(value: object) -> bool:
+    return bool(value) and (isinstance(value, (list, dict)) or (isinstance(value, str) and not _WORD.fullmatch(value)))
+
+
 _is_text = _or_none(lambda value: isinstance(value, str) and bool(value))
 
 _RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
     ("dsn", "a text: postgresql://user:password@host/database", _is_text),
-    ("dsn_variable", "the name of an environment variable", _is_text),
     ("driver", "one of: asyncpg, psycopg, sqlalchemy", lambda value: value in _DRIVERS),
+    (
+        "dsn_variable",
+        "the name of an environment variable",
+        _or_none(lambda value: isinstance(value, str) and bool(_WORD.fullmatch(value))),
+    ),
     ("min_size", "a whole number from 0", _is_whole(0)),
     ("max_size", "a whole number from 1", _is_whole(1)),
     ("max_queued", "a whole number from 0", _or_none(_is_whole(0))),

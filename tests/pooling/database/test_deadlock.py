@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
 
 import pytest
 from penstock_pooling import Pool, PoolDeadlockError, PoolTimeoutError, create_pool
@@ -140,3 +142,142 @@ async def test_who_waits_for_its_children_times_out_and_reads_who_holds_what(dsn
             await asyncio.gather(pool.fetchval("SELECT 1"))
 
         assert not isinstance(caught.value, PoolDeadlockError)
+
+
+@pytest.mark.parametrize("way", ["exit stack", "generator", "context manager"])
+async def test_a_block_that_another_task_may_leave_is_waited_for(way: str, dsn: str) -> None:
+    """Who entered it is not who ends it."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None) as pool:
+        waits = asyncio.Event()
+
+        async def connections() -> AsyncGenerator[object]:
+            async with pool.acquire() as connection:
+                yield connection
+
+        async def leave(block: object) -> None:
+            await reached(lambda: pool.statistics().queued == 1)
+            waits.set()
+            if way == "generator":
+                await block.aclose()
+            else:
+                await block.__aexit__(None, None, None)
+
+        if way == "exit stack":
+            async with contextlib.AsyncExitStack() as stack:
+                await stack.enter_async_context(pool.acquire())
+                block = stack.pop_all()
+        elif way == "generator":
+            block = connections()
+            await anext(block)
+        else:
+            block = contextlib.asynccontextmanager(connections)()
+            await block.__aenter__()
+        other = asyncio.create_task(leave(block))
+
+        assert await pool.fetchval("SELECT 1") == 1
+        assert waits.is_set()
+        await other
+
+
+async def test_a_connection_on_its_way_back_is_waited_for(dsn: str) -> None:
+    """Its release was cut short for its borrower, and goes on."""
+    goes_on = asyncio.Event()
+
+    async def reset(connection: object) -> None:
+        await goes_on.wait()
+
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None, reset=reset) as pool:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(None) as deadline, pool.acquire():
+                deadline.reschedule(0)
+        asyncio.get_running_loop().call_later(0.01, goes_on.set)
+
+        assert await pool.fetchval("SELECT 1") == 1
+        assert pool.statistics().deadlocked == 0
+
+
+async def test_a_waiter_that_was_cancelled_waits_no_more(dsn: str) -> None:
+    """Even if it has not run since; it is about to give back what it has."""
+    async with create_pool(dsn, min_size=2, max_size=2, acquire_timeout=None) as pool:
+
+        async def nested() -> None:
+            async with pool.acquire(), pool.acquire():
+                pass
+
+        async with pool.acquire():
+            other = asyncio.create_task(nested())
+            await reached(lambda: pool.statistics().queued == 1)
+            other.cancel()
+
+            assert await pool.fetchval("SELECT 1") == 1
+        await asyncio.wait([other])
+
+        assert other.cancelled()
+
+
+@pytest.mark.parametrize("block", ["deadline", "timeout block"])
+async def test_who_would_give_up_first_is_refused(block: str, dsn: str) -> None:
+    """The others wait for what it gives back; it would have waited in vain, and learns that at once."""
+    async with create_pool(dsn, min_size=2, max_size=2, acquire_timeout=60) as pool:
+
+        async def nested() -> str:
+            async with pool.acquire():
+                try:
+                    async with asyncio.timeout(20 if block == "timeout block" else None):
+                        await pool.acquire(timeout=20 if block == "deadline" else None)
+                except PoolDeadlockError:
+                    return "refused"
+
+        async with pool.acquire():
+            other = asyncio.create_task(nested())
+            await reached(lambda: pool.statistics().queued == 1)
+
+            assert await pool.fetchval("SELECT 1", timeout=30) == 1
+        assert await other == "refused"
+
+
+async def test_who_tries_again_at_once_does_not_stop_the_loop(dsn: str) -> None:
+    """A refusal takes one turn of it."""
+    async with create_pool(dsn, min_size=1, max_size=1) as pool, pool.acquire():
+        turned = asyncio.Event()
+        asyncio.get_running_loop().call_soon(asyncio.get_running_loop().call_soon, turned.set)
+        tries = 0
+        while not turned.is_set():
+            tries += 1
+            with pytest.raises(PoolDeadlockError):
+                await pool.acquire()
+
+        assert tries <= 3
+
+
+async def test_a_pool_that_shrinks_under_those_who_wait_tells_them(dsn: str) -> None:
+    """With the last other place goes the last hope."""
+    async with create_pool(dsn, min_size=2, max_size=2, acquire_timeout=None) as pool:
+        other = await asyncio.create_task(borrowed(pool))
+
+        async def shrink() -> None:
+            await reached(lambda: pool.statistics().queued == 1)
+            pool.resize(min_size=1, max_size=1)
+            await pool.release(other)
+
+        async with pool.acquire():
+            shrinking = asyncio.create_task(shrink())
+            with pytest.raises(PoolDeadlockError):
+                await pool.fetchval("SELECT 1")
+        await shrinking
+
+
+async def borrowed(pool: Pool) -> object:
+    return await pool.acquire()
+
+
+async def test_a_connection_borrowed_by_wait_for_is_its_callers(dsn: str, events: list) -> None:
+    """Which is in another task in Python 3.11, and told so in `pool.leaked` and here."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None, leak_after=0.01) as pool:
+        connection = await asyncio.wait_for(pool.acquire(), 30)
+        with pytest.raises(PoolDeadlockError):
+            await pool.acquire()
+        await reached(lambda: any(event.name == "pool.leaked" for event in events))
+        await pool.release(connection)
+
+    assert [event.details["task_ended"] for event in events if event.name == "pool.leaked"] == [False]

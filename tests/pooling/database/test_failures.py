@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import multiprocessing
 import os
 import shutil
@@ -166,6 +167,95 @@ async def test_a_pool_that_its_server_cannot_fill_now_is_told(server: PostgresSe
     assert event.details["allowed"] == 20
 
 
+async def test_an_ordinary_role_is_told_of_the_connections_of_others(events: list) -> None:
+    """Of which it does not see what they do; those kept for others are none that it may have."""
+    with PostgresServer(max_connections=20, settings={"reserved_connections": 4}) as server:
+        connection = await asyncpg.connect(server.dsn)
+        await connection.execute("CREATE ROLE ordinary LOGIN PASSWORD 'ordinary'")
+        await connection.execute("CREATE ROLE few LOGIN CONNECTION LIMIT 6 PASSWORD 'few'")
+        ordinary = server.dsn.partition("@")[2].join(("postgresql://ordinary:ordinary@", ""))
+        few = ordinary.replace("ordinary", "few")
+        with pytest.raises(ConfigurationError, match="max_size = 14; its server allows at most 13 connections"):
+            await create_pool(ordinary, min_size=1, max_size=14)
+        async with create_pool(server.dsn, min_size=5, max_size=5), create_pool(ordinary, min_size=1, max_size=8):
+            (event,) = [each for each in events if each.name == "pool.oversized"]
+        async with create_pool(server.dsn, min_size=5, max_size=5), create_pool(few, min_size=1, max_size=6):
+            pass
+        await connection.close()
+
+    assert (event.details["others"], event.details["allowed"]) == (6, 13)
+    assert len([each for each in events if each.name == "pool.oversized"]) == 1
+
+
+async def pooler(server_port: int) -> asyncio.Server:
+    """Open a port behind which each connection seems to be one of another process than the server's."""
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, alter: bool) -> None:
+        try:
+            while chunk := await reader.read(65_536):
+                at = chunk.find(KEY) if alter else -1
+                if at >= 0:
+                    chunk = chunk[: at + 5] + b"\0\6\x78\x32" + chunk[at + 9 :]
+                writer.write(chunk)
+        finally:
+            writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there = await asyncio.open_connection("127.0.0.1", server_port)
+        passing = pass_on(reader, there[1], alter=False), pass_on(there[0], writer, alter=True)
+        await asyncio.gather(*passing, return_exceptions=True)
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+KEY = b"K\0\0\0\x0c"
+
+
+async def test_a_pooler_is_known_before_anybody_has_a_connection(postgres: PostgresServer, events: list) -> None:
+    """Those who ask at the same time wait for the first, and nothing is opened twice but that."""
+    server = await pooler(postgres.port)
+    dsn = postgres.dsn.replace(str(postgres.port), str(server.sockets[0].getsockname()[1]))
+
+    async def cached(pool: Pool, together: asyncio.Barrier) -> int:
+        async with pool.acquire() as connection:
+            await together.wait()
+            assert await connection.fetchval("SELECT $1::int + 1", 1) == 2
+            return connection._con._config.statement_cache_size
+
+    async with server, create_pool(dsn, min_size=0, max_size=3) as pool:
+        together = asyncio.Barrier(3)
+        assert await asyncio.gather(*(cached(pool, together) for _ in range(3))) == [0, 0, 0]
+        assert [event.name for event in events] == ["pool.pooler_detected"]
+        assert pool.get_size() == pool.statistics().opened == 3  # none is outdated
+        server.close()
+
+
+async def test_behind_a_pooler_a_connect_function_is_called_as_it_was(postgres: PostgresServer, events: list) -> None:
+    """It may not know other arguments."""
+    server = await pooler(postgres.port)
+    dsn = postgres.dsn.replace(str(postgres.port), str(server.sockets[0].getsockname()[1]))
+
+    async def connect(*, loop: object, connection_class: type, record_class: type) -> asyncpg.Connection:
+        return await asyncpg.connect(dsn, loop=loop, connection_class=connection_class, record_class=record_class)
+
+    async with server, Pool(connect=connect, min_size=1, max_size=1) as pool:
+        assert await pool.fetchval("SELECT 1") == 1
+        server.close()
+
+    assert [event.details["statement_cache_size"] for event in events] == [None]
+
+
+async def test_a_slow_setup_is_named_where_connecting_takes_too_long(dsn: str) -> None:
+    """It may be the server, or what the program does with each connection."""
+
+    async def setup(connection: object) -> None:
+        await asyncio.Event().wait()
+
+    async with create_pool(dsn, min_size=1, max_size=1, setup=setup, acquire_timeout=0.05) as pool:
+        with pytest.raises(PoolTimeoutError, match=r"within 0\.05 s, with what `init` and `setup` do"):
+            await pool.acquire()
+
+
 async def test_a_server_that_cannot_say_what_it_allows_is_used_all_the_same(dsn: str, monkeypatch) -> None:
     """Some only speak PostgreSQL's language."""
     from penstock_pooling._database import _server
@@ -229,6 +319,43 @@ async def test_a_fork_of_the_process_cannot_use_the_pool_and_does_it_no_harm(dsn
         assert await pool.fetchval("SELECT 1") == 1
 
 
+@pytest.mark.parametrize("what", ["terminate", "terminate the connection", "query", "close the connection", "release"])
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+async def test_a_fork_cannot_do_anything_to_the_connections_of_its_parent(what: str, dsn: str) -> None:
+    """They share the socket, and what watches it: the parent would not hear of its next answer."""
+    async with create_pool(dsn, name="rag", min_size=1, max_size=1) as pool, pool.acquire() as connection:
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            said = "nothing"
+            try:
+                if what == "terminate":
+                    pool.terminate()
+                elif what == "terminate the connection":
+                    connection.terminate()
+                else:
+                    ways = {"query": connection.fetchval, "release": pool.release, "close the connection": leave}
+                    argument = "SELECT 1" if what == "query" else connection
+                    ways[what](argument).send(None)
+            except BaseException as error:  # noqa: BLE001 - it is told in the parent
+                said = repr(error)
+            finally:
+                os.write(writing, said.encode())
+                os._exit(0)
+        os.waitpid(pid, 0)
+        said = os.read(reading, 10_000).decode()
+        os.close(reading)
+        os.close(writing)
+
+        assert said.startswith("nothing" if what == "terminate the connection" else "PoolPlaceError('rag', 'process')")
+        async with asyncio.timeout(30):
+            assert await connection.fetchval("SELECT 1") == 1
+
+
+async def leave(connection: asyncpg.Connection) -> None:
+    await connection.close()
+
+
 @pytest.mark.skipif(not shutil.which("pgbouncer"), reason="pgbouncer is not installed")
 async def test_behind_pgbouncer_nothing_is_prepared_for_later(server: PostgresServer, events: list) -> None:
     """In transaction pooling the next query may go to another session."""
@@ -243,3 +370,26 @@ async def test_behind_pgbouncer_nothing_is_prepared_for_later(server: PostgresSe
 
         assert [event.name for event in events] == ["pool.pooler_detected"]
         assert pool._connect_kwargs["statement_cache_size"] == 0
+
+
+@pytest.mark.parametrize("way", ["block", "terminate", "close"])
+async def test_a_connection_that_comes_back_busy_is_ended_before_its_place_is_free(
+    way: str, dsn: str, admin: asyncpg.Connection
+) -> None:
+    """Its query is cancelled, which would go on for long at the server; there are never more than the maximum."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=30, server_settings=app("busy")) as pool:
+        for _ in range(3):
+            with pytest.raises(asyncpg.InterfaceError) if way == "block" else contextlib.nullcontext():
+                async with pool.acquire() as connection:
+                    query = asyncio.create_task(connection.execute("SELECT pg_sleep(600)"))
+                    while not await admin.fetchval(ACTIVE):
+                        await asyncio.sleep(0.001)
+                    if way != "block":
+                        ended = getattr(connection, way)()
+                        await (ended or asyncio.sleep(0))
+            assert isinstance((await asyncio.gather(query, return_exceptions=True))[0], Exception)
+            async with pool.acquire():
+                assert await sessions(admin, "busy") == 1
+
+
+ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'busy' AND state = 'active'"

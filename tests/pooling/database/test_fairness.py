@@ -179,9 +179,9 @@ def watch_order(pool: Pool) -> list[object]:
     line, overtaken = [], []
     join, leave, pop = pool._queue.join, pool._queue.leave, pool._queue._pop
 
-    def joining(waiter: object, task: object) -> None:
+    def joining(waiter: object, task: object, deadline: float) -> None:
         line.append(waiter)
-        join(waiter, task)
+        join(waiter, task, deadline)
 
     def leaving(waiter: object) -> None:
         if waiter in line:

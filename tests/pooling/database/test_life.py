@@ -364,3 +364,46 @@ def test_statistics_are_frozen() -> None:
     assert dataclasses.is_dataclass(PoolStatistics)
     assert PoolStatistics.__dataclass_params__.frozen
     assert issubclass(Pool, asyncpg.Pool)
+
+
+async def test_giving_back_twice_at_the_same_time_is_giving_back_once(dsn: str) -> None:
+    """Cancelled in the first, and again in a `finally`: the second waits for the first."""
+    async with create_pool(dsn, min_size=1, max_size=1) as pool:
+        connection = await pool.acquire()
+        pid = connection.get_server_pid()
+        await asyncio.gather(pool.release(connection), pool.release(connection))
+        connection = await pool.acquire()
+        first = asyncio.create_task(pool.release(connection))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        await pool.release(connection)
+
+        assert first.cancelled()
+        async with pool.acquire() as connection:
+            assert connection.get_server_pid() == pid
+
+
+async def test_a_pool_that_shrinks_keeps_what_it_may_keep(dsn: str) -> None:
+    """Even if all that is out comes back at the same time."""
+    async with create_pool(dsn, min_size=0, max_size=5) as pool:
+        connections = [await pool.acquire() for _ in range(5)]
+        pool.resize(max_size=4)
+        await asyncio.gather(*map(pool.release, connections))
+        await reached(lambda: not pool._background)
+
+        assert pool.get_size() == 4
+
+
+async def test_a_cancelled_waiter_takes_no_place_in_the_queue(dsn: str) -> None:
+    """Even before it has run."""
+    async with create_pool(dsn, min_size=1, max_size=1, max_queued=1) as pool:
+        holder = await pool.acquire()
+        cancelled = asyncio.create_task(pool.fetchval("SELECT 1"))
+        await reached(lambda: pool.statistics().queued == 1)
+        waiting = asyncio.create_task(pool.fetchval("SELECT 2"))
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        await pool.release(holder)
+
+        assert await waiting == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from penstock_pooling import DatabasePoolManager, Pool, PoolSettings, PoolTimeou
 
 from tests.limits.sources import Source
 from tests.pooling.database.counting import sessions
+from tests.pooling.waiting import reached
 
 
 def settings(dsn: str, **more: object) -> PoolSettings:
@@ -86,6 +88,91 @@ async def test_if_one_pool_cannot_be_opened_none_stays_open(dsn: str, admin: asy
 
     with pytest.raises(RuntimeError, match="is not open"):
         pools.pool("good")
+
+
+async def test_pools_are_opened_once_even_if_two_ask(dsn: str, admin: asyncpg.Connection) -> None:
+    """At the same time; and closed by one call."""
+    mine = {"connect_arguments": {"server_settings": {"application_name": "twice"}}}
+    pools = DatabasePoolManager({"rag": settings(dsn, min_size=2, **mine)})
+    await asyncio.gather(pools.initialize_pools(), pools.initialize_pools())
+
+    assert await sessions(admin, "twice") == 2
+
+    await pools.close()
+
+    assert [each for each in penstock_limits.resources() if each.name == "rag"] == []
+
+
+async def test_what_is_resized_while_it_opens_opens_so(dsn: str) -> None:
+    """The last size counts."""
+    connecting, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def password() -> str:
+        connecting.set()
+        await goes_on.wait()
+        return secret
+
+    secret = dsn.partition("postgres:")[2].partition("@")[0]
+    pools = DatabasePoolManager({"rag": settings(dsn.replace(f":{secret}", ""), password=password)})
+    opening = asyncio.create_task(pools.initialize_pools())
+    await connecting.wait()
+    pools.resize("rag", min_size=1, max_size=7)
+    goes_on.set()
+    await opening
+
+    assert pools.pool("rag").get_max_size() == 7
+
+    await pools.close()
+
+
+async def test_pools_may_be_opened_again_after_a_close_that_was_cut_short(dsn: str) -> None:
+    """What was out is cut off by that."""
+    pools = DatabasePoolManager({"rag": settings(dsn)})
+    await pools.initialize_pools()
+    await pools.get_connection("rag")
+    closing = asyncio.create_task(pools.close())
+    await reached(lambda: pools.pool("rag").is_closing())
+    closing.cancel()
+    await asyncio.wait([closing])
+
+    async with pools:
+        assert await pools.pool("rag").fetchval("SELECT 1") == 1
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+async def test_pools_of_an_event_loop_that_has_ended_are_opened_anew(dsn: str) -> None:
+    """And closing them is no error."""
+    pools = DatabasePoolManager({"rag": settings(dsn)})
+
+    async def use() -> int:
+        await pools.initialize_pools()
+        return await pools.pool("rag").fetchval("SELECT 1")
+
+    assert await asyncio.to_thread(asyncio.run, use()) == 1
+
+    await pools.close()
+    async with pools:
+        assert await pools.pool("rag").fetchval("SELECT 1") == 1
+    gc.collect()  # that loop has left its connection open, which is told here
+
+
+@pytest.mark.parametrize("mode", ["off", "enforce"])
+@pytest.mark.parametrize("dsn", ["postgresql://user:ses/ame@host:port/database", "postgresql://u:x@host:sesame/d"])
+async def test_a_dsn_that_is_read_at_the_first_borrow_is_not_shown_either(mode: str, dsn: str) -> None:
+    """As with no connection to keep open, or in mode off."""
+    async with DatabasePoolManager({"rag": settings(dsn, min_size=0)}, mode=mode) as pools:
+        with pytest.raises(ConfigurationError, match="pool 'rag': its dsn") as caught:
+            await pools.get_connection("rag")
+
+    assert "ses" not in str(caught.value)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("key", ["dsn_variable", "target_session_attrs", "max_size"])
+def test_a_dsn_in_the_wrong_place_is_not_shown(key: str) -> None:
+    """It is refused."""
+    with pytest.raises(ConfigurationError, match=rf"{key} = \(not shown\); allowed is"):
+        PoolSettings(**{key: "postgresql://user:sesame@host/database"})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import math
 import sys
 from asyncio import Task
 from collections.abc import Iterable
@@ -15,7 +17,7 @@ from asyncpg.connresource import ConnectionResource
 if TYPE_CHECKING:
     from penstock_pooling._database._holder import Holder
 
-__all__ = ["borrowers", "caller", "is_kept", "place"]
+__all__ = ["borrowers", "caller", "cut_at", "is_inside", "is_kept", "place"]
 
 _OURS = ("penstock_pooling.", "penstock_limits.", "asyncpg.", "contextlib")
 _DEPTH = 3  # from a connection to its transaction, to the method that ends it, to the block that calls it
@@ -46,23 +48,33 @@ def borrowers(holders: Iterable[Holder], now: float) -> str:
         held.setdefault(place(holder), []).append(now - holder.lent_at)
     lines = [f"{where} ({len(times)} for up to {max(times):.1f} s)" for where, times in held.items()]
     more = [f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
-    return ", ".join(lines[:_SHOWN] + more) or "none, they are being opened"
+    return ", ".join(lines[:_SHOWN] + more) or "none, they are being opened or closed"
+
+
+def is_inside(task: Task[Any], frame: FrameType | None) -> bool:
+    """Tell whether a task waits somewhere inside a frame, so that nobody but it can leave the frame's blocks."""
+    return any(each is frame for each in _frames(task))
 
 
 def is_kept(holder: Holder) -> bool:
-    """Tell whether only the task that borrowed a connection can give it back.
+    """Tell whether only the task that borrowed a connection, and now waits, can give it back.
 
-    That is so in an `async with` block. Without one, the connection may have been handed on; it has not if nothing but
-    the variables of the task's own coroutines refers to it.
+    Without an `async with` block, the connection may have been handed on; it has not if nothing but the variables of
+    the task's own coroutines refers to it.
     """
-    if holder.lexical:
-        return True
     task = holder.borrower()
     if task is None:
         return False
     known: list[object] = [holder, holder._con, *_frames(task)]
     # Nothing here may have a variable for the connection: that would be one more that refers to it.
     return _are_kept(gc.get_referrers(holder._proxy if holder.stand_in is None else holder.stand_in()), known, _DEPTH)
+
+
+def cut_at(task: Task[Any]) -> float:
+    """Return when a task is cut off by the first `asyncio.timeout` block that it is in, in its loop's time."""
+    blocks = [each for each in gc.get_referrers(task) if isinstance(each, asyncio.Timeout)]
+    active = [each.when() for each in blocks if getattr(each, "_timeout_handler", None) is not None]
+    return min((when for when in active if when is not None), default=math.inf)
 
 
 def _are_kept(things: list[object], known: list[object], depth: int) -> bool:
@@ -85,18 +97,13 @@ def _is_among(known: list[object], referrer: object) -> bool:
 
 
 def _frames(task: Task[Any]) -> list[FrameType]:
-    """Return the frames of a task that waits, or runs just now."""
+    """Return the frames of a task that waits."""
     found: list[FrameType] = []
     awaited: Any = task.get_coro()
     while (frame := _frame_of(awaited)) is not None:
         found.append(frame)
         awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
-    running: FrameType | None = sys._getframe()
-    above: list[FrameType] = []
-    while running is not None:
-        above.append(running)
-        running = running.f_back
-    return found + above if found and found[0] in above else found
+    return found
 
 
 def _frame_of(awaited: object) -> FrameType | None:

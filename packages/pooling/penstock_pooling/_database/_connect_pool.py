@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import gc
 import weakref
-from asyncio import Task
 from collections.abc import Callable
 from typing import Any
 
@@ -124,9 +123,9 @@ class ConnectPool(Pool):
         holder.stand_in = weakref.ref(lent)
         return lent
 
-    async def _wait(self, task: Task[Any] | None, patience: float | None) -> Holder | None:
+    async def _wait(self, patience: float | None) -> Holder | None:
         self._look_for_forgotten()
-        return await super()._wait(task, patience)
+        return await super()._wait(patience)
 
     def _look_for_forgotten(self) -> None:
         """Have Python's collector look at once for connections that were forgotten in a cycle of references.

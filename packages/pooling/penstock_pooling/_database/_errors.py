@@ -57,8 +57,8 @@ class PoolTimeoutError(AcquireTimeoutError):
     def __str__(self) -> str:
         if not self.borrowers:
             return (
-                f"pool {self.limiter!r} could not connect to its server within {self.allowed:g} s. "
-                f"See whether the server is up, try again later, or give it more time."
+                f"pool {self.limiter!r} could not connect to its server within {self.allowed:g} s, "
+                f"with what `init` and `setup` do. See whether the server is up, try again later, or give it more time."
             )
         return (
             f"pool {self.limiter!r} lent no connection within {self.allowed:g} s; {self.counted} callers waited. "

@@ -6,10 +6,12 @@ import asyncio
 import contextlib
 import math
 import weakref
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 from asyncpg.pool import PoolConnectionHolder
+
+from penstock_pooling._database._ending import Ending
 
 __all__ = ["Holder"]
 
@@ -25,17 +27,36 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         task: Who has borrowed it; a task that has ended may have the connection as its result, and is not kept alive.
         code: Whose code that was.
         line: And in which line.
-        lexical: Whether it was borrowed for the length of an `async with` block, and so comes back from its borrower.
+        lexical: Whether it was borrowed for the length of an `async with` block.
+        frame: The frame that has that block, and gives the connection back; None if that is not known.
+        returning: What gives it back just now.
         lent_at: When, in the loop's time.
         told: Whether it was told that it is out for too long.
         stand_in: What the borrower has in place of the pool's own proxy, if it has something else.
+        backend: The number and the secret of the server's process.
+        ending: The session of a connection that was cut off while it was lent, until somebody waits for its end.
     """
 
     _con: Any
     _pool: Any
     _generation: int | None
 
-    __slots__ = ("_expiry", "code", "expires", "lent_at", "lexical", "line", "single_use", "stand_in", "task", "told")
+    __slots__ = (
+        "_expiry",
+        "backend",
+        "code",
+        "ending",
+        "expires",
+        "frame",
+        "lent_at",
+        "lexical",
+        "line",
+        "returning",
+        "single_use",
+        "stand_in",
+        "task",
+        "told",
+    )
 
     def __init__(self, pool: Any, *, single_use: bool, **settings: Any) -> None:
         super().__init__(pool, **settings)
@@ -45,9 +66,13 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.code: CodeType | None = None
         self.line = 0
         self.lexical = False
+        self.frame: FrameType | None = None
+        self.returning: asyncio.Task[Any] | None = None
         self.lent_at = 0.0
         self.told = False
         self.stand_in: weakref.ref[Any] | None = None
+        self.backend: tuple[Any, Any] = (None, None)
+        self.ending: Ending | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
     def is_ready(self) -> bool:
@@ -61,11 +86,13 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     async def connect(self) -> None:
         await super().connect()
-        if self._con is not None:
-            self._pool._note_opened(self)
+        protocol = self._con._protocol
+        self.backend = protocol.backend_pid, protocol.backend_secret
+        self._pool._note_opened(self)
 
     def live(self, seconds: float) -> None:
         """Have the connection replaced after some time, idle or not."""
+        self._cancel_expiry()
         self.expires = self._pool._loop.time() + seconds
         reference: weakref.ref[Holder] = weakref.ref(self)
         self._expiry = self._pool._loop.call_later(seconds, _expire, reference)
@@ -78,6 +105,11 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         """Tell whether the task that has borrowed it has ended."""
         task = self.borrower()
         return self.task is not None and (task is None or task.done())
+
+    def is_held(self) -> bool:
+        """Tell whether it is out, and not on its way back."""
+        connection = self._con if self.stand_in is None else self.stand_in()
+        return self.returning is None and connection is not None and not connection.is_closed()
 
     def is_current(self) -> bool:
         """Tell whether its connection may be lent again."""
@@ -97,14 +129,28 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
                 await connection.close(timeout=self._pool._patience)
         return await self.acquire()
 
+    async def release(self, timeout: float | None) -> None:  # noqa: ASYNC109 - asyncpg's own shape
+        if self.returning is not None:  # who gives it back a second time waits for the first
+            await asyncio.shield(self.returning)
+        elif self._in_use is not None:
+            self.returning = returning = asyncio.current_task()  # asyncpg has it run in a task of its own
+            try:
+                await super().release(timeout)
+            finally:
+                if self.returning is returning:  # else it was cut off, and may be lent again
+                    self.returning = None
+
     def _release(self) -> None:
         if self._in_use is not None:
             self._pool._note_returned(self)
-            self.stand_in = None
+            self.stand_in = self.frame = self.returning = None
         super()._release()
 
     def _release_on_close(self) -> None:
         self._cancel_expiry()
+        if self._in_use is not None and self._con._aborted and self._pool._may_wait():
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # there is no line to it any more
+                self.ending = Ending(self._con, self.backend)
         super()._release_on_close()
 
     def _cancel_expiry(self) -> None:

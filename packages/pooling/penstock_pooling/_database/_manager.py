@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from types import EllipsisType, TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -44,6 +45,7 @@ class DatabasePoolManager:
         self._settings = dict(pools)
         self._mode = mode_or_none("DatabasePoolManager", mode)
         self._pools: dict[str, Pool] = {}
+        self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     @classmethod
     def load(cls, path: str | os.PathLike[str] = ".", *, mode: Mode | str | None = None) -> Self:
@@ -74,23 +76,30 @@ class DatabasePoolManager:
     async def initialize_pools(self) -> None:
         """Open all pools; if one cannot be opened, none stays open. Nothing happens to those that are open.
 
+        Those of an event loop that has ended, or of a parent process, are opened anew.
+
         Raises:
             ConfigurationError: A dsn is missing or unreadable, or the server allows fewer connections than `max_size`.
             OSError: A server cannot be reached.
             asyncpg.PostgresError: A server refuses the connection.
         """
-        new = {name: self._make(name) for name in self._settings if name not in self._pools}
-        opening = [asyncio.create_task(_open(pool)) for pool in new.values()]
-        try:
-            await asyncio.gather(*opening)
-        except BaseException:
-            for task in opening:
-                task.cancel()
-            await asyncio.wait(opening)  # who is still opening must not open any more
-            for pool in new.values():
-                _forget(pool)
-            raise
-        self._pools |= new
+        async with self._turn():
+            self._pools = {name: pool for name, pool in self._pools.items() if not pool.is_gone()}
+            new = {name: self._make(name) for name in self._settings if name not in self._pools}
+            opening = [asyncio.create_task(_open(pool)) for pool in new.values()]
+            try:
+                await asyncio.gather(*opening)
+            except BaseException:
+                for task in opening:
+                    task.cancel()
+                await asyncio.wait(opening)  # who is still opening must not open any more
+                for pool in new.values():
+                    _forget(pool)
+                raise
+            self._pools |= new
+            for name, pool in new.items():  # they may have been resized since
+                settings = self._settings[name]
+                pool.resize(min_size=settings.min_size, max_size=settings.max_size)
 
     def pool(self, name: str, /) -> Pool:
         """Return the pool of a name.
@@ -180,12 +189,22 @@ class DatabasePoolManager:
         Raises:
             PoolPlaceError: They were opened in another event loop or process.
         """
-        pools = list(self._pools.values())
-        results = await asyncio.gather(*(pool.close(timeout=timeout) for pool in pools), return_exceptions=True)
-        self._pools = {name: pool for name, pool in self._pools.items() if not pool.is_closing()}
+        async with self._turn():
+            pools = [pool for pool in self._pools.values() if not pool.is_gone()]
+            try:
+                results = await asyncio.gather(*(pool.close(timeout=timeout) for pool in pools), return_exceptions=True)
+            finally:
+                self._pools = {name: pool for name, pool in self._pools.items() if not pool.is_gone()}
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+    def _turn(self) -> asyncio.Lock:
+        """Return what lets one caller open or close at a time, in the running event loop."""
+        loop = asyncio.get_running_loop()
+        if self._turns is None or self._turns[0] is not loop:
+            self._turns = loop, asyncio.Lock()
+        return self._turns[1]
 
     def _make(self, name: str) -> Pool:
         settings = self._settings[name]
@@ -207,25 +226,28 @@ class DatabasePoolManager:
             close_timeout=settings.close_timeout,
             **arguments,
         )
+        pool._connect = partial(_connect, name, pool._connect)
         return pool
 
 
-async def _open(pool: Pool) -> None:
-    if not is_of_asyncpg(pool):
-        await pool
-        return
+async def _connect(name: str, connect: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
+    """Connect, at the opening or later, without an error that quotes the dsn."""
     import asyncpg
 
     try:
-        await pool
+        return await connect(*args, **kwargs)
     except ConfigurationError:
         raise
     except (ValueError, asyncpg.ClientConfigurationError):  # both may quote the dsn, and with it the password
         raise ConfigurationError(
-            f"pool {pool.name!r}: its dsn, which is not shown, or another argument cannot be read; "
+            f"pool {name!r}: its dsn, which is not shown, or another argument cannot be read; "
             f"allowed is postgresql://user:password@host:port/database, with what is special in a password "
             f"percent-encoded"
         ) from None
+
+
+async def _open(pool: Pool) -> None:
+    await pool
 
 
 def _forget(pool: Pool) -> None:

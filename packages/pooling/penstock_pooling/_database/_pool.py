@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import random
+import sys
 import weakref
 from asyncio import Task
 from collections.abc import Callable, Coroutine
 from functools import partial
-from types import CodeType, CoroutineType, EllipsisType, TracebackType
+from types import CodeType, CoroutineType, EllipsisType, FrameType, TracebackType
 from typing import Any
 
 import asyncpg
@@ -21,8 +23,9 @@ from penstock_limits import ConfigurationError, Mode, emit, enter_resource, leav
 from penstock_pooling._database import _borrowers
 from penstock_pooling._database._checks import mode_or_none, seconds_or_none, sizes, whole_or_none
 from penstock_pooling._database._counters import Counters
+from penstock_pooling._database._ending import Ending
 from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
-from penstock_pooling._database._forks import forks
+from penstock_pooling._database._forks import OfParent, forks
 from penstock_pooling._database._holder import Holder
 from penstock_pooling._database._late import LateWatch
 from penstock_pooling._database._queue import HolderQueue, Waiter
@@ -58,7 +61,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         leak_after: From how many seconds on a connection that is out counts as leaked; None for never.
         close_timeout: How many seconds `close()` waits for connections that are out; None for any time.
         check_server: Whether the first connection is asked what the server allows, and whether it is a pooler that
-            answers; behind one, prepared statements are not kept, unless `statement_cache_size` is given.
+            answers; behind one, prepared statements are not kept, unless `statement_cache_size` or `connect` is given.
         min_size: Connections that are kept open.
         max_size: Connections that may be open.
         init_size: Connections that are opened at first; None for `min_size`.
@@ -124,6 +127,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._returns = LateWatch(self._acquire_timeout, self._note_stalled)
         self._close_timeout = seconds_or_none(where, "close_timeout", close_timeout)
         self._unknown_server = check_server
+        self._first_look = asyncio.Lock()
+        self._connects_itself = settings.get("connect") is not None
         self._patience = PATIENCE
         self._forks = forks.watch()
         self._queue = HolderQueue(self._keeps)
@@ -169,22 +174,32 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             PoolPlaceError: The pool was opened in another event loop or process.
             asyncpg.InterfaceError: The pool is not open.
         """
-        return Acquisition(self, timeout, *_borrowers.caller())
+        # The task that asks is who borrows: `asyncio.wait_for` may do the waiting in another.
+        return Acquisition(self, timeout, *_borrowers.caller(), asyncio.current_task(self._loop))
 
     async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's own shape
         return await self._lend(timeout, *_borrowers.caller(), lexical=False)
 
-    async def _lend(self, timeout: float | None, code: CodeType, line: int, *, lexical: bool) -> Any:  # noqa: ASYNC109 - it is the queue that knows who is late
+    async def _lend(
+        self,
+        timeout: float | None,  # noqa: ASYNC109 - it is the queue that knows who is late
+        code: CodeType,
+        line: int,
+        *,
+        lexical: bool,
+        frame: FrameType | None = None,
+        task: Task[Any] | None = None,
+    ) -> Any:
         if self._closing:
             raise InterfaceError("pool is closing")
         self._check_init()
         self._check_place()
         loop, mode = self._loop, self._fixed_mode or self.mode
         patience = self._acquire_timeout if timeout is None and mode is Mode.ENFORCE else timeout
-        began, task = loop.time(), asyncio.current_task(loop)
+        began = loop.time()
         holder = self._queue.take() if mode is Mode.ENFORCE else self._single_use(mode)
         if holder is None:
-            holder = await self._wait(task, patience) or self._single_use(self.mode)
+            holder = await self._wait(patience) or self._single_use(self.mode)
         try:
             if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
@@ -194,23 +209,21 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._schedule_min_size_maintenance()
             raise
         holder._timeout = timeout  # for the release, too; the default is watched at less cost
-        holder.code, holder.line, holder.lexical = code, line, lexical
-        self._note_lent(holder, task, mode)
+        holder.code, holder.line, holder.lexical, holder.frame = code, line, lexical, frame
+        self._note_lent(holder, task or asyncio.current_task(loop), mode)
         return proxy
 
-    async def _wait(self, task: Task[Any] | None, patience: float | None) -> Holder | None:
-        queue, began = self._queue, self._loop.time()
-        if self._max_queued is not None and queue.waiting() >= self._max_queued:
+    async def _wait(self, patience: float | None) -> Holder | None:
+        queue, began, task = self._queue, self._loop.time(), asyncio.current_task(self._loop)
+        if self._max_queued is not None and not queue.has_room(self._max_queued):
             self._counters.rejected += 1
             raise self._told("rejected", PoolQueueFullError(self._name, queue.waiting(), self._max_queued, self._out()))
         waiter: Waiter = self._loop.create_future()
         expiry = None if patience is None else self._loop.call_later(patience, self._give_up, waiter, patience)
-        queue.join(waiter, task)
+        queue.join(waiter, task, math.inf if patience is None else began + patience)
+        if task is not None and weakref.ref(task) in self._having:
+            self._loop.call_soon(self._break_deadlock)  # when all that is about to happen has happened
         try:
-            if self._is_deadlock():
-                self._counters.deadlocked += 1
-                error = PoolDeadlockError(self._name, len(self._lent), self._maxsize, self._out())
-                raise self._told("deadlocked", error)
             holder: Holder | None = await waiter
         except BaseException:
             queue.leave(waiter)
@@ -228,19 +241,33 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._counters.timed_out += 1
             self._told("timed_out", error)
 
-    def _is_deadlock(self) -> bool:
-        """Tell whether whoever has a connection waits for one, as the caller does that has just joined the queue."""
-        if len(self._lent) < self._pooled:  # one is free, or on its way
-            return False
-        waiting = self._queue.waiting_tasks
-        if not all(holder.borrower() in waiting for holder in self._lent):
-            return False
-        pooled = [holder for holder in self._lent if not holder.single_use]
-        return len(pooled) == self._pooled and all(map(self._comes_from_its_borrower, pooled))
+    def _break_deadlock(self) -> None:
+        """Refuse a caller if whoever has a connection waits for one, too.
+
+        It is the one whose deadline ends first: until then, none of the others gives anything back. Where anything
+        else may free a place, nobody is refused, and deadlines do what they are for.
+        """
+        held = [holder for holder in self._lent if not holder.single_use]
+        waits = self._queue.waits()
+        if len(held) < self._pooled or not all(each.is_held() and each.borrower() in waits for each in held):
+            return
+        if self.is_closing() or not all(map(self._comes_from_its_borrower, held)):
+            return
+        borrowers = {holder.borrower() for holder in held}
+        ends = {
+            task: min(deadline, _borrowers.cut_at(task)) for task, (_, deadline) in waits.items() if task in borrowers
+        }
+        waiter, _ = waits[min(reversed(ends), key=ends.__getitem__)]
+        error = PoolDeadlockError(self._name, len(self._lent), self._maxsize, self._out())
+        if self._queue.refuse(waiter, error):
+            self._counters.deadlocked += 1
+            self._told("deadlocked", error)
 
     def _comes_from_its_borrower(self, holder: Holder) -> bool:
-        """Tell whether only who borrowed a connection can give it back."""
-        line = (holder.code, holder.line)
+        """Tell whether only who borrowed a connection, and waits, can give it back."""
+        task, line = holder.borrower(), (holder.code, holder.line)
+        if holder.lexical:
+            return task is not None and _borrowers.is_inside(task, holder.frame)
         if line not in self._handing_on and not _borrowers.is_kept(holder):
             self._handing_on.add(line)  # asked once: it takes a look at everything in memory
         return line not in self._handing_on
@@ -277,7 +304,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             now = self._loop.time()
             if self._is_outdated(holder, now):
                 holder.outdate()
-            if timeout is None and holder._timeout is None:
+            if timeout is None and holder._timeout is None and holder.returning is None:
                 self._returns.start(holder, self._loop, now)
         return super().release(connection, timeout=timeout)  # type: ignore[no-any-return]
 
@@ -325,7 +352,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if holder.expires <= now:
             self._counters.expired += 1
             return True
-        return self._pooled > self._maxsize
+        return False
 
     def _expire_idle(self, holder: Holder) -> None:
         if self._queue.remove(holder):
@@ -340,6 +367,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._check_place()
         await super()._async__init__()
         enter_resource(self)
+        forks.tell(self)
         return self
 
     async def _initialize(self) -> None:
@@ -376,10 +404,16 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     def _keeps(self, holder: Holder) -> bool:
         """Tell whether a holder that came free stays; let it go if not."""
+        if (ending := holder.ending) is not None:
+            holder.ending = None
+            self._in_background(self._ended(holder, ending))
+            return False
         if not holder.single_use and self._pooled <= self._maxsize:
             return True
         self._holders.remove(holder)
         self._pooled -= not holder.single_use
+        if self._queue.waiting():  # with a place less, nobody may be left who gives one back
+            self._loop.call_soon(self._break_deadlock)
         if holder.is_connected():
             self._in_background(self._closed_quietly(holder))
         return False
@@ -427,7 +461,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._loop.call_soon_threadsafe(partial(self.resize, min_size=min_size, max_size=max_size))
 
     def _schedule_min_size_maintenance(self) -> None:
-        if self.mode is Mode.ENFORCE:
+        if self.mode is Mode.ENFORCE and forks.count == self._forks:
             super()._schedule_min_size_maintenance()
 
     def mode_changed(self) -> None:
@@ -449,21 +483,28 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
                 self._in_background(self._close_idle(holder))
 
     async def _get_new_connection(self) -> Any:
+        if self._unknown_server and self.mode is Mode.ENFORCE:
+            async with self._first_look:  # others wait: they may have to connect in another way
+                if self._unknown_server:
+                    return await self._first_connection()
+        return await super()._get_new_connection()
+
+    async def _first_connection(self) -> Any:
+        """Connect, and find out what is at the other end."""
         connection = await super()._get_new_connection()
-        if not self._unknown_server or self.mode is not Mode.ENFORCE:
-            return connection
-        self._unknown_server = False
         try:
             server = await self._ask(connection)
         except BaseException:
-            self._unknown_server = True
             connection.terminate()
             raise
+        self._unknown_server = False
         if server is None or not server.has_pooler or "statement_cache_size" in self._connect_kwargs:
+            return connection
+        if self._connects_itself:  # by a function that may not know the argument
+            emit("pool.pooler_detected", self._name, statement_cache_size=None)
             return connection
         emit("pool.pooler_detected", self._name, statement_cache_size=0)
         self._connect_kwargs = {**self._connect_kwargs, "statement_cache_size": 0}
-        self._generation += 1
         await connection.close(timeout=PATIENCE)
         return await super()._get_new_connection()
 
@@ -476,9 +517,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             return None
         if server.has_pooler:
             return server
-        if self._maxsize > server.allowed and self._initializing:
+        if self._maxsize > server.most and self._initializing:
             raise ConfigurationError(
-                f"pool {self._name!r}: max_size = {self._maxsize}; its server allows at most {server.allowed} "
+                f"pool {self._name!r}: max_size = {self._maxsize}; its server allows at most {server.most} "
                 f"connections. Lower max_size, or raise the server's max_connections"
             )
         if self._maxsize + server.others > server.allowed:
@@ -514,8 +555,14 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             leave_resource(self)
 
     def terminate(self) -> None:
-        """Cut off all connections; who waits for one is refused."""
+        """Cut off all connections; who waits for one is refused.
+
+        Raises:
+            PoolPlaceError: The pool was opened in another process, which goes on with them.
+        """
         if not self._closed:
+            if forks.count != self._forks:
+                raise PoolPlaceError(self._name, "process")
             self._queue.refuse_all(lambda: InterfaceError("pool is closed"))
         super().terminate()
         for holder in list(self._holders):  # in asyncpg's own loop, those for a single use have been leaving
@@ -528,6 +575,24 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             emit("pool.abandoned", self._name, connections=len(self._lent), borrowers=self._out())
         for holder in list(self._holders):
             holder.terminate()
+
+    def is_gone(self) -> bool:
+        """Tell whether nothing can be done with it any more: it was closed, or left behind.
+
+        It is left behind by an event loop that was closed before it, and in a forked process by its parent.
+        """
+        gone: bool = self.is_closing() or self._loop.is_closed() or forks.count != self._forks
+        if gone and self._initialized:
+            leave_resource(self)
+        return gone
+
+    def forked(self) -> None:
+        """Leave the connections to the parent, in a child that was just forked."""
+        make_error = partial(PoolPlaceError, self._name, "process")
+        for holder in self._holders:
+            for connection in (holder._con, holder.stand_in and holder.stand_in()):
+                if connection is not None and connection._protocol is not None:
+                    connection._protocol = OfParent(connection._protocol, make_error)
 
     def _check_place(self) -> None:
         if forks.count != self._forks:
@@ -542,6 +607,18 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         finally:
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
+
+    async def _ended(self, holder: Holder, ending: Ending) -> None:
+        """Put a holder back when the server has let go of its connection, which was cut off."""
+        try:
+            await ending.reached(self._patience)
+        finally:
+            self._queue.put_nowait(holder)
+            self._schedule_min_size_maintenance()
+
+    def _may_wait(self) -> bool:
+        """Tell whether the end of something can be waited for: the pool goes on, and in this process."""
+        return not self.is_closing() and forks.count == self._forks and self._loop.is_running()
 
     async def _closed_quietly(self, holder: Holder) -> None:
         connection = holder._con
@@ -594,21 +671,25 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 class Acquisition(PoolAcquireContext):  # type: ignore[misc]
     """A connection to come, for `async with` or `await`."""
 
-    __slots__ = ("_code", "_line")
+    __slots__ = ("_code", "_line", "_task")
 
     connection: Any
     done: bool
     pool: Any
 
-    def __init__(self, pool: Pool, timeout: float | None, code: CodeType, line: int) -> None:
+    def __init__(self, pool: Pool, timeout: float | None, code: CodeType, line: int, task: Task[Any] | None) -> None:
         super().__init__(pool, timeout)
         self._code = code
         self._line = line
+        self._task = task
 
     async def __aenter__(self) -> Any:
         if self.connection is not None or self.done:
             raise InterfaceError("a connection is already acquired")
-        self.connection = await self.pool._lend(self.timeout, self._code, self._line, lexical=True)
+        frame: FrameType | None = sys._getframe(1)
+        if frame is not None and frame.f_code is not self._code:
+            frame = None  # the block is one of an exit stack, or of other code that is in between
+        self.connection = await self.pool._lend(self.timeout, self._code, self._line, lexical=True, frame=frame)
         return self.connection
 
     async def __aexit__(
@@ -627,11 +708,14 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
 
     def __await__(self) -> Any:
         self.done = True  # type: ignore[misc] # a slot of a class without types
-        return self.pool._lend(self.timeout, self._code, self._line, lexical=False).__await__()
+        return self.pool._lend(self.timeout, self._code, self._line, lexical=False, task=self._task).__await__()
 
 
 class _Unbound:
     """Stands for the event loop of a pool that has not been opened."""
+
+    def is_closed(self) -> bool:
+        return False
 
     def time(self) -> float:
         return 0.0

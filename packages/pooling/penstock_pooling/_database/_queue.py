@@ -29,16 +29,25 @@ class HolderQueue:
     def __init__(self, keeps: Callable[[Holder], bool]) -> None:
         self._keeps = keeps
         self._free: list[Holder] = []
-        self._waiters: OrderedDict[Waiter, Task[Any] | None] = OrderedDict()
-        self.waiting_tasks: set[Task[Any] | None] = set()
+        self._waiters: OrderedDict[Waiter, tuple[Task[Any] | None, float]] = OrderedDict()
 
     def qsize(self) -> int:
         """Return how many holders are free."""
         return len(self._free)
 
     def waiting(self) -> int:
-        """Return how many callers wait."""
-        return len(self._waiters)
+        """Return how many callers wait; who was cancelled does not, even if it has not run since."""
+        return sum(not waiter.done() for waiter in self._waiters)
+
+    def has_room(self, most: int) -> bool:
+        """Tell whether fewer callers wait than may."""
+        return len(self._waiters) < most or self.waiting() < most
+
+    def waits(self) -> dict[Task[Any], tuple[Waiter, float]]:
+        """Return what each task waits for, and until when; who waits longest is first."""
+        return {
+            task: (waiter, deadline) for waiter, (task, deadline) in self._waiters.items() if task and not waiter.done()
+        }
 
     def free(self) -> list[Holder]:
         """Return the holders that are free, the next to be lent last."""
@@ -88,15 +97,14 @@ class HolderQueue:
         self._free.remove(holder)
         return True
 
-    def join(self, waiter: Waiter, task: Task[Any] | None) -> None:
+    def join(self, waiter: Waiter, task: Task[Any] | None, deadline: float) -> None:
         """Let a caller wait behind all others."""
-        self._waiters[waiter] = task
-        self.waiting_tasks.add(task)
+        self._waiters[waiter] = task, deadline
 
     def leave(self, waiter: Waiter) -> None:
         """Let a caller go that did not get what it waited for; what it was handed meanwhile goes to the next."""
         if waiter in self._waiters:
-            self.waiting_tasks.discard(self._waiters.pop(waiter))
+            del self._waiters[waiter]
         elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
             holder = waiter.result()
             if holder is not None:
@@ -106,7 +114,7 @@ class HolderQueue:
         """Let a caller go with an error; tell whether it still waited."""
         if waiter.done() or waiter not in self._waiters:
             return False
-        self.waiting_tasks.discard(self._waiters.pop(waiter))
+        del self._waiters[waiter]
         waiter.set_exception(error)
         return True
 
@@ -123,6 +131,4 @@ class HolderQueue:
                 waiter.set_result(None)
 
     def _pop(self) -> Waiter:
-        waiter, task = self._waiters.popitem(last=False)
-        self.waiting_tasks.discard(task)
-        return waiter
+        return self._waiters.popitem(last=False)[0]
