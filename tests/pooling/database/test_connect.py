@@ -57,9 +57,40 @@ async def test_off_is_the_old_call(dsn: str, monkeypatch: pytest.MonkeyPatch) ->
 
     assert penstock_pooling.connect(dsn, **arguments) is returned
     assert penstock_pooling.connect() is returned
-    assert calls == [((dsn,), arguments), ((None,), {})]
-    assert statistics().off == before + 2
+    assert penstock_pooling.connect(dsn=dsn, user="u") is returned
+    assert penstock_pooling.connect(None) is returned
+    assert calls == [((dsn,), arguments), ((), {}), ((), {"dsn": dsn, "user": "u"}), ((None,), {})]
+    assert statistics().off == before + 4
     assert pools() == []
+
+
+@pytest.mark.parametrize(("mode", "unequal"), [("observe", {}), ("enforce", {"passfile": bytearray()})])
+@pytest.mark.parametrize("named", [{}, {"dsn": "postgresql://h/d"}, {"host": "h"}])
+@pytest.mark.parametrize("positional", [(), (None,), ("postgresql://h/d",), ("postgresql://h/d", "two")])
+async def test_asyncpg_gets_what_was_given_and_how_it_was_given(
+    positional: Any, named: Any, mode: str, unequal: Any, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By position what was given so, and nothing that was not given, where no pool serves."""
+    calls = []
+
+    async def connect(*args: Any, **arguments: Any) -> None:
+        calls.append((args, arguments))
+        raise OSError
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    switch.turn(mode)
+    with pytest.raises(OSError):
+        await penstock_pooling.connect(*positional, **named, **unequal)
+
+    assert calls == [(positional, {**named, **unequal})]
+
+
+async def test_a_dsn_by_name_leads_to_the_same_pool(dsn: str, switch: Any) -> None:
+    """It is the same dsn."""
+    await (await penstock_pooling.connect(dsn)).close()
+    await (await penstock_pooling.connect(dsn=dsn)).close()
+
+    assert len(pools()) == 1
 
 
 async def test_off_returns_asyncpgs_own(dsn: str) -> None:
