@@ -16,6 +16,7 @@ import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolTimeoutError
 from penstock_pooling._database._connect_arguments import ConnectArguments
+from penstock_pooling._database._connect_room import drop_in, room_here
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
@@ -375,6 +376,49 @@ async def test_an_argument_that_cannot_be_compared_is_for_the_old_call(
 
     assert statistics().unpooled == before + 3
     assert pools() == []
+
+
+class Slots:
+    """A password from a place of the user's, to which there can be no weak reference."""
+
+    __slots__ = ("_password",)
+
+    def __init__(self, password: str | None) -> None:
+        self._password = password
+
+    def __call__(self) -> str | None:
+        return self._password
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+async def test_an_argument_without_weak_references_connects(mode: str, dsn: str, switch: Any) -> None:
+    """As it does without us."""
+    switch.turn(mode)
+    password = Slots(urlsplit(dsn).password)
+    for _ in range(2):
+        connection = await penstock_pooling.connect(dsn, password=password)
+        assert type(connection) is asyncpg.Connection
+        await connection.close()
+
+    assert pools() == []
+
+
+async def test_a_pool_is_named_while_other_threads_open_pools(dsn: str, switch: Any) -> None:
+    """Their loops do so at any moment; it goes by what was there before."""
+    await (await penstock_pooling.connect(dsn)).close()
+    room = await room_here()
+    assert room is not None
+
+    class Named:
+        """Whoever asks for its name gives way to a thread that opens one more."""
+
+        name = property(lambda self: room.pools.setdefault((len(room.pools),), self) and "db/rag")
+
+    room.pools[()] = Named()  # type: ignore[assignment]
+    try:
+        assert drop_in.unique("db/rag") == "db/rag #2"
+    finally:
+        room.pools = {key: pool for key, pool in room.pools.items() if not isinstance(pool, Named)}
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,8 @@ class DropIn:
 
     def unique(self, name: str) -> str:
         """Return a name for a new pool: pools with other arguments may be of the same host and database."""
-        taken = {pool.name for room in self._open_rooms() for pool in room.pools.values()}
+        # Of copies: the loops of other threads open and leave pools meanwhile.
+        taken = {pool.name for room in self._open_rooms() for pool in list(room.pools.values())}
         numbered = (f"{name} #{number}" for number in itertools.count(2))
         return name if name not in taken else next(each for each in numbered if each not in taken)
 
