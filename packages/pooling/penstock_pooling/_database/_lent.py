@@ -102,7 +102,8 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
             self._leave_to_parent()
         else:
             self._detach()
-            super().terminate()
+            self._aborted = True  # type: ignore[misc] # its base's
+            self._protocol = _CutOffProtocol(self._protocol)
             loan.pool.end(loan)
 
     def _cleanup(self) -> None:
@@ -183,6 +184,15 @@ class _ClosedProtocol:
         if name.startswith("__"):
             raise AttributeError(name)
         return _refuse
+
+
+class _CutOffProtocol:
+    """Has no more than None has, which a connection has that was cut off, but for what its cancellations still need."""
+
+    __slots__ = ("backend_pid", "backend_secret")
+
+    def __init__(self, protocol: Any) -> None:
+        self.backend_pid, self.backend_secret = protocol.backend_pid, protocol.backend_secret
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
