@@ -16,7 +16,7 @@ import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolTimeoutError
 from penstock_pooling._database._connect_arguments import ConnectArguments
-from penstock_pooling._database._connect_room import drop_in, room_here
+from penstock_pooling._database._connect_room import MANY, drop_in, room_here
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
@@ -522,6 +522,37 @@ async def test_pools_keep_no_more_idle_than_one_may_have(dsn: str, switch: Any, 
         assert await sessions(admin, "tenant") <= 3
 
     assert statistics().pools <= 33
+
+
+async def test_a_pool_that_still_connects_is_in_use(switch: Any) -> None:
+    """However many others come meanwhile, it stays the one pool of its arguments, and goes when it has nothing open."""
+    configure(max_size=1)
+    asked, release = asyncio.Queue[None](), asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Be a server that does not answer yet."""
+        asked.put_nowait(None)
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    tenants = [f"postgresql://u:p@127.0.0.1:{port}/{number}?sslmode=disable" for number in range(MANY + 8)]
+    connecting = [asyncio.ensure_future(penstock_pooling.connect(tenant)) for tenant in tenants]
+    for _ in tenants:
+        await asked.get()
+    again = asyncio.ensure_future(penstock_pooling.connect(tenants[0]))
+    room = await room_here()
+    assert room is not None
+    await reached(lambda: sum(pool.statistics().queued for pool in room.pools.values()) == 1)
+
+    assert len(room.pools) == len(tenants)
+    release.set()
+    server.close()
+    await asyncio.gather(*connecting, again, return_exceptions=True)
+    await open_or_not(penstock_pooling.connect("postgresql://u:p@127.0.0.1:1/one-more"))
+
+    assert len(room.pools) == 1  # those that failed have nothing open, and made place
 
 
 async def one(connecting: Any) -> Any:

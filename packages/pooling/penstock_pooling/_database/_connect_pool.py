@@ -97,8 +97,9 @@ class ConnectPool(Pool):
         self._check_place()
 
     def is_unused(self) -> bool:
-        """Tell whether nothing is open, lent or waited for."""
-        return not (self._lent or self._observed or self._queue.waiting() or self._background or self.get_size())
+        """Tell whether nothing is open, being opened, lent or waited for."""
+        are_all_free = self._queue.qsize() == len(self._holders)  # one that is connecting is neither free nor lent
+        return are_all_free and not (self._observed or self._queue.waiting() or self._background or self.get_size())
 
     # --- lending
 
