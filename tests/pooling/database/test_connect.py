@@ -524,6 +524,34 @@ async def test_pools_keep_no_more_idle_than_one_may_have(dsn: str, switch: Any, 
     assert statistics().pools <= 33
 
 
+async def test_pools_keep_no_more_idle_if_all_come_back_at_once(dsn: str, switch: Any, admin: Any) -> None:
+    """Those that are being made fresh count, too."""
+    configure(max_size=2)
+    tenants = [{"application_name": "at once", "work_mem": f"{64 + number}kB"} for number in range(8)]
+    connections = [await penstock_pooling.connect(dsn, server_settings=settings) for settings in tenants]
+    await asyncio.gather(*(connection.close() for connection in connections))
+
+    assert sum(pool.statistics().open for pool in pools()) == 2
+    assert sum(pool.soon_idle for pool in pools()) == 0
+    assert await sessions(admin, "at once") == 2
+
+
+async def test_a_connection_for_which_somebody_waits_is_kept(dsn: str, switch: Any) -> None:
+    """However many are idle in other pools: it will not be idle itself."""
+    configure(max_size=1)
+    idle = await penstock_pooling.connect(dsn, server_settings={"work_mem": "64kB"})
+    await idle.close()
+    first = await penstock_pooling.connect(dsn)
+    pid = first.get_server_pid()
+    waiting = asyncio.ensure_future(penstock_pooling.connect(dsn))
+    await reached(lambda: sum(pool.statistics().queued for pool in pools()) == 1)
+    await first.close()
+    second = await waiting
+
+    assert second.get_server_pid() == pid
+    await second.close()
+
+
 async def test_a_pool_that_still_connects_is_in_use(switch: Any) -> None:
     """However many others come meanwhile, it stays the one pool of its arguments, and goes when it has nothing open."""
     configure(max_size=1)

@@ -52,6 +52,9 @@ class ConnectPool(Pool):
         record_class: As for it.
         counters: Where returns are counted.
         has_enough: Asked when a connection comes back: whether enough are idle in the loop, in all pools together.
+
+    Attributes:
+        soon_idle: Connections that are being made fresh.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ConnectPool(Pool):
         self.set_connect_args(dsn, **arguments)
         self._ends = counters
         self._has_enough = has_enough
+        self.soon_idle = 0
         self._told_of: set[tuple[str, str]] = set()
         self._observed = 0  # connections that are out and not the pool's
         self._is_over = False
@@ -172,6 +176,7 @@ class ConnectPool(Pool):
         if not self._may_keep(holder):
             holder.outdate()
         borrower, is_kept = _borrowers.place(holder), holder.is_current()
+        self.soon_idle += is_kept
         try:
             await holder.release(self._patience_with(loan) if timeout is None else timeout)
         except TimeoutError as error:
@@ -183,6 +188,8 @@ class ConnectPool(Pool):
         else:
             if is_kept and (loan.state.resettable or loan.codecs):
                 self._note_cleaned(borrower, loan)
+        finally:
+            self.soon_idle -= is_kept
 
     def _patience_with(self, loan: Loan) -> float:
         """Return for how many seconds a session may take to come back: as for asyncpg's own close, but not for ever."""
@@ -190,7 +197,9 @@ class ConnectPool(Pool):
         return self._patience if of_commands is None else min(self._patience, of_commands)
 
     def _may_keep(self, holder: Holder) -> bool:
-        if self._is_over or self.mode is not Mode.ENFORCE or self._has_enough():
+        if self._is_over or self.mode is not Mode.ENFORCE:
+            return False
+        if not self._queue.waiting() and self._has_enough():
             return False
         return not self._is_outdated(holder, self._loop.time())
 

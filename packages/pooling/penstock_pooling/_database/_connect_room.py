@@ -165,10 +165,10 @@ class Room:
         return all(known)
 
     def _has_enough(self) -> bool:
-        """Tell whether as many connections are idle, over all pools, as one pool may have."""
+        """Tell whether as many connections are idle, or soon will be, over all pools, as one pool may have."""
         if len(self.pools) == 1:
             return False
-        idle: int = sum(pool.get_idle_size() for pool in self.pools.values())
+        idle: int = sum(pool.get_idle_size() + pool.soon_idle for pool in self.pools.values())
         return idle >= self._config.rag_pool_max_size
 
     def _follow_configuration(self) -> None:
