@@ -134,6 +134,11 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         self._note(query)
         return await super().execute(query, *args, timeout=timeout)
 
+    async def copy_from_query(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        """As for asyncpg."""
+        self._note(query)
+        return await super().copy_from_query(query, *args, **kwargs)
+
     async def _get_statement(self, query: str, *args: Any, **kwargs: Any) -> Any:
         self._note(query)
         return await super()._get_statement(query, *args, **kwargs)
