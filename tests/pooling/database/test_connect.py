@@ -129,6 +129,41 @@ async def test_observe_returns_asyncpgs_own_and_counts_what_a_pool_would_have_do
     assert statistics().observed >= 4
 
 
+async def test_observe_counts_callers_that_come_at_once(dsn: str, switch: Any) -> None:
+    """One that is still connecting would have had its place; one that fails has it no more."""
+    switch.turn("observe")
+    configure(max_size=2)
+    connections = await asyncio.gather(*(penstock_pooling.connect(dsn) for _ in range(6)))
+    (pool,) = pools()
+
+    counted = pool.statistics()
+    assert (counted.running, counted.peak_running, counted.would_wait, counted.would_reuse) == (6, 6, 4, 4)
+    for connection in connections:
+        await connection.close()
+    await reached(lambda: pool.statistics().running == 0)
+    assert pool.is_unused()
+
+
+@pytest.mark.parametrize("end", [OSError, asyncio.CancelledError])
+async def test_observe_forgets_a_caller_that_could_not_connect(
+    end: Any, dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place would be free for the next; only that it came is counted."""
+    switch.turn("observe")
+    configure(max_size=1)
+
+    async def connect(*args: Any, **arguments: Any) -> None:
+        raise end
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    for _ in range(3):
+        with pytest.raises(end):
+            await penstock_pooling.connect(dsn)
+
+    (pool,) = pools()
+    assert (pool.statistics().would_wait, pool.statistics().acquired, pool.is_unused()) == (0, 0, True)
+
+
 async def test_enforce_lends_what_is_open(dsn: str, switch: Any, admin: Any) -> None:
     """One session serves one borrower after the other; nothing is opened that nobody has asked for."""
     pids = set()

@@ -77,10 +77,7 @@ async def _observed(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> a
     _, pool = await _wanted(dsn, arguments)
     if pool is None:
         return await asyncpg.connect(*dsn, **arguments)
-    pool.note_observed()
-    connection = await asyncpg.connect(*dsn, **arguments)
-    pool.observe(connection)
-    return connection
+    return await pool.observe(asyncpg.connect(*dsn, **arguments))
 
 
 async def _pooled(

@@ -8,7 +8,7 @@ import dataclasses
 import gc
 import weakref
 from asyncio import Task
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -84,6 +84,7 @@ class ConnectPool(Pool):
         self.soon_idle = 0
         self._told_of: set[tuple[str, str]] = set()
         self._observed = 0  # connections that are out and not the pool's
+        self._observed_or_connecting = 0
         self._is_over = False
         self._next_look = 0.0  # in the loop's time
         self._is_look_planned = False
@@ -103,7 +104,9 @@ class ConnectPool(Pool):
     def is_unused(self) -> bool:
         """Tell whether nothing is open, being opened, lent or waited for."""
         are_all_free = self._queue.qsize() == len(self._holders)  # one that is connecting is neither free nor lent
-        return are_all_free and not (self._observed or self._queue.waiting() or self._background or self.get_size())
+        return are_all_free and not (
+            self._observed_or_connecting or self._queue.waiting() or self._background or self.get_size()
+        )
 
     # --- lending
 
@@ -257,14 +260,28 @@ class ConnectPool(Pool):
 
     # --- when it does not lend
 
-    def note_observed(self) -> None:
-        """Count what it would have done with somebody who asks for a connection."""
-        running, counters = self._observed, self._counters
+    async def observe(self, connecting: Awaitable[Any]) -> Any:
+        """Connect somebody past the pool; count what it would have done, and the connection until it is closed.
+
+        Args:
+            connecting: What connects.
+
+        Raises:
+            Exception: What that raises.
+        """
+        running, counters = self._observed_or_connecting, self._counters
         counters.note_unpooled(running, self._would_be_open, self._maxsize, None)
         self._would_be_open = max(self._would_be_open, min(running + 1, self._maxsize))
+        self._observed_or_connecting += 1
+        try:
+            connection = await connecting
+        except BaseException:
+            self._observed_or_connecting -= 1
+            raise
+        self._observe_until_closed(connection)
+        return connection
 
-    def observe(self, connection: asyncpg.Connection) -> None:
-        """Count a connection that is none of its own, until it is closed."""
+    def _observe_until_closed(self, connection: asyncpg.Connection) -> None:
         self._observed += 1
         self._counters.acquired += 1
         self._counters.opened += 1
@@ -273,6 +290,7 @@ class ConnectPool(Pool):
 
         def ended(_: object) -> None:
             self._observed -= 1
+            self._observed_or_connecting -= 1
             self._counters.note_hold(self._loop.time() - began)
 
         connection.add_termination_listener(ended)

@@ -72,7 +72,9 @@ def left_by(query: str) -> SessionState:
     query = query.lower()
     if not any(word in query for word in _WORDS):  # which takes a hundredth of the time
         return NOTHING
-    left = _matches(query) | _matches(_plain(query))  # as comments, or what looks like them, may be in strings
+    left, plain = _matches(query), _plain(query)
+    if plain != query:
+        left |= _matches(plain)  # as well, as what looks like a comment may be in a string
     return NOTHING if left == NOTHING else left
 
 
