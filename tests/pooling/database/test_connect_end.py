@@ -25,6 +25,8 @@ from penstock_pooling.testing import PostgresServer
 from tests.pooling.database.counting import sessions
 from tests.pooling.waiting import reached
 
+RUNNING = "SELECT state FROM pg_stat_activity WHERE pid = $1"
+
 numbers = itertools.count()
 
 
@@ -134,6 +136,28 @@ async def test_terminating_below_a_query_frees_the_place(dsn: str) -> None:
     second = await penstock_pooling.connect(dsn)
 
     assert await second.fetchval("SELECT 1") == 1
+    await second.close()
+
+
+async def test_terminating_after_a_query_that_took_too_long_cancels_it(dsn: str, admin: Any) -> None:
+    """Before the request for that was on its way; the place comes free when the server has let go, and no sooner."""
+
+    async def used() -> None:
+        try:
+            await first.fetchval("SELECT pg_sleep(60)")
+        finally:
+            first.terminate()
+
+    first = await penstock_pooling.connect(dsn)
+    query = asyncio.ensure_future(used())
+    while await admin.fetchval(RUNNING, first.get_server_pid()) != "active":
+        await asyncio.sleep(0.001)
+    query.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await query
+    second = await penstock_pooling.connect(dsn)
+
+    assert await sessions(admin, name_in(dsn)) == 1
     await second.close()
 
 
@@ -488,6 +512,7 @@ def test_the_end_of_a_program_prints_nothing(flags: tuple[str, ...], dsn: str, t
         import asyncio, os, penstock_pooling
 
         async def main():
+            asyncio.get_running_loop().slow_callback_duration = 60.0  # a slow machine is not what this is about
             connections = [await penstock_pooling.connect(os.environ["DSN"]) for _ in range(3)]
             for connection in connections:
                 await connection.close()

@@ -513,6 +513,19 @@ async def has_two_positional_arguments(connect: Connect, dsn: str) -> Any:
 
 
 @program
+async def has_two_dsns(connect: Connect, dsn: str) -> Any:
+    return await connect(dsn, dsn=dsn)
+
+
+@program
+async def has_its_dsn_by_name(connect: Connect, dsn: str) -> Any:
+    connection = await connect(dsn=dsn)
+    seen = await connection.fetchval("SELECT 1")
+    await connection.close()
+    return seen
+
+
+@program
 async def has_a_wrong_class(connect: Connect, dsn: str) -> Any:
     return await connect(dsn, connection_class=int)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -134,6 +135,15 @@ LEAVINGS: dict[str, tuple[Use, str]] = {
     "a setting of a transaction": (sql("BEGIN", "SET LOCAL work_mem = '1MB'"), ""),
 }
 
+
+async def _copied(connection: Any) -> None:
+    await connection.copy_from_query("SELECT setseed(0.5)", output=io.BytesIO())
+
+
+async def _named_by_an_argument(connection: Any) -> None:
+    await connection.fetchval("SELECT set_config('my.' || $1::text, $2, false)", "own", "1")
+
+
 LASTING: dict[str, tuple[Use, str]] = {
     "a setting of nobody's": (sql("SET my.own = '1'"), "my.own"),
     "one of a transaction": (sql("BEGIN", "SET LOCAL my.own = '1'", "ROLLBACK"), "my.own"),
@@ -142,6 +152,15 @@ LASTING: dict[str, tuple[Use, str]] = {
     "one with a quoted dot": (sql('SET "my.own" = 1'), "settings like"),
     "a random seed": (sql("SELECT setseed(0.5)"), "a random seed"),
     "a seed by a setting": (sql("SET seed TO 0.5"), "a random seed"),
+    "a seed of a transaction": (sql("BEGIN", "SET LOCAL seed = 0.5", "COMMIT"), "a random seed"),
+    "a seed with a quoted name": (sql('SET "seed" = 0.5'), "a random seed"),
+    "a seed behind comments": (sql("/* a */ SET /* b /* c */ */ seed -- d\n = 0.5"), "a random seed"),
+    "a seed by set_config": (sql("SELECT set_config('seed', '0.5', false)"), "a random seed"),
+    "a seed of a copied query": (_copied, "a random seed"),
+    "one whose name is put together": (_named_by_an_argument, "settings by name"),
+    "one behind comments": (sql("SET/**/SESSION /* own */ my.own = '1'"), "my.own"),
+    "one by a quoted function": (sql("SELECT \"set_config\"/**/('my.own', '1', false)"), "my.own"),
+    "one whose name is escaped": (sql("SET U&\"my\\002eown\" = '1'"), "settings like"),
 }
 
 
@@ -350,6 +369,12 @@ async def test_what_is_still_being_cancelled_is_waited_for(dsn: str, switch: Any
         ("SELECT set_config('app.user', $1, false)", {"settings"}, set(), {"app.user"}),
         ("SELECT set_config($1, $2, false)", {"settings"}, {"settings by name"}, set()),
         ("SELECT set_config('my app.x', '', false)", {"settings"}, {"settings by name"}, set()),
+        ("SELECT set_config('work_mem'::text, $1, false)", {"settings"}, set(), set()),
+        ("SELECT '/*' || set_config('app.user', $1, false)", {"settings"}, set(), {"app.user"}),
+        ("SELECT '--'; SET seed = 1", {"settings"}, {"a random seed"}, set()),
+        ("-- SET apart\nSELECT 1", set(), set(), set()),
+        ("/* */ SET work_mem = 1", {"settings"}, set(), set()),
+        ('SET "work_mem" = 1', {"settings"}, set(), set()),
         ("CREATE TEMP TABLE t ()", {"temporary tables"}, set(), set()),
         ("SELECT temp FROM weather", set(), set(), set()),
         ("SELECT pg_advisory_xact_lock(1)", set(), set(), set()),

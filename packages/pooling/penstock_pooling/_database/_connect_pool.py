@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -51,6 +51,9 @@ class ConnectPool(Pool):
         record_class: As for it.
         counters: Where returns are counted.
         has_enough: Asked when a connection comes back: whether enough are idle in the loop, in all pools together.
+
+    Attributes:
+        soon_idle: Connections that are being made fresh.
     """
 
     def __init__(
@@ -77,8 +80,10 @@ class ConnectPool(Pool):
         self.set_connect_args(dsn, **arguments)
         self._ends = counters
         self._has_enough = has_enough
+        self.soon_idle = 0
         self._told_of: set[tuple[str, str]] = set()
         self._observed = 0  # connections that are out and not the pool's
+        self._observed_or_connecting = 0
         self._is_over = False
         self._next_look = 0.0  # in the loop's time
         self._is_look_planned = False
@@ -96,8 +101,11 @@ class ConnectPool(Pool):
         self._check_place()
 
     def is_unused(self) -> bool:
-        """Tell whether nothing is open, lent or waited for."""
-        return not (self._lent or self._observed or self._queue.waiting() or self._background or self.get_size())
+        """Tell whether nothing is open, being opened, lent or waited for."""
+        are_all_free = self._queue.qsize() == len(self._holders)  # one that is connecting is neither free nor lent
+        return are_all_free and not (
+            self._observed_or_connecting or self._queue.waiting() or self._background or self.get_size()
+        )
 
     # --- lending
 
@@ -170,6 +178,7 @@ class ConnectPool(Pool):
         if not self._may_keep(holder):
             holder.outdate()
         borrower, is_kept = _borrowers.place(holder), holder.is_current()
+        self.soon_idle += is_kept
         try:
             await holder.release(self._patience_with(loan) if timeout is None else timeout)
         except TimeoutError as error:
@@ -181,6 +190,8 @@ class ConnectPool(Pool):
         else:
             if is_kept and (loan.state.resettable or loan.codecs):
                 self._note_cleaned(borrower, loan)
+        finally:
+            self.soon_idle -= is_kept
 
     def _patience_with(self, loan: Loan) -> float:
         """Return for how many seconds a session may take to come back: as for asyncpg's own close, but not for ever."""
@@ -188,7 +199,9 @@ class ConnectPool(Pool):
         return self._patience if of_commands is None else min(self._patience, of_commands)
 
     def _may_keep(self, holder: Holder) -> bool:
-        if self._is_over or self.mode is not Mode.ENFORCE or self._has_enough():
+        if self._is_over or self.mode is not Mode.ENFORCE:
+            return False
+        if not self._queue.waiting() and self._has_enough():
             return False
         return not self._is_outdated(holder, self._loop.time())
 
@@ -245,14 +258,28 @@ class ConnectPool(Pool):
 
     # --- when it does not lend
 
-    def note_observed(self) -> None:
-        """Count what it would have done with somebody who asks for a connection."""
-        running, counters = self._observed, self._counters
+    async def observe(self, connecting: Awaitable[Any]) -> Any:
+        """Connect somebody past the pool; count what it would have done, and the connection until it is closed.
+
+        Args:
+            connecting: What connects.
+
+        Raises:
+            Exception: What that raises.
+        """
+        running, counters = self._observed_or_connecting, self._counters
         counters.note_unpooled(running, self._would_be_open, self._maxsize, None)
         self._would_be_open = max(self._would_be_open, min(running + 1, self._maxsize))
+        self._observed_or_connecting += 1
+        try:
+            connection = await connecting
+        except BaseException:
+            self._observed_or_connecting -= 1
+            raise
+        self._observe_until_closed(connection)
+        return connection
 
-    def observe(self, connection: asyncpg.Connection) -> None:
-        """Count a connection that is none of its own, until it is closed."""
+    def _observe_until_closed(self, connection: asyncpg.Connection) -> None:
         self._observed += 1
         self._counters.acquired += 1
         self._counters.opened += 1
@@ -261,6 +288,7 @@ class ConnectPool(Pool):
 
         def ended(_: object) -> None:
             self._observed -= 1
+            self._observed_or_connecting -= 1
             self._counters.note_hold(self._loop.time() - began)
 
         connection.add_termination_listener(ended)

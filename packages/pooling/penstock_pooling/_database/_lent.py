@@ -100,7 +100,8 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
             self._leave_to_parent()
         else:
             self._detach()
-            super().terminate()
+            self._aborted = True  # type: ignore[misc] # its base's
+            self._protocol = _CutOffProtocol(self._protocol)
             loan.pool.end(loan)
 
     def _cleanup(self) -> None:
@@ -130,6 +131,11 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         """As for asyncpg."""
         self._note(query)
         return await super().execute(query, *args, timeout=timeout)
+
+    async def copy_from_query(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        """As for asyncpg."""
+        self._note(query)
+        return await super().copy_from_query(query, *args, **kwargs)
 
     async def _get_statement(self, query: str, *args: Any, **kwargs: Any) -> Any:
         self._note(query)
@@ -181,6 +187,15 @@ class _ClosedProtocol:
         if name.startswith("__"):
             raise AttributeError(name)
         return _refuse
+
+
+class _CutOffProtocol:
+    """Has no more than None has, which a connection has that was cut off, but for what its cancellations still need."""
+
+    __slots__ = ("backend_pid", "backend_secret")
+
+    def __init__(self, protocol: Any) -> None:
+        self.backend_pid, self.backend_secret = protocol.backend_pid, protocol.backend_secret
 
 
 def _refuse(*_: Any, **__: Any) -> Any:

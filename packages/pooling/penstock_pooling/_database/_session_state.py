@@ -22,11 +22,11 @@ _RESETTABLE = {
 # No command takes these back: they end with their session.
 _LASTING = {
     "loaded libraries": _START + r"load\b",
-    "a random seed": r"\bsetseed\s*\(|\bset\s+(?:session\s+)?seed\b",
+    "a random seed": r"\bsetseed\s*\(|\bset\s+(?:(?:session|local)\s+)?seed\b|\bset_config\s*\(\s*'seed'",
     "connections of dblink": r"\bdblink_connect(?:_u)?\s*\(",
     "a replication origin": r"\bpg_replication_origin_session_setup\s*\(",
-    "settings by name": r"\bset_config\s*\(\s*(?!')|\bset_config\s*\(\s*'[^']*[^\w.'][^']*'",
-    'settings like "my app".name': r'\bset\s+(?:(?:session|local)\s+)?(?:"[^"]*\.[^"]*"|"[^"]*"\.|\w+\.")',
+    "settings by name": r"\bset_config\s*\(\s*(?:(?!')|'[^']*[^\w.'][^']*'|'[^']*'(?!\s*(?:::\s*\w+\s*)?,))",
+    'settings like "my app".name': r'\bset\s+(?:(?:session|local)\s+)?(?:u&|"[^"]*\.[^"]*"|"[^"]*"\.|\w+\.")',
 }
 # A setting that no extension knows stays known to its session, and empty, even after RESET or a rollback.
 _CUSTOM = r"\bset\s+(?:(?:session|local)\s+)?(\w+\.[\w.]+)|\bset_config\s*\(\s*'(\w+\.[\w.]+)'"
@@ -38,6 +38,8 @@ def _compiled(patterns: dict[str, str]) -> dict[str, re.Pattern[str]]:
 
 _resettable, _lasting = _compiled(_RESETTABLE), _compiled(_LASTING)
 _custom = re.compile(_CUSTOM)
+_comment = re.compile(r"/\*(?:(?!/\*|\*/).)*\*/|--[^\n]*", re.DOTALL)  # an innermost one
+_quoted_word = re.compile(r'"(\w+)"')
 _WORDS = ("set", "temp", "advisory", "prepare", "listen", "hold", "load", "dblink", "replication")  # one is in each
 
 
@@ -70,9 +72,23 @@ def left_by(query: str) -> SessionState:
     query = query.lower()
     if not any(word in query for word in _WORDS):  # which takes a hundredth of the time
         return NOTHING
-    left = SessionState(
+    left, plain = _matches(query), _plain(query)
+    if plain != query:
+        left |= _matches(plain)  # as well, as what looks like a comment may be in a string
+    return NOTHING if left == NOTHING else left
+
+
+def _matches(query: str) -> SessionState:
+    return SessionState(
         frozenset(kind for kind, pattern in _resettable.items() if pattern.search(query)),
         frozenset(kind for kind, pattern in _lasting.items() if pattern.search(query)),
         frozenset(a or b for a, b in _custom.findall(query)),
     )
-    return NOTHING if left == NOTHING else left
+
+
+def _plain(query: str) -> str:
+    """Return a query without comments, and with quotes only where a name needs them."""
+    found = 1
+    while found:
+        query, found = _comment.subn(" ", query)
+    return _quoted_word.sub(r"\1", query)
