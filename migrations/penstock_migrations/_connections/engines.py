@@ -10,6 +10,7 @@ from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.arguments import Arguments
 from penstock_migrations._connections.drop_ins import DropIn
+from penstock_migrations._connections.meanwhile import remarks_meanwhile
 from penstock_migrations._connections.openings import Opening
 from penstock_migrations._connections.sessions import Sessions
 from penstock_migrations._connections.statements import Remark, Statements
@@ -111,8 +112,20 @@ class Engines:
 
     def _taken(self, call: ast.Call, function: Function) -> None:
         """Look at a connection, or a session, that is taken of it: a `with` has to give it back."""
-        if not isinstance(self.users.module.parents[call], ast.withitem):
+        item = self.users.module.parents[call]
+        if not isinstance(item, ast.withitem):
             self._doubt(_KEEPS.format(function.name))
+            return
+        block = self.users.module.parents[item]
+        name = item.optional_vars.id if isinstance(item.optional_vars, ast.Name) else None
+        if item.optional_vars is not None and name is None:
+            self._doubt(_KEEPS.format(function.name))
+        if isinstance(block, ast.With | ast.AsyncWith):
+            after = [one.context_expr for one in block.items[block.items.index(item) + 1 :]]
+            session = Sessions(Statements(self.users.module, self.users.given), function, name)
+            self.remarks += remarks_meanwhile(
+                self.users, session, (*after, *block.body), asynchronous=self.drop_in.asynchronous
+            )
 
     def _handed_out(self, function: Function) -> None:
         """Look at the callers of a function that returns it."""
