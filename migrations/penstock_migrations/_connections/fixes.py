@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.drop_ins import DropIn, drop_in
 from penstock_migrations._connections.engines import Engines
 from penstock_migrations._connections.lending import Lending
@@ -21,6 +24,11 @@ __all__ = ["Decision", "Fixes"]
 _PROBE = "it tries whether the server can be reached, which a connection of a pool says nothing of"
 _ELSEWHERE = "`{}` may stand for something else here"
 _NO_DROP_IN = "there is no drop-in for {}: take connections from a pool that the program makes once"
+_DROPS = "the module makes or drops databases, which the connections of a pool would forbid: not the one of this?"
+_PATCHES = "the module patches the standard library ({}), before which the runtime must not be imported"
+_PATCHING = ("patch_all", "monkey_patch", "patch_socket")
+_DATABASE = re.compile(r"\b(CREATE|DROP)\s+DATABASE\b", re.IGNORECASE)
+_DROPPING = ("drop_database", "create_database", "dropdb", "createdb")
 _FILE = "to open a file is all that connecting costs here"
 
 
@@ -33,12 +41,14 @@ class Decision:
         reason: Why it is not rewritten, or what to look at in review.
         rewrites: The rewrite, if there is one.
         helpers: The functions that hand it to their callers, by qualified name.
+        is_of_loop: Whether what is opened serves one event loop only.
     """
 
     fix: Fix
     reason: str | None
     rewrites: tuple[Rewrite, ...] = ()
     helpers: tuple[str, ...] = ()
+    is_of_loop: bool = False
 
 
 class Fixes:
@@ -63,13 +73,23 @@ class Fixes:
         self, opening: Opening, made: DropIn, look: Callable[[Opening, DropIn], tuple[list[Remark], list[Function]]]
     ) -> Decision:
         remarks, helpers = look(opening, made)
+        remarks = [*remarks, *self._of_module]
         fix, reason = _worst(remarks)
         if fix is Fix.NONE:
             return Decision(fix, reason)
         call = opening.opener.call
         place = (call.lineno, self.module.character_column(call))
         names = tuple(name for one in helpers if (name := self.module.qualname(one)) is not None)
-        return Decision(fix, reason, (ReplaceCall(*place, made.callee, (), made.module),), names)
+        return Decision(fix, reason, (ReplaceCall(*place, made.callee, (), made.module),), names, made.asynchronous)
+
+    @cached_property
+    def _of_module(self) -> list[Remark]:
+        """What speaks against a rewrite anywhere in the module."""
+        texts = (node.value for node in walk(self.module.tree) if isinstance(node, ast.Constant))
+        drops = any(isinstance(text, str) and _DATABASE.search(text) for text in texts)
+        found = [(Fix.REVIEW, _DROPS)] if drops or self.module.calls_of(*_DROPPING) else []
+        patching = self.module.calls_of(*_PATCHING)
+        return [*found, *((Fix.REVIEW, _PATCHES.format(ast.unparse(call.func))) for call in patching)]
 
     def _obstacle(self, opening: Opening) -> str | None:
         func = opening.opener.call.func
