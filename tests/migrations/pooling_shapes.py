@@ -398,6 +398,34 @@ async def run():
     await asyncio.sleep(0)
     return found
 """,
+    "what only computes meanwhile": """
+import json
+from typing import NamedTuple
+
+class Item(NamedTuple):
+    name: str
+
+def _name(row):
+    return f"item {row}".strip()
+
+def run():
+    items = []
+    with psycopg.connect(DSN) as c:
+        for number in range(2):
+            row = c.execute("SELECT %s", (json.dumps({"number": number}),)).fetchone()
+            log.info("row %s", row)
+            items.append(Item(_name(row)))
+        return sorted(items, key=lambda item: item.name)
+""",
+    "its cursor is lent to a function of the module": """
+def _load(cursor, key):
+    cursor.execute("SELECT %s", (key,))
+    return cursor.fetchone()
+
+def run():
+    with psycopg.connect(DSN) as c, c.cursor() as cursor:
+        return _load(cursor, 1)
+""",
     "work of a thread": """
 def _load():
     with psycopg.connect(DSN) as c:
@@ -1013,6 +1041,143 @@ def run():
         cursor = c.cursor()
         cursor.callproc("pg_try_advisory_lock", (1,))
         return cursor.fetchone()
+""",
+    ),
+    "a cache is asked meanwhile": (
+        "calls self.cache.get while it holds it",
+        """
+class Cache:
+    def get(self, key):
+        return fetch(key)
+
+class Store:
+    def __init__(self):
+        self.cache = Cache()
+
+    def load(self, key):
+        with psycopg.connect(DSN) as c:
+            return self.cache.get(key) or c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "one of many caches is asked meanwhile": (
+        "while it holds it",
+        """
+class Store:
+    def __init__(self):
+        self.caches = {}
+
+    def load(self, key):
+        with psycopg.connect(DSN) as c:
+            return self.caches[key].get(key) or c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "a decorated function of the module is called": (
+        "calls _name while it holds it",
+        """
+@retry
+def _name(row):
+    return str(row)
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return _name(c.execute("SELECT 1").fetchone())
+""",
+    ),
+    "a model of the module is made, which asks another": (
+        "calls Item while it holds it",
+        """
+class Item:
+    def __init__(self, row):
+        self.text = fetch(row)
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return Item(c.execute("SELECT 1").fetchone())
+""",
+    ),
+    "a table is read by another connection": (
+        "while it holds it",
+        """
+def run(engine):
+    with psycopg.connect(DSN) as c:
+        c.execute("INSERT INTO items VALUES (1)")
+        return pandas.read_sql("SELECT 1", engine)
+""",
+    ),
+    "a context manager that is entered without a name": (
+        "calls work while it holds it",
+        """
+@contextmanager
+def _connection():
+    with psycopg.connect(DSN) as c:
+        c.execute("SELECT 1")
+        yield c
+
+def run(work):
+    with _connection():
+        work()
+""",
+    ),
+    "the module drops databases": (
+        "makes or drops databases",
+        """
+async def run():
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.fetchval("SELECT 1")
+    finally:
+        await c.close()
+
+def recreate(run_as_admin):
+    run_as_admin("DROP DATABASE IF EXISTS items")
+""",
+    ),
+    "the standard library is patched": (
+        "patches the standard library (monkey.patch_all)",
+        """
+from gevent import monkey
+
+monkey.patch_all()
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "an argument is made by code that is not seen": (
+        "made by code that is not to be seen here",
+        """
+from settings import make_settings
+
+async def run():
+    c = await asyncpg.connect(DSN, server_settings=make_settings())
+    try:
+        return await c.fetchval("SELECT 1")
+    finally:
+        await c.close()
+""",
+    ),
+    "one tenant's store of many": (
+        "each other address",
+        """
+class TenantStore:
+    def __init__(self, dsn):
+        self.dsn = dsn
+
+    async def load(self):
+        c = await asyncpg.connect(self.dsn)
+        try:
+            return await c.fetchval("SELECT 1")
+        finally:
+            await c.close()
+""",
+    ),
+    "a block of procedural code": (
+        "runs a procedure",
+        """
+def run():
+    with psycopg.connect(DSN) as c:
+        c.execute("DO $$ BEGIN PERFORM work(); END $$")
 """,
     ),
     "an event loop for each call": (

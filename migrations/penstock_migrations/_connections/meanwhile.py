@@ -28,6 +28,7 @@ _LOOPS = "{} works through {} while it holds it: does that end, and soon?"
 _OUTLIVES = "{} lets what it made of it outlive it"
 _BLOCKING = ("requests", "httpx", "urllib", "openai", "anthropic")
 _MANAGERS = frozenset({"contextmanager", "asynccontextmanager"})
+_DECORATORS = _MANAGERS | {"staticmethod", "classmethod", "property", "cache", "lru_cache", "override", "overload"}
 _SHOWN = 40
 
 _Seen = set[tuple[Function, str | None]]
@@ -111,6 +112,8 @@ def _within(
 ) -> Iterator[Remark]:
     """Look into functions of the module that are called meanwhile; they may be lent the connection, or a cursor."""
     for function in functions:
+        if any(last_name(one) not in _DECORATORS for one in function.decorator_list):
+            yield Fix.REVIEW, _CALLS.format(session.function.name, function.name)
         lent = [parameter_of(call, one, function) for one in given] or [None]
         if given and None in lent:
             yield Fix.REVIEW, _HANDS.format(session.function.name, _shown(call))

@@ -31,25 +31,29 @@ _FUNCTIONS = vocabulary(
     " contextlib.ExitStack contextlib.AsyncExitStack asyncio.timeout asyncio.timeout_at sys.exc_info numpy.array"
     " numpy.asarray pandas.DataFrame"
 )
-_OPENING = vocabulary("create_engine create_async_engine create_pool engine_from_config sessionmaker Session")
+_OPENING = vocabulary(
+    "create_engine create_async_engine create_pool engine_from_config sessionmaker Session"
+    " async_sessionmaker AsyncSession scoped_session"
+)
+_OPAQUE = vocabulary("getattr cast copy deepcopy partial vars globals locals max min reduce itemgetter attrgetter")
 _ENDLESS = vocabulary("itertools.count itertools.cycle itertools.repeat")
 _WRAPPERS = vocabulary("wait_for shield gather closing aclosing enter_context enter_async_context cast")
 # Methods that text, rows, times and statements have, and little else.
 _TELLING = vocabulary(
-    "strip lstrip rstrip lower upper title capitalize split rsplit splitlines partition rpartition encode decode format"
-    " format_map startswith endswith removeprefix removesuffix zfill ljust rjust isdigit isoformat strftime timestamp"
-    " total_seconds items keys values append extend setdefault model_dump model_dump_json model_validate tolist"
-    " hexdigest get_secret_value as_string isEnabledFor is_closed in_ not_in like ilike is_ is_not desc asc label"
-    " locals astimezone"
+    "strip lstrip rstrip lower upper title capitalize split rsplit splitlines partition rpartition format format_map"
+    " startswith endswith removeprefix removesuffix zfill ljust rjust isdigit isoformat strftime timestamp tolist"
+    " total_seconds items keys values model_dump model_dump_json model_validate hexdigest get_secret_value as_string"
+    " isEnabledFor is_closed in_ not_in like ilike is_ is_not desc asc label astimezone"
 )
 # Methods that lists, dictionaries and sets have, and queues, caches and clients, too.
 _OF_DATA = _TELLING | vocabulary(
-    "get pop popitem popleft update add remove discard clear copy count index find rfind sort reverse insert join"
-    " replace union intersection difference issubset issuperset appendleft date time weekday translate hex fromkeys"
-    " most_common group groups groupdict total elements where order_by limit offset values returning filter filter_by"
-    " select_from group_by having distinct with_for_update on_conflict_do_update on_conflict_do_nothing options"
+    "append extend setdefault encode decode get pop popitem popleft update add remove discard clear copy count index"
+    " find rfind sort reverse insert join replace union intersection difference issubset issuperset appendleft date"
+    " time weekday translate hex fromkeys most_common group groups groupdict total elements where order_by limit offset"
+    " returning filter filter_by select_from group_by having distinct with_for_update on_conflict_do_update"
+    " on_conflict_do_nothing options"
 )
-_LOGS = vocabulary("log logger logging structlog")
+_LOGS = vocabulary("log logger logging structlog getlogger get_logger")
 _LEVELS = vocabulary("debug info warning warn error exception critical log bind isEnabledFor")
 _RECORDS = vocabulary("NamedTuple TypedDict BaseModel Exception ValueError RuntimeError LookupError KeyError Protocol")
 _MAKING = ("__init__", "__new__", "__post_init__", "model_post_init", "__init_subclass__")
@@ -71,6 +75,7 @@ class Plain:
         """Say whether a call waits for nothing but the connection, and calls nothing that is not seen."""
         return (
             self._is_known(call)
+            or self._is_reader(call, session)
             or self._is_method(call, session)
             or self._is_wrapper(call, session)
             or self._is_constructor(call)
@@ -79,10 +84,11 @@ class Plain:
 
     def takes(self, call: ast.Call, session: Sessions) -> bool:
         """Say whether a call that is given the connection, or a cursor of it, only looks at it, or is its own."""
+        if last_name(call.func) == "setattr":
+            return False
         is_kept = isinstance(call.func, ast.Attribute) and not session.is_handle(call.func.value)
-        return (
-            self._is_wrapper(call, session) or self._is_known(call) or (not is_kept and self.is_harmless(call, session))
-        )
+        known = self._is_wrapper(call, session) or self._is_known(call) or self._is_reader(call, session)
+        return known or (not is_kept and self.is_harmless(call, session))
 
     def is_own(self, node: ast.expr, session: Sessions) -> bool:
         """Say whether what is awaited, or entered, is the connection's, or is done at once."""
@@ -105,6 +111,8 @@ class Plain:
                 return True  # its own loops are judged
             case ast.Call():
                 return True  # judged as a call
+            case ast.Name(id=name) if name.isupper() and name in self.module.imports:
+                return True
             case _:
                 return self.is_data(node, session)
 
@@ -117,10 +125,15 @@ class Plain:
                 return all(self.is_data(one, session, deep - 1) for one in values)
             case ast.IfExp(body=body, orelse=orelse):
                 return self.is_data(body, session, deep - 1) and self.is_data(orelse, session, deep - 1)
-            case ast.Await(value=inner) | ast.Starred(value=inner) | ast.Subscript(value=inner):
+            case ast.Await(value=inner) | ast.Starred(value=inner):
                 return self.is_data(inner, session, deep - 1)
+            case ast.Subscript(value=inner):
+                return self._is_deep(inner, session, deep - 1)
+            case ast.Call() if not session.is_derived(node):
+                is_opaque = last_name(node.func) in _OPAQUE or self._is_constructor(node)
+                return not is_opaque and self.is_harmless(node, session)
             case ast.Call():
-                return session.is_derived(node) or self.is_harmless(node, session)
+                return True
             case ast.Name():
                 return session.is_derived(node) or self._is_named(node, session, deep)
             case ast.Attribute(value=owner):
@@ -135,12 +148,14 @@ class Plain:
         name = last_name(call.func)
         if isinstance(call.func, ast.Name) and name in _BUILTINS and name not in self.module.names:
             return True
-        if name in HELPERS | READERS | REGISTERING:
-            return True  # what they do to the session is looked at elsewhere
         known = self.module.qualified(call.func) or ""
         if known in _FUNCTIONS:
             return True
         return name not in _OPENING and any(known == one or known.startswith(f"{one}.") for one in _MODULES)
+
+    def _is_reader(self, call: ast.Call, session: Sessions) -> bool:
+        """Say whether a call works on the connection it is given; what that does to the session is looked at apart."""
+        return last_name(call.func) in HELPERS | READERS | REGISTERING and any(map(session.is_handle, call.args))
 
     def _is_method(self, call: ast.Call, session: Sessions) -> bool:
         match call.func:
@@ -158,8 +173,13 @@ class Plain:
     def _is_wrapper(self, call: ast.Call, session: Sessions) -> bool:
         """Say whether a call waits for what it is given, all of which is the connection's."""
         given = [one for one in call.args if not isinstance(one, ast.Constant)]
-        return last_name(call.func) in _WRAPPERS and all(
-            session.is_handle(one) or (isinstance(one, ast.Call) and self._is_seen(one, session)) for one in given
+        is_named = isinstance(call.func, ast.Name | ast.Attribute) and last_name(call.func) in _WRAPPERS
+        return (
+            is_named
+            and bool(given)
+            and all(
+                session.is_handle(one) or (isinstance(one, ast.Call) and self._is_seen(one, session)) for one in given
+            )
         )
 
     def _is_seen(self, call: ast.Call, session: Sessions) -> bool:
@@ -217,11 +237,36 @@ class Plain:
 
     # -- data ---------------------------------------------------------------------------------------------------------
 
+    def _is_deep(self, node: ast.expr, session: Sessions, deep: int) -> bool:
+        """Say whether what is in a collection is data, too: rows, text, what is read of JSON; no clients, no caches."""
+        match node:
+            case _ if not deep:
+                return False
+            case ast.Constant() | ast.JoinedStr():
+                return True
+            case _ if session.is_derived(node):
+                return True
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+                return all(self._is_deep(one, session, deep - 1) for one in parts)
+            case ast.Dict(values=parts):
+                return all(self._is_deep(one, session, deep - 1) for one in parts)
+            case ast.Subscript(value=inner) | ast.Await(value=inner):
+                return self._is_deep(inner, session, deep - 1)
+            case ast.Call():
+                known = (self.module.qualified(node.func) or "").partition(".")[0]
+                if known in ("json", "orjson", "os", "sys", "datetime", "re") or last_name(node.func) in _TELLING:
+                    return self.is_harmless(node, session)
+                return self._is_known(node) and all(self._is_deep(one, session, deep - 1) for one in node.args)
+            case ast.Name(id=name):
+                found = self.module.bindings(name, node)[1]
+                values = [one.value for one in found]
+                return bool(found) and all(one is not None and self._is_deep(one, session, deep - 1) for one in values)
+            case _:
+                return self.module.qualified(node) in ("os.environ", "sys.argv")
+
     def _is_named(self, node: ast.Name, session: Sessions, deep: int) -> bool:
-        scope, found = self.module.bindings(node.id, node)
-        if not found:
-            return scope is None and node.id in self.module.imports and node.id.isupper()
-        return all(self._is_bound(one, session, deep - 1) for one in found)
+        _, found = self.module.bindings(node.id, node)
+        return self._are_bound(found, session, deep)
 
     def _is_kept(self, node: ast.Attribute, session: Sessions, deep: int) -> bool:
         """Say whether an attribute of the object is data wherever it is set."""
@@ -229,8 +274,7 @@ class Plain:
             return True
         if not isinstance(node.value, ast.Name) or node.value.id not in ("self", "cls"):
             return False
-        found = self.module.attribute_bindings(node.attr, node)
-        return bool(found) and all(self._is_bound(one, session, deep - 1) for one in found)
+        return self._are_bound(self.module.attribute_bindings(node.attr, node), session, deep)
 
     def _is_row(self, owner: ast.expr, session: Sessions) -> bool:
         """Say whether an attribute is a column of a row that the connection gave."""
@@ -242,12 +286,20 @@ class Plain:
             case _:
                 return False
 
+    def _are_bound(self, found: list[Binding], session: Sessions, deep: int) -> bool:
+        """Say whether a name is bound to data, and to nothing else; that it grows does not tell of what it is."""
+        bound = [one for one in found if one.kind not in ("item", "items")]
+        return bool(bound) and all(self._is_bound(one, session, deep - 1) for one in bound)
+
     def _is_bound(self, binding: Binding, session: Sessions, deep: int) -> bool:
-        if binding.kind in ("item", "items"):
-            return True
         if binding.kind != "parameter":
-            is_bound = binding.kind in ("value", "element") and binding.value is not None
-            return is_bound and self.is_data(binding.value, session, deep)  # type: ignore[arg-type]
+            if binding.value is None or binding.kind not in ("value", "element"):
+                return False
+            is_whole = binding.kind == "value" and not binding.path
+            return (self.is_data if is_whole else self._is_deep)(binding.value, session, deep)
+        arguments = self.module.parents.get(binding.node)
+        if isinstance(arguments, ast.arguments) and binding.node in (arguments.vararg, arguments.kwarg):
+            return True
         if isinstance(binding.node, ast.arg) and binding.node.annotation is not None:
             return all(name in _ANNOTATED for name in _outermost(binding.node.annotation))
         values = self.users.given(binding)
