@@ -417,6 +417,18 @@ def run():
             items.append(Item(_name(row)))
         return sorted(items, key=lambda item: item.name)
 """,
+    "a context manager of the module around a statement": """
+@contextmanager
+def _told(what):
+    log.info("begins: %s", what)
+    yield
+    log.info("done: %s", what)
+
+def run():
+    with psycopg.connect(DSN) as c:
+        with _told("load"):
+            return c.execute("SELECT 1").fetchone()
+""",
     "its cursor is lent to a function of the module": """
 def _load(cursor, key):
     cursor.execute("SELECT %s", (key,))
@@ -1118,6 +1130,20 @@ def run(work):
         work()
 """,
     ),
+    "a context manager that yields nothing": (
+        "calls work while it holds it",
+        """
+@contextmanager
+def _connection():
+    with psycopg.connect(DSN) as c:
+        c.execute("SELECT 1")
+        yield
+
+def run(work):
+    with _connection():
+        work()
+""",
+    ),
     "the module drops databases": (
         "makes or drops databases",
         """
@@ -1510,6 +1536,29 @@ async def is_healthy():
         await c.close()
 """,
     ),
+    "a probe by another name": (
+        "can be reached",
+        """
+def is_up():
+    try:
+        with psycopg.connect(DSN):
+            return True
+    except psycopg.OperationalError:
+        return False
+""",
+    ),
+    "a probe by another name, which closes by hand": (
+        "can be reached",
+        """
+async def status():
+    try:
+        c = await asyncpg.connect(DSN, timeout=2)
+    except OSError:
+        return "down"
+    await c.close()
+    return "up"
+""",
+    ),
     "a library that may be another": (
         "may stand for something else",
         """
@@ -1636,6 +1685,14 @@ class Store:
 """,
 }
 ENGINES_REVIEW = {
+    "a table that is read in chunks": (
+        "reads in chunks",
+        """
+def run(handle):
+    for chunk in pandas.read_sql("SELECT 1", create_engine(URL), chunksize=100):
+        handle(chunk)
+""",
+    ),
     "a second connection of it": (
         "calls engine.connect while it holds it",
         """

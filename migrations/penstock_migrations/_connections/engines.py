@@ -27,6 +27,7 @@ _SAID = frozenset({"url", "dialect", "name", "driver", "dispose"})
 _BORROWING = frozenset({"read_sql", "read_sql_query", "read_sql_table", "to_sql", "inspect", "create_all", "reflect"})
 _LISTENERS = frozenset({"listen", "listens_for", "instrument", "instrument_engine"})
 _KEEPS = "nothing to be seen closes what {} takes of it, which would keep one of the engine's places"
+_CHUNKS = "{} reads in chunks, and holds a connection until the last is read"
 _DEEP = 6
 
 
@@ -107,6 +108,8 @@ class Engines:
             self._value(call, function)
         elif called in _SESSIONS and isinstance(call, ast.Call):
             self._taken(call, function)
+        elif isinstance(call, ast.Call) and any(one.arg == "chunksize" for one in call.keywords):
+            self._doubt(_CHUNKS.format(function.name))
         elif called not in _BORROWING:
             self._doubt(f"{function.name} hands the engine to {called or 'something'}, which is not to be seen here")
 

@@ -12,6 +12,7 @@ from penstock_migrations._code.module import Function, Module
 from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.drop_ins import DropIn, drop_in
 from penstock_migrations._connections.engines import Engines
+from penstock_migrations._connections.holding import CLOSERS
 from penstock_migrations._connections.lending import Lending
 from penstock_migrations._connections.openers import Kind, is_file_engine
 from penstock_migrations._connections.openings import Opening, Openings
@@ -95,11 +96,27 @@ class Fixes:
         func = opening.opener.call.func
         if self.module.qualified(func) != opening.opener.name or not self._is_certain(func):
             return _ELSEWHERE.format(ast.unparse(func))
-        if opening.operations and opening.advice:
+        if (opening.operations and opening.advice) or self._is_unused(opening):
             return _PROBE
         if opening.opener.kind is Kind.ENGINE and is_file_engine(self.module, opening.opener):
             return _FILE
         return None
+
+    def _is_unused(self, opening: Opening) -> bool:
+        """Say whether a connection is opened and closed, and nothing else: to see whether that can be done."""
+        node: ast.AST = opening.opener.call
+        while isinstance(parent := self.module.parents[node], ast.Await):
+            node = parent
+        match parent:
+            case ast.withitem(optional_vars=None):
+                block = self.module.parents[parent]
+                return isinstance(block, ast.With | ast.AsyncWith) and not _works(block)
+            case ast.Assign(targets=[ast.Name(id=name)]):
+                uses = [one for one in walk(opening.function) if isinstance(one, ast.Name) and one.id == name]
+                owners = [self.module.parents[one] for one in uses if isinstance(one.ctx, ast.Load)]
+                return all(isinstance(one, ast.Attribute) and one.attr in CLOSERS for one in owners)
+            case _:
+                return False
 
     def _is_certain(self, func: ast.expr) -> bool:
         """Say whether a name stands for the library, or for a constant where that is not installed: None, False."""
@@ -122,6 +139,12 @@ class Fixes:
         engines = Engines(self.users, made)
         engines.follow(opening)
         return engines.remarks, engines.helpers
+
+
+def _works(block: ast.With | ast.AsyncWith) -> bool:
+    """Say whether anything but a result is in a block; a context manager's yield hands on what it holds."""
+    nodes = [node for one in block.body for node in (one, *walk(one))]
+    return any(isinstance(node, ast.Call | ast.Await | ast.Yield | ast.YieldFrom) for node in nodes)
 
 
 def _worst(remarks: Sequence[Remark]) -> Remark | tuple[Fix, None]:

@@ -70,10 +70,12 @@ def remarks_meanwhile(
 
 
 def hands(session: Sessions, node: ast.Yield | ast.YieldFrom) -> bool:
-    """Say whether a connection is yielded by its name; a context manager may yield what is made of it: a cursor."""
+    """Say whether a connection is yielded by its name; a context manager may yield a cursor, or nothing."""
     match node.value:
         case ast.Name(id=name) if name == session.name:
             return True
+        case None:
+            return is_manager(session.function)  # what runs within its `with` is looked at there
         case ast.expr() as value if is_manager(session.function):
             return session.is_derived(value)
         case _:
