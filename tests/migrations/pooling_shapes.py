@@ -405,6 +405,10 @@ from typing import NamedTuple
 class Item(NamedTuple):
     name: str
 
+    @classmethod
+    def of(cls, row):
+        return cls(_name(row))
+
 def _name(row):
     return f"item {row}".strip()
 
@@ -414,7 +418,7 @@ def run():
         for number in range(2):
             row = c.execute("SELECT %s", (json.dumps({"number": number}),)).fetchone()
             log.info("row %s", row)
-            items.append(Item(_name(row)))
+            items.append(Item.of(row))
         return sorted(items, key=lambda item: item.name)
 """,
     "a context manager of the module around a statement": """

@@ -134,6 +134,20 @@ def test_a_helper_that_files_outside_of_the_paths_use_is_left_to_review(audited,
     assert "other.py" in (found.fix_reason or "")
 
 
+@pytest.mark.parametrize("audited", [".", "shape.py"])
+def test_what_tests_do_with_a_helper_is_left_to_running_them(audited, tmp_path):
+    """They are run before and after, and their loops and connections are not the program's."""
+    (tmp_path / "shape.py").write_text(HEAD + HELPER)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_shape.py").write_text(
+        "import asyncio\nfrom shape import connection, load\n\ndef test_it():\n    asyncio.run(load())\n"
+        "\nasync def test_that():\n    assert await connection()\n"
+    )
+    (found,) = audit([tmp_path / audited], Settings(select=("PEN201",))).findings
+
+    assert (found.fix, found.fix_reason) == (Fix.SAFE, None)
+
+
 def test_a_file_that_comes_beside_it_is_seen_by_the_next_audit(tmp_path, monkeypatch):
     """The cache does not answer for files that it knows nothing of."""
     monkeypatch.setenv("PENSTOCK_CACHE_DIR", str(tmp_path / "cache"))

@@ -59,14 +59,14 @@ def _reviewed(
     project: Project, file: Path, site: Site, helpers: list[str], callers: list[Known], operations: list[str]
 ) -> Site:
     """Leave to review what other files use, too, and what may run in an event loop of its own there."""
-    others = [_shown(project, one) for one in callers if one.file != file]
-    others += [one.name for helper in helpers for one in project.mentioning(file, _call_of(helper))]
+    others = [_shown(project, one) for one in callers if one.file != file and not _is_of_tests(project.shown(one.file))]
+    others += [one.name for helper in helpers for one in project.mentioning(file, _call_of(helper)) if _is_own(one)]
     if others:
         return _left(site, _USED.format(listed(tuple(dict.fromkeys(others)))))
     loops = [_shown(project, one) for name in operations for one in _running(project, file, name, _DEEP)]
     for name in operations:
         found = project.mentioning(file, _call_of(name))
-        loops += [one.name for one in found if _LOOP.search(one.read_bytes())]
+        loops += [one.name for one in found if _is_own(one) and _LOOP.search(one.read_bytes())]
     return _left(site, _LOOPS.format(listed(tuple(dict.fromkeys(loops))))) if loops else site
 
 
@@ -79,6 +79,8 @@ def _running(project: Project, file: Path, name: str, deep: int) -> Iterator[Kno
     for caller in project.callers(file, name) if deep else ():
         if caller.facts.is_async or caller.file == file:
             yield from _running(project, caller.file, caller.name, deep - 1)
+        elif _is_of_tests(project.shown(caller.file)):
+            continue
         elif _MAIN.isdisjoint(words(caller.name.rpartition(".")[2])) and caller.name:
             yield caller
 
@@ -92,6 +94,11 @@ def _call_of(name: str) -> re.Pattern[bytes]:
 def _shown(project: Project, known: Known) -> str:
     where = Path(project.shown(known.file)).name
     return f"{known.name} ({where})" if known.name else where
+
+
+def _is_own(file: Path) -> bool:
+    """Say whether a file is no test: what tests do is seen when they are run."""
+    return not _is_of_tests(file.as_posix() if file.parent.name in ("test", "tests") else file.name)
 
 
 def _is_of_tests(shown: str) -> bool:

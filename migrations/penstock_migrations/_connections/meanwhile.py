@@ -91,7 +91,7 @@ def _called(plain: Plain, session: Sessions, call: ast.Call, asynchronous: bool,
     """Yield what is to be said of a call that is made meanwhile."""
     users, name = plain.users, session.function.name
     given = [one for one in (*call.args, *(word.value for word in call.keywords)) if session.is_handle(one)]
-    functions = users.names.functions(call)
+    functions = users.names.functions(call) or _of_class(users.module, call)
     if functions:
         yield from _within(users, session, call, given, functions, asynchronous, seen)
     elif given and not plain.takes(call, session):
@@ -128,6 +128,15 @@ def _within(
                 yield Fix.REVIEW, _CALLS.format(session.function.name, function.name)
             yield from remarks_meanwhile(users, inner, function.body, asynchronous=asynchronous, seen=seen)
             yield from inner.remarks()
+
+
+def _of_class(module: Module, call: ast.Call) -> list[Function]:
+    """Return the method of a class of this module that is called by its name: `Item.of(row)`."""
+    match call.func:
+        case ast.Attribute(value=ast.Name(id=owner)) if owner in module.classes:
+            return module.functions.get(f"{owner}.{call.func.attr}", [])
+        case _:
+            return []
 
 
 def _awaited(module: Module, node: ast.AST) -> ast.expr | None:
