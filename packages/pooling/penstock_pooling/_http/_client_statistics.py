@@ -37,7 +37,7 @@ class ClientStatistics:
         mode: Its mode now.
         lent: Borrowers that have it now.
         borrowed: How often it was ever lent.
-        opened: How many clients were opened for that; in `enforce`, one for each event loop.
+        opened: How many clients were opened for that; in `enforce`, what all share, once for each event loop.
         requests: Requests ever sent; a redirect that is followed is another.
         connections: Connections ever opened.
         running: Requests under way on shared clients.

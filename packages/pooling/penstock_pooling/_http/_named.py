@@ -34,8 +34,9 @@ def configure_clients(clients: Mapping[str, ClientSettings]) -> None:
 def http(name: str, /) -> AbstractAsyncContextManager[Any]:
     """Lend the HTTP client of a name for the length of an `async with` block.
 
-    Its mode follows the capability `managed-resources`: `off` and `observe` give each borrower a client of its own,
-    `enforce` lends one to all of the event loop. It is closed when the loop ends, or by `close_clients()`.
+    Each borrower has a client of its own. Its mode follows the capability `managed-resources`: with `off` and `observe`
+    it has connections of its own, too; with `enforce` all of an event loop share them, and they are closed when the
+    loop ends, or by `close_clients()`.
 
     Args:
         name: A name in `[tool.penstock.clients]`. An unknown one is httpx with its defaults unless the mode is
