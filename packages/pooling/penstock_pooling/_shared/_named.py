@@ -207,6 +207,11 @@ class NamedPool(SessionPool):
         """Tell whether it is closed, or about to be."""
         return self._closing
 
+    def is_gone(self) -> bool:
+        """Tell whether nothing can be done with it any more: it was closed, or left by its loop or its process."""
+        left = self._pid != os.getpid() or (self._loop is not None and self._loop.is_closed())
+        return self._closing or left
+
     async def close(self, *, timeout: float | EllipsisType | None = ...) -> None:  # type: ignore[override] # noqa: ASYNC109 - as the pools have it
         """Wait for connections that are out, then close them all; who waits for one is refused.
 
