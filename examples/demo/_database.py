@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 from penstock_pooling.testing import PostgresServer
@@ -28,7 +29,7 @@ class Database:
         observer: Our connection.
     """
 
-    def __init__(self, dsn: str, observer: asyncpg.Connection) -> None:
+    def __init__(self, dsn: str, observer: Any) -> None:
         self.dsn = dsn
         self.connections: list[tuple[float, int]] = []
         self._observer = observer

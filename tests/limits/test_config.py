@@ -6,7 +6,15 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from penstock_limits import ConcurrencyConfig, ConfigurationError, LimitSettings, PolicySettings, configure, limiter
+from penstock_limits import (
+    ConcurrencyConfig,
+    ConfigurationError,
+    LimitSettings,
+    PolicySettings,
+    configuration,
+    configure,
+    limiter,
+)
 
 RFC = {
     "default_semaphore_limit": 10,
@@ -155,6 +163,16 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """A path that was named must exist."""
     with pytest.raises(ConfigurationError, match=r"absent\.toml: cannot be read: No such file"):
         ConcurrencyConfig.load(tmp_path / "absent.toml")
+
+
+def test_the_configuration_that_holds_can_be_read() -> None:
+    """That of the last call; before any, the defaults."""
+    assert configuration() == ConcurrencyConfig()
+
+    config = ConcurrencyConfig(rag_pool_max_size=7)
+    configure(config)
+
+    assert configuration() is config
 
 
 def test_configuring_resizes_limits_in_use() -> None:

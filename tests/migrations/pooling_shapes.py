@@ -398,6 +398,50 @@ async def run():
     await asyncio.sleep(0)
     return found
 """,
+    "what only computes meanwhile": """
+import json
+from typing import NamedTuple
+
+class Item(NamedTuple):
+    name: str
+
+    @classmethod
+    def of(cls, row):
+        return cls(_name(row))
+
+def _name(row):
+    return f"item {row}".strip()
+
+def run():
+    items = []
+    with psycopg.connect(DSN) as c:
+        for number in range(2):
+            row = c.execute("SELECT %s", (json.dumps({"number": number}),)).fetchone()
+            log.info("row %s", row)
+            items.append(Item.of(row))
+        return sorted(items, key=lambda item: item.name)
+""",
+    "a context manager of the module around a statement": """
+@contextmanager
+def _told(what):
+    log.info("begins: %s", what)
+    yield
+    log.info("done: %s", what)
+
+def run():
+    with psycopg.connect(DSN) as c:
+        with _told("load"):
+            return c.execute("SELECT 1").fetchone()
+""",
+    "its cursor is lent to a function of the module": """
+def _load(cursor, key):
+    cursor.execute("SELECT %s", (key,))
+    return cursor.fetchone()
+
+def run():
+    with psycopg.connect(DSN) as c, c.cursor() as cursor:
+        return _load(cursor, 1)
+""",
     "work of a thread": """
 def _load():
     with psycopg.connect(DSN) as c:
@@ -724,6 +768,448 @@ async def rows():
         await c.close()
 """,
     ),
+    "rows are handed to a coroutine of another module": (
+        "waits for something else while it holds it (enrich)",
+        """
+async def run():
+    c = await asyncpg.connect(DSN)
+    try:
+        row = await c.fetchrow("SELECT id FROM items")
+        return await enrich(row)
+    finally:
+        await c.close()
+""",
+    ),
+    "rows are put into a queue that may be full": (
+        "waits for something else while it holds it (self.queue.put)",
+        """
+class Store:
+    async def publish(self):
+        c = await asyncpg.connect(DSN)
+        try:
+            rows = await c.fetch("SELECT id FROM items")
+            await self.queue.put(rows)
+        finally:
+            await c.close()
+""",
+    ),
+    "rows are handed to another object": (
+        "waits for something else while it holds it (self.repository.one)",
+        """
+class Store:
+    async def load(self):
+        c = await asyncpg.connect(DSN)
+        try:
+            row = await c.fetchrow("SELECT id FROM items")
+            return await self.repository.one(row)
+        finally:
+            await c.close()
+""",
+    ),
+    "a model is given the rows": (
+        "waits for something else while it holds it (model.complete)",
+        """
+async def run(model, question):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await model.complete(question, await c.fetch("SELECT body FROM items"))
+    finally:
+        await c.close()
+""",
+    ),
+    "a deadline over something else": (
+        "waits for something else while it holds it",
+        """
+async def run(cache):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await asyncio.wait_for(cache.fill(await c.fetch("SELECT 1")), 60)
+    finally:
+        await c.close()
+""",
+    ),
+    "a function of the module waits": (
+        "waits for something else while it holds it (model.embed)",
+        """
+async def _embed(model, text):
+    return await model.embed(text)
+
+async def run(model):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await _embed(model, await c.fetchval("SELECT 1"))
+    finally:
+        await c.close()
+""",
+    ),
+    "a function of the module is lent the connection, and waits": (
+        "waits for something else while it holds it (model.embed)",
+        """
+async def _embed(connection, model):
+    return await model.embed(await connection.fetchval("SELECT 1"))
+
+async def run(model):
+    c = await asyncpg.connect(DSN)
+    try:
+        return await _embed(c, model)
+    finally:
+        await c.close()
+""",
+    ),
+    "a task is left behind that uses it": (
+        "hands it to",
+        """
+async def run():
+    c = await asyncpg.connect(DSN)
+    try:
+        return asyncio.create_task(c.execute("INSERT INTO items VALUES (1)"))
+    finally:
+        await c.close()
+""",
+    ),
+    "a pool of threads is given the rows": (
+        "calls ThreadPoolExecutor while it holds it",
+        """
+from concurrent.futures import ThreadPoolExecutor
+
+def _process(row):
+    with psycopg.connect(DSN) as c:
+        c.execute("INSERT INTO items VALUES (%s)", row)
+
+def run():
+    with psycopg.connect(DSN) as c:
+        rows = c.execute("SELECT id FROM items").fetchall()
+        with ThreadPoolExecutor(20) as threads:
+            list(threads.map(_process, rows))
+""",
+    ),
+    "a lock of threads is taken meanwhile": (
+        "waits for something else while it holds it (_lock)",
+        """
+def run():
+    with psycopg.connect(DSN) as c:
+        with _lock:
+            c.execute("UPDATE items SET number = number + 1")
+""",
+    ),
+    "another object saves each row": (
+        "calls self.store.save while it holds it",
+        """
+class Service:
+    def run(self):
+        with psycopg.connect(DSN) as c:
+            for row in c.execute("SELECT id FROM items").fetchall():
+                self.store.save(row)
+""",
+    ),
+    "a function of another module saves each row": (
+        "calls save while it holds it",
+        """
+from store import save
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return [save(row) for row in c.execute("SELECT id FROM items")]
+""",
+    ),
+    "a function that is given saves each row": (
+        "calls map while it holds it",
+        """
+from store import save
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return list(map(save, c.execute("SELECT id FROM items").fetchall()))
+""",
+    ),
+    "a future's result is awaited": (
+        "calls future.result while it holds it",
+        """
+def run(future):
+    with psycopg.connect(DSN) as c:
+        c.execute("INSERT INTO items VALUES (%s)", (future.result(),))
+""",
+    ),
+    "a queue is asked meanwhile": (
+        "calls jobs.get while it holds it",
+        """
+import queue
+
+jobs = queue.Queue()
+
+def run():
+    with psycopg.connect(DSN) as c:
+        c.execute("INSERT INTO items VALUES (%s)", (jobs.get(),))
+""",
+    ),
+    "a program runs meanwhile": (
+        "calls subprocess.run while it holds it",
+        """
+import subprocess
+
+def run():
+    with psycopg.connect(DSN) as c:
+        subprocess.run(["pg_dump", DSN], check=True)
+        return c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "a thread is joined meanwhile": (
+        "while it holds it",
+        """
+import threading
+
+def _work():
+    with psycopg.connect(DSN) as c:
+        c.execute("SELECT 1")
+
+def run():
+    with psycopg.connect(DSN) as c:
+        thread = threading.Thread(target=_work)
+        thread.start()
+        thread.join()
+        return c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "a loop over what the caller gives": (
+        "works through messages while it holds it",
+        """
+def ingest(messages):
+    with psycopg.connect(DSN) as c:
+        for message in messages:
+            c.execute("INSERT INTO items VALUES (%s)", (message,))
+            c.commit()
+""",
+    ),
+    "a loop that counts for ever": (
+        "works through itertools.count while it holds it",
+        """
+import itertools
+
+def run():
+    with psycopg.connect(DSN) as c:
+        for number in itertools.count():
+            c.execute("INSERT INTO items VALUES (%s)", (number,))
+""",
+    ),
+    "a loop over what is not seen": (
+        "calls tail while it holds it",
+        """
+def run(path):
+    with psycopg.connect(DSN) as c:
+        for line in tail(path):
+            c.execute("INSERT INTO items VALUES (%s)", (line,))
+""",
+    ),
+    "a numbered loop over what the caller gives": (
+        "works through enumerate while it holds it",
+        """
+def ingest(messages):
+    with psycopg.connect(DSN) as c:
+        for number, message in enumerate(messages):
+            c.execute("INSERT INTO items VALUES (%s, %s)", (number, message))
+""",
+    ),
+    "a loop that goes on while a flag is set": (
+        "works through self.running while it holds it",
+        """
+class Store:
+    def ingest(self):
+        with psycopg.connect(DSN) as c:
+            while self.running:
+                c.execute("INSERT INTO items VALUES (1)")
+""",
+    ),
+    "its cursor is handed to what is not seen": (
+        "hands it to set_tenant",
+        """
+from tenants import set_tenant
+
+def run():
+    with closing(psycopg2.connect(DSN)) as c:
+        cursor = c.cursor()
+        set_tenant(cursor)
+        cursor.execute("SELECT 1")
+        return cursor.fetchone()
+""",
+    ),
+    "its cursor is returned": (
+        "outlive it",
+        """
+def run():
+    with psycopg.connect(DSN) as c:
+        return c.execute("SELECT 1")
+""",
+    ),
+    "its rows are read later": (
+        "outlive it",
+        """
+def run():
+    with psycopg.connect(DSN) as c:
+        cursor = c.execute("SELECT 1")
+        return (row for row in cursor)
+""",
+    ),
+    "a procedure": (
+        "statements that are not written here",
+        """
+def run():
+    with closing(psycopg2.connect(DSN)) as c:
+        cursor = c.cursor()
+        cursor.callproc("pg_try_advisory_lock", (1,))
+        return cursor.fetchone()
+""",
+    ),
+    "a cache is asked meanwhile": (
+        "calls self.cache.get while it holds it",
+        """
+class Cache:
+    def get(self, key):
+        return fetch(key)
+
+class Store:
+    def __init__(self):
+        self.cache = Cache()
+
+    def load(self, key):
+        with psycopg.connect(DSN) as c:
+            return self.cache.get(key) or c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "one of many caches is asked meanwhile": (
+        "while it holds it",
+        """
+class Store:
+    def __init__(self):
+        self.caches = {}
+
+    def load(self, key):
+        with psycopg.connect(DSN) as c:
+            return self.caches[key].get(key) or c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "a decorated function of the module is called": (
+        "calls _name while it holds it",
+        """
+@retry
+def _name(row):
+    return str(row)
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return _name(c.execute("SELECT 1").fetchone())
+""",
+    ),
+    "a model of the module is made, which asks another": (
+        "calls Item while it holds it",
+        """
+class Item:
+    def __init__(self, row):
+        self.text = fetch(row)
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return Item(c.execute("SELECT 1").fetchone())
+""",
+    ),
+    "a table is read by another connection": (
+        "while it holds it",
+        """
+def run(engine):
+    with psycopg.connect(DSN) as c:
+        c.execute("INSERT INTO items VALUES (1)")
+        return pandas.read_sql("SELECT 1", engine)
+""",
+    ),
+    "a context manager that is entered without a name": (
+        "calls work while it holds it",
+        """
+@contextmanager
+def _connection():
+    with psycopg.connect(DSN) as c:
+        c.execute("SELECT 1")
+        yield c
+
+def run(work):
+    with _connection():
+        work()
+""",
+    ),
+    "a context manager that yields nothing": (
+        "calls work while it holds it",
+        """
+@contextmanager
+def _connection():
+    with psycopg.connect(DSN) as c:
+        c.execute("SELECT 1")
+        yield
+
+def run(work):
+    with _connection():
+        work()
+""",
+    ),
+    "the module drops databases": (
+        "makes or drops databases",
+        """
+async def run():
+    c = await asyncpg.connect(DSN)
+    try:
+        return await c.fetchval("SELECT 1")
+    finally:
+        await c.close()
+
+def recreate(run_as_admin):
+    run_as_admin("DROP DATABASE IF EXISTS items")
+""",
+    ),
+    "the standard library is patched": (
+        "patches the standard library (monkey.patch_all)",
+        """
+from gevent import monkey
+
+monkey.patch_all()
+
+def run():
+    with psycopg.connect(DSN) as c:
+        return c.execute("SELECT 1").fetchone()
+""",
+    ),
+    "an argument is made by code that is not seen": (
+        "made by code that is not to be seen here",
+        """
+from settings import make_settings
+
+async def run():
+    c = await asyncpg.connect(DSN, server_settings=make_settings())
+    try:
+        return await c.fetchval("SELECT 1")
+    finally:
+        await c.close()
+""",
+    ),
+    "one tenant's store of many": (
+        "each other address",
+        """
+class TenantStore:
+    def __init__(self, dsn):
+        self.dsn = dsn
+
+    async def load(self):
+        c = await asyncpg.connect(self.dsn)
+        try:
+            return await c.fetchval("SELECT 1")
+        finally:
+            await c.close()
+""",
+    ),
+    "a block of procedural code": (
+        "runs a procedure",
+        """
+def run():
+    with psycopg.connect(DSN) as c:
+        c.execute("DO $$ BEGIN PERFORM work(); END $$")
+""",
+    ),
     "an event loop for each call": (
         "an event loop of its own",
         """
@@ -929,6 +1415,27 @@ def run():
         return c.execute("SELECT set_config('app.tenant', %s, false)", ("a",)).fetchone()
 """,
     ),
+    "a setting of the session, of nested functions": (
+        "settings of the session",
+        """
+def run():
+    with psycopg.connect(DSN) as c:
+        return c.execute("SELECT set_config('app.tenant', coalesce(%s, ''), false), current_setting('a', true)", ("a",))
+""",
+    ),
+    "a setting of the session, in a function's cursor": (
+        "settings of the session",
+        """
+def _set(cursor, tenant):
+    cursor.execute("SET app.tenant = %s", (tenant,))
+
+def run():
+    with psycopg.connect(DSN) as c, c.cursor() as cursor:
+        _set(cursor, "a")
+        cursor.execute("SELECT 1")
+        return cursor.fetchone()
+""",
+    ),
     "a lock of the session": (
         "advisory lock",
         """
@@ -1033,6 +1540,29 @@ async def is_healthy():
         await c.close()
 """,
     ),
+    "a probe by another name": (
+        "can be reached",
+        """
+def is_up():
+    try:
+        with psycopg.connect(DSN):
+            return True
+    except psycopg.OperationalError:
+        return False
+""",
+    ),
+    "a probe by another name, which closes by hand": (
+        "can be reached",
+        """
+async def status():
+    try:
+        c = await asyncpg.connect(DSN, timeout=2)
+    except OSError:
+        return "down"
+    await c.close()
+    return "up"
+""",
+    ),
     "a library that may be another": (
         "may stand for something else",
         """
@@ -1116,7 +1646,7 @@ async def run():
     ),
 }
 
-ENGINE_HEAD = """from sqlalchemy import create_engine, event, select, text
+ENGINE_HEAD = """from sqlalchemy import create_engine, event, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.pool import NullPool
@@ -1159,6 +1689,70 @@ class Store:
 """,
 }
 ENGINES_REVIEW = {
+    "a table that is read in chunks": (
+        "reads in chunks",
+        """
+def run(handle):
+    for chunk in pandas.read_sql("SELECT 1", create_engine(URL), chunksize=100):
+        handle(chunk)
+""",
+    ),
+    "a second connection of it": (
+        "calls engine.connect while it holds it",
+        """
+def run():
+    engine = create_engine(URL)
+    with engine.connect() as first, engine.connect() as second:
+        return first.scalar(text("SELECT 1")) == second.scalar(text("SELECT 1"))
+""",
+    ),
+    "a function that takes another": (
+        "opens another while it holds one",
+        """
+def price(number):
+    with create_engine(URL).connect() as c:
+        return c.scalar(text("SELECT 1"))
+
+def run():
+    with create_engine(URL).connect() as c:
+        return sum(price(number) for number in c.scalars(text("SELECT 1")))
+""",
+    ),
+    "a model is asked meanwhile": (
+        "waits for something else while it holds it (model.complete)",
+        """
+async def run(model, question):
+    async with create_async_engine(URL).connect() as c:
+        rows = (await c.execute(text("SELECT 1"))).all()
+        return await model.complete(question, rows)
+""",
+    ),
+    "a connection of it is handed to what is not seen": (
+        "hands it to prepare",
+        """
+def run():
+    with create_engine(URL).connect() as c:
+        prepare(c)
+        return c.scalar(text("SELECT 1"))
+""",
+    ),
+    "a table that is made by its connection": (
+        "hands it to ITEMS.create",
+        """
+def run():
+    with create_engine(URL).begin() as c:
+        ITEMS.create(c)
+        return c.scalar(text("SELECT 1"))
+""",
+    ),
+    "code that is not seen works on it": (
+        "statements that are not written here",
+        """
+async def run(work):
+    async with create_async_engine(URL).connect() as c:
+        return await c.run_sync(work)
+""",
+    ),
     "an address from the caller": (
         "each other address",
         """
@@ -1229,6 +1823,49 @@ def run():
 def run():
     with create_engine("sqlite:///items.db").connect() as c:
         return c.execute(text("SELECT 1")).scalar()
+""",
+    ),
+    "a setting of the session, by the driver": (
+        "settings of the session",
+        """
+def run():
+    with create_engine(URL).connect() as c:
+        c.exec_driver_sql("SET search_path TO tenant")
+        return c.execute(text("SELECT 1")).scalar()
+""",
+    ),
+    "a setting of the session, by a scalar": (
+        "settings of the session",
+        """
+def run():
+    with Session(create_engine(URL)) as session:
+        return session.scalar(text("SELECT set_config('app.tenant', 'a', false)"))
+""",
+    ),
+    "a setting of the session, by a function": (
+        "settings of the session",
+        """
+def run(tenant):
+    with create_engine(URL).connect() as c:
+        return c.execute(select(func.set_config("app.tenant", tenant, False))).scalar()
+""",
+    ),
+    "a lock of the session": (
+        "advisory lock",
+        """
+def run():
+    with create_engine(URL).connect() as c:
+        if c.scalar(text("SELECT pg_try_advisory_lock(42)")):
+            c.execute(text("UPDATE items SET number = 1"))
+""",
+    ),
+    "a lock of the session, by a function that is named": (
+        "advisory lock",
+        """
+def run():
+    lock = func.pg_advisory_lock(42)
+    with create_engine(URL).connect() as c:
+        return c.execute(select(lock)).scalar()
 """,
     ),
     "a setting of the session": (

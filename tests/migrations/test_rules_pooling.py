@@ -109,6 +109,82 @@ def test_a_helper_that_other_files_call_is_left_to_review(tmp_path):
     assert found.fix_reason == "other files use it, too: does report (other.py) close it, and set nothing in it?"
 
 
+HELPER = """async def connection():
+    return await asyncpg.connect(DSN)
+
+async def load():
+    c = await connection()
+    try:
+        return await c.fetchval("SELECT 1")
+    finally:
+        await c.close()
+"""
+
+
+@pytest.mark.parametrize("audited", [".", "shape.py"])
+def test_a_helper_that_files_outside_of_the_paths_use_is_left_to_review(audited, tmp_path):
+    """What is found does not depend on which of a project's files are given."""
+    (tmp_path / "shape.py").write_text(HEAD + HELPER)
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "jobs/other.py").write_text("from shape import connection\n\nKEPT = connection()\n")
+    (found,) = audit([tmp_path / audited], Settings(select=("PEN201",))).findings
+
+    assert found.fix is Fix.REVIEW
+    assert (found.fix_reason or "").startswith("other files use it, too: does ")
+    assert "other.py" in (found.fix_reason or "")
+
+
+@pytest.mark.parametrize("audited", [".", "shape.py"])
+def test_what_tests_do_with_a_helper_is_left_to_running_them(audited, tmp_path):
+    """They are run before and after, and their loops and connections are not the program's."""
+    (tmp_path / "shape.py").write_text(HEAD + HELPER)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests/test_shape.py").write_text(
+        "import asyncio\nfrom shape import connection, load\n\ndef test_it():\n    asyncio.run(load())\n"
+        "\nasync def test_that():\n    assert await connection()\n"
+    )
+    (found,) = audit([tmp_path / audited], Settings(select=("PEN201",))).findings
+
+    assert (found.fix, found.fix_reason) == (Fix.SAFE, None)
+
+
+def test_a_file_that_comes_beside_it_is_seen_by_the_next_audit(tmp_path, monkeypatch):
+    """The cache does not answer for files that it knows nothing of."""
+    monkeypatch.setenv("PENSTOCK_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "shape.py").write_text(HEAD + HELPER)
+    (first,) = audit([tmp_path / "shape.py"], Settings(select=("PEN201",))).findings
+    (tmp_path / "other.py").write_text("from shape import connection\n")
+    (second,) = audit([tmp_path / "shape.py"], Settings(select=("PEN201",))).findings
+
+    assert (first.fix, second.fix) == (Fix.SAFE, Fix.REVIEW)
+
+
+@pytest.mark.parametrize("audited", [".", "shape.py"])
+def test_a_coroutine_that_another_file_runs_in_a_loop_of_its_own_is_left_to_review(audited, tmp_path):
+    """A pool serves one event loop, and closes with it."""
+    (tmp_path / "shape.py").write_text(HEAD + SAFE["closed in a finally"].replace("run()", "load()"))
+    (tmp_path / "worker.py").write_text(
+        "import asyncio\nfrom shape import load\n\ndef job():\n    loop = asyncio.new_event_loop()\n"
+        "    try:\n        return loop.run_until_complete(load())\n    finally:\n        loop.close()\n"
+    )
+    (found,) = audit([tmp_path / audited], Settings(select=("PEN201",))).findings
+
+    assert found.fix is Fix.REVIEW
+    assert "an event loop of its own may run it each time" in (found.fix_reason or "")
+
+
+def test_a_coroutine_that_other_coroutines_await_is_rewritten(tmp_path):
+    """They share the loop of the program, which `main` runs."""
+    (tmp_path / "shape.py").write_text(HEAD + SAFE["closed in a finally"].replace("run()", "load()"))
+    (tmp_path / "web.py").write_text("from shape import load\n\nasync def view():\n    return await load()\n")
+    (tmp_path / "app.py").write_text(
+        "import asyncio\nfrom web import view\n\ndef main():\n    return asyncio.run(view())\n"
+    )
+    (found,) = audit([tmp_path], Settings(select=("PEN201",))).findings
+
+    assert (found.fix, found.fix_reason) == (Fix.SAFE, None)
+
+
 @pytest.mark.parametrize("name", ["tests/helpers.py", "app/tests/data.py", "conftest.py", "test_load.py"])
 def test_what_belongs_to_tests_is_left(name, tmp_path):
     """Their databases are dropped when they are done, which a pool's connections would forbid."""

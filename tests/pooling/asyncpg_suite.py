@@ -98,12 +98,12 @@ def workspace() -> Iterator[Path]:
         yield Path(folder)
 
 
-def run(suite: Path, pool: str, folder: Path, *arguments: str) -> Outcome:
+def run(suite: Path, pool: str, folder: Path, *arguments: str, program: str = PROGRAM) -> Outcome:
     """Run the tests on one of the pools."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PG", "PYTEST"))}
     environment["PGINSTALLATION"] = str(_unprivileged_programs(folder))
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, pool, *arguments], cwd=suite, env=environment, capture_output=True, text=True
+        [sys.executable, "-c", program, pool, *arguments], cwd=suite, env=environment, capture_output=True, text=True
     )
     output = done.stdout + done.stderr
     skipped = re.search(r"skipped=(\d+)", output)

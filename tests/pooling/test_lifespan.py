@@ -126,7 +126,7 @@ def test_closing_takes_no_longer_than_its_time(caplog: pytest.LogCaptureFixture)
     assert took == pytest.approx(1 + 4)  # half of what the last one left
     assert told[3:] == ["last closes", "last closed", "slow closes", "slow gave up", "first closes", "first closed"]
     assert [(each.name, each.resource) for each in events] == [("lifespan.not_closed", "slow")]
-    assert "not closed within 9 s, and left: slow" in caplog.text
+    assert "not closed within 9 s, and cancelled: slow" in caplog.text
 
 
 def test_a_resource_that_will_not_be_cancelled_is_left() -> None:
@@ -145,6 +145,207 @@ def test_a_resource_that_will_not_be_cancelled_is_left() -> None:
         return loop.time() - began
 
     assert run_in_virtual_time(main) == pytest.approx(2.0)
+
+
+def test_what_is_late_has_the_time_that_the_others_leave() -> None:
+    """It is cancelled once, and may still clean up."""
+    told: list[str] = []
+
+    class Slow(Resource):
+        async def __aexit__(self, *_: object) -> None:
+            try:
+                await asyncio.sleep(100)
+            finally:
+                await asyncio.sleep(3)
+                self.told.append("cleaned up")
+
+    async def main() -> float:
+        loop = asyncio.get_running_loop()
+        async with lifespan({"first": Resource("first", told), "slow": Slow("slow", told)}, close_timeout=10.0):
+            began = loop.time()
+        return loop.time() - began
+
+    assert run_in_virtual_time(main) == pytest.approx(5 + 3)
+    assert told[2:] == ["first closes", "first closed", "cleaned up"]
+
+
+LEFT = """
+import asyncio, contextlib
+from penstock_pooling import lifespan
+
+class Stubborn:
+    async def __aenter__(self):
+        return self
+    async def __aexit__(self, *_):
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(600)
+
+async def main():
+    async with lifespan({"stubborn": Stubborn()}, close_timeout=0.1):
+        print("open", flush=True)
+    print("left", flush=True)
+
+asyncio.run(main())
+print("ended", flush=True)
+"""
+
+
+async def test_what_was_left_does_not_keep_the_program(tmp_path: Path) -> None:
+    """`asyncio.run` would wait for a task that cannot be cancelled, for ever."""
+    async with running(LEFT, tmp_path) as process:
+        out, err = await ended(process)
+
+    assert (out, process.returncode) == (["left", "ended"], 0)
+    assert "not closed within 0.1 s, and cancelled: stubborn" in err
+
+
+# --- resources that end before the block
+
+
+def keepers() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if "lifespan of" in task.get_name()]
+
+
+async def fails() -> None:
+    raise ValueError("job")
+
+
+async def test_a_task_group_whose_task_fails_cancels_the_block() -> None:
+    """As without a lifespan; what was opened before it outlives it, and what was opened after it does not."""
+    told: list[str] = []
+    resources = {"first": Resource("a", told), "jobs": asyncio.TaskGroup, "last": Resource("b", told)}
+
+    async def main() -> None:
+        async with lifespan(resources) as opened:
+            opened["jobs"].create_task(fails())
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await main()
+
+    assert [repr(each) for each in caught.value.exceptions] == ["ValueError('job')"]
+    assert told[2:] == ["b closes for CancelledError()", "b closed", "a closes for CancelledError()", "a closed"]
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(0)  # no cancellation is left over
+
+
+async def test_a_timeout_among_the_resources_is_one() -> None:
+    """It cancels the block, and its error is raised."""
+    told: list[str] = []
+
+    with pytest.raises(TimeoutError):
+        async with lifespan({"a": Resource("a", told), "limit": lambda: asyncio.timeout(0.001)}):
+            await asyncio.Event().wait()
+
+    assert told[-1] == "a closed"
+
+
+async def test_a_resource_that_is_cancelled_is_told_of_and_named() -> None:
+    """By whoever cancels all tasks; everything is closed in order all the same."""
+    told: list[str] = []
+    events: list[Event] = []
+    remove = add_listener(events.append)
+
+    async def main() -> None:
+        async with lifespan({"a": Resource("a", told), "b": Resource("b", told)}):
+            for task in keepers():
+                task.cancel()
+            await asyncio.Event().wait()
+
+    try:
+        with pytest.raises(RuntimeError, match=r"^lifespan: (a, b|b, a) ended before the block did"):
+            await main()
+    finally:
+        remove()
+
+    assert [line for line in told if line.endswith("closed")] == ["b closed", "a closed"]
+    assert sorted((each.name, each.resource) for each in events) == [
+        ("lifespan.ended_early", "a"),
+        ("lifespan.ended_early", "b"),
+    ]
+
+
+async def test_a_resource_may_be_cancelled_as_its_block_ends() -> None:
+    """It is closed anyhow; the others are, and nothing is left over."""
+    told: list[str] = []
+
+    async with lifespan({"a": Resource("a", told), "b": Resource("b", told)}):
+        for task in keepers():
+            task.cancel()
+    await asyncio.sleep(0)
+
+    assert [line for line in told if line.endswith("closed")] == ["b closed", "a closed"]
+    assert keepers() == []
+
+
+async def test_what_the_block_raises_goes_before_an_early_end(caplog: pytest.LogCaptureFixture) -> None:
+    """The resource's error is logged."""
+
+    async def main() -> None:
+        async with lifespan({"jobs": asyncio.TaskGroup}) as opened:
+            opened["jobs"].create_task(fails())
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                raise KeyError("cleaning up") from None
+
+    with pytest.raises(KeyError, match="cleaning up"):
+        await main()
+
+    assert "ValueError: job" in caplog.text
+
+
+async def test_a_cancellation_by_others_goes_before_an_early_end() -> None:
+    """Both at once, as when `asyncio.run` ends: everything is closed in order."""
+    told: list[str] = []
+
+    async def main() -> None:
+        async with lifespan({"a": Resource("a", told), "b": Resource("b", told)}):
+            await asyncio.Event().wait()
+
+    block = asyncio.create_task(main())
+    await settled()
+    for task in [*keepers(), block]:
+        task.cancel()
+    await asyncio.wait([block])
+
+    assert block.cancelled()
+    assert told[2:] == ["b closes for CancelledError()", "b closed", "a closes for CancelledError()", "a closed"]
+
+
+def test_what_nobody_closes_ends_with_its_loop() -> None:
+    """Who opened it is gone: it does not wait for him."""
+    told: list[str] = []
+
+    async def main() -> None:
+        await lifespan({"a": Resource("a", told)}).__aenter__()
+
+    asyncio.run(main())
+
+    assert told[-1] == "a closed"
+
+
+async def test_a_server_is_not_stopped_by_an_early_end(caplog: pytest.LogCaptureFixture) -> None:
+    """It would go on serving without its other resources; the error is logged at once, and raised at the end."""
+    told: list[str] = []
+    life = lifespan({"a": Resource("a", told), "jobs": asyncio.TaskGroup})
+
+    async def main() -> None:
+        async with life(None) as state:
+            state["jobs"].create_task(fails())
+            while "jobs has ended, before the program did" not in caplog.text:
+                await asyncio.sleep(0)
+            assert "ValueError: job" in caplog.text
+            assert told == ["a opened"]
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await main()
+
+    assert [repr(each) for each in caught.value.exceptions] == ["ValueError('job')"]
+    assert told[-1] == "a closed"
 
 
 async def test_what_closing_raises_is_raised_after_all_are_closed() -> None:
@@ -349,7 +550,7 @@ async def test_a_signalled_process_names_what_did_not_close(tmp_path: Path) -> N
 
     assert out == ["stopped", "clients closing", "pools closing", "pools closed"]
     assert process.returncode == -signal.SIGTERM
-    assert "not closed within 0.2 s, and left: clients" in err
+    assert "not closed within 0.2 s, and cancelled: clients" in err
 
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
@@ -365,6 +566,37 @@ async def test_a_second_signal_ends_the_process_at_once(tmp_path: Path) -> None:
 
     assert out == []
     assert process.returncode == -signal.SIGTERM
+
+
+HANDLED = """
+import asyncio, signal, sys
+from penstock_pooling import lifespan
+
+async def main():
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    async with lifespan({}):
+        print("open", flush=True)
+        await stop.wait()
+        print("graceful", flush=True)
+
+if sys.argv[1] == "uvloop":
+    import uvloop
+    uvloop.run(main())
+else:
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+async def test_a_signal_that_the_event_loop_handles_is_left_to_it(tmp_path: Path, loop: str) -> None:
+    """The program's own handler decides what it does."""
+    async with running(HANDLED, tmp_path, loop) as process:
+        process.send_signal(signal.SIGTERM)
+        out, err = await ended(process)
+
+    assert (out, process.returncode) == (["graceful"], 0), err
 
 
 SERVER = """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ __all__ = ["Known", "Project"]
 
 _CALLS_DEEP = 6
 _NAMES_DEEP = 6
+_DECLARATIONS = ("pyproject.toml", "setup.cfg", "setup.py", ".git")
+_MOST_FILES = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class Project:
         self._modules: dict[str, Path | None] = {}
         self._folders: dict[tuple[str, Path, int], list[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
+        self._around: dict[Path, list[Path]] = {}
         self._callers: dict[str, list[tuple[Path, str, str]]] | None = None
 
     # -- what rules ask -------------------------------------------------------------------------------------------
@@ -83,6 +87,31 @@ class Project:
             if callee is not None and (callee.file, callee.name) == (file, name) and facts is not None:
                 found.append(Known(where, caller, facts.functions[caller]))
         return found
+
+    def mentioning(self, file: Path, pattern: re.Pattern[bytes]) -> list[Path]:
+        """Return the files around a file, of the same project, that are not audited, name it, and match a pattern.
+
+        Args:
+            file: The file.
+            pattern: What is looked for in them, as the name of a function.
+        """
+        self.left_the_audited = True  # more files may come
+        stem = file.parent.name if file.stem == "__init__" else file.stem
+        named = re.compile(rf"\b{re.escape(stem)}\b".encode())
+        found = []
+        for other in self._unaudited(_top(file)):
+            with contextlib.suppress(OSError):
+                text = other.read_bytes()
+                if named.search(text) and pattern.search(text):
+                    found.append(other)
+        return found
+
+    def _unaudited(self, top: Path) -> list[Path]:
+        """Return the Python files beneath a folder that are not audited, without environments and caches."""
+        if top not in self._around:
+            audited = {os.path.realpath(one) for one in self._shown}
+            self._around[top] = [one for one in _beneath(top) if os.path.realpath(one) not in audited]
+        return self._around[top]
 
     def shown(self, file: Path) -> str:
         """Return the path by which people are told of a file."""
@@ -189,6 +218,37 @@ def _import_folders(file: Path, root: Path) -> list[Path]:
     while (top / "__init__.py").is_file() and top.parent != top:
         top = top.parent
     return [base for base in file.parents if base.is_relative_to(root.parent) or base.is_relative_to(top)]
+
+
+def _top(file: Path) -> Path:
+    """Return the nearest folder that declares a project or is a repository; without any, where imports start."""
+    file = file.absolute()
+    for folder in file.parents:
+        if folder == Path.home():
+            break
+        if any((folder / name).exists() for name in _DECLARATIONS):
+            return folder
+    top = file.parent
+    while (top / "__init__.py").is_file() and top.parent != top:
+        top = top.parent
+    return top
+
+
+def _beneath(top: Path) -> Iterator[Path]:
+    """Yield the Python files beneath a folder, as far as one project has any."""
+    number = 0
+    for folder, folders, files in os.walk(top):
+        folders[:] = [name for name in folders if not name.startswith(".") and not _is_environment(Path(folder, name))]
+        for name in files:
+            number += 1
+            if name.endswith(".py"):
+                yield Path(folder, name)
+        if number > _MOST_FILES:
+            return
+
+
+def _is_environment(folder: Path) -> bool:
+    return folder.name in ("__pycache__", "node_modules", "site-packages") or (folder / "pyvenv.cfg").is_file()
 
 
 def _last(name: str) -> str:

@@ -17,6 +17,7 @@ __all__ = ["Arguments"]
 
 GIVEN = "the caller says where to connect to: each other address has a pool of its own"
 MADE_ANEW = "one of its arguments is made anew for each call, and each other one has a pool of its own"
+ELSEWHERE = "one of its arguments is made by code that is not to be seen here: is it the same each time?"
 UNHASHABLE = "it is given something that cannot be hashed: such a connection is the driver's own, as it was"
 _OWN = "{}= says itself what connections are made of"
 
@@ -30,6 +31,7 @@ _TEXT_FUNCTIONS = vocabulary(
     " conninfo_to_dict url create get_settings get_config"
 )
 _NAMED = SETTINGS | vocabulary("dsn url uri conninfo env environ address")
+_MANY = vocabulary("tenant customer shard workspace")  # an object of these is one of many, each with its own database
 _UNHASHABLE = (ast.Dict, ast.List, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
 _MAKERS = frozenset({"dict", "list", "set"})
 
@@ -103,7 +105,8 @@ class Arguments:
 
     def _of_name(self, node: ast.Name) -> str | None:
         if node.id in ("self", "cls"):
-            return None
+            around = self.module.class_around(node)
+            return GIVEN if around is not None and not _MANY.isdisjoint(words(around.name)) else None
         scope, found = self.module.bindings(node.id, node)
         if scope is None:
             known = node.id in self.module.imports or hasattr(builtins, node.id)
@@ -135,8 +138,11 @@ class Arguments:
             return self._worst(returned) if returned else MADE_ANEW
         if isinstance(node.func, ast.Attribute) and name in _TEXT_METHODS:
             return self._difference(node.func.value)
-        known = name in _TEXT_FUNCTIONS or not _NAMED.isdisjoint(words(name))
-        return None if known else MADE_ANEW
+        if name in _TEXT_FUNCTIONS:
+            return None
+        if _NAMED.isdisjoint(words(name)):
+            return MADE_ANEW
+        return None if isinstance(self.module.parents.get(node), ast.Attribute) else ELSEWHERE
 
     def _worst(self, nodes: Iterable[ast.expr]) -> str | None:
         return _first(self._difference(node) for node in nodes)

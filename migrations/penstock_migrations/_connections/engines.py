@@ -10,6 +10,7 @@ from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.arguments import Arguments
 from penstock_migrations._connections.drop_ins import DropIn
+from penstock_migrations._connections.meanwhile import remarks_meanwhile
 from penstock_migrations._connections.openings import Opening
 from penstock_migrations._connections.sessions import Sessions
 from penstock_migrations._connections.statements import Remark, Statements
@@ -26,6 +27,7 @@ _SAID = frozenset({"url", "dialect", "name", "driver", "dispose"})
 _BORROWING = frozenset({"read_sql", "read_sql_query", "read_sql_table", "to_sql", "inspect", "create_all", "reflect"})
 _LISTENERS = frozenset({"listen", "listens_for", "instrument", "instrument_engine"})
 _KEEPS = "nothing to be seen closes what {} takes of it, which would keep one of the engine's places"
+_CHUNKS = "{} reads in chunks, and holds a connection until the last is read"
 _DEEP = 6
 
 
@@ -106,13 +108,27 @@ class Engines:
             self._value(call, function)
         elif called in _SESSIONS and isinstance(call, ast.Call):
             self._taken(call, function)
+        elif isinstance(call, ast.Call) and any(one.arg == "chunksize" for one in call.keywords):
+            self._doubt(_CHUNKS.format(function.name))
         elif called not in _BORROWING:
             self._doubt(f"{function.name} hands the engine to {called or 'something'}, which is not to be seen here")
 
     def _taken(self, call: ast.Call, function: Function) -> None:
         """Look at a connection, or a session, that is taken of it: a `with` has to give it back."""
-        if not isinstance(self.users.module.parents[call], ast.withitem):
+        item = self.users.module.parents[call]
+        if not isinstance(item, ast.withitem):
             self._doubt(_KEEPS.format(function.name))
+            return
+        block = self.users.module.parents[item]
+        name = item.optional_vars.id if isinstance(item.optional_vars, ast.Name) else None
+        if item.optional_vars is not None and name is None:
+            self._doubt(_KEEPS.format(function.name))
+        if isinstance(block, ast.With | ast.AsyncWith):
+            after = [one.context_expr for one in block.items[block.items.index(item) + 1 :]]
+            session = Sessions(Statements(self.users.module, self.users.given), function, name)
+            self.remarks += remarks_meanwhile(
+                self.users, session, (*after, *block.body), asynchronous=self.drop_in.asynchronous
+            )
 
     def _handed_out(self, function: Function) -> None:
         """Look at the callers of a function that returns it."""

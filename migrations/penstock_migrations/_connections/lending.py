@@ -184,7 +184,8 @@ class Lending:
                 if self._yields(function, name):
                     self._handed_out(function)
             case ast.withitem(optional_vars=None):
-                pass
+                found = hold(function, None, [use], closes_at_exit=True, closes=self._closes_given)
+                self._judge_holding(found, use, function, None)
             case ast.Call(func=ast.Attribute(attr=method)) if method in _STACKS:
                 self._doubt(f"{function.name} holds it until its exit stack is left: how long is that?")
             case ast.Return():

@@ -9,7 +9,7 @@ from penstock_migrations._code.module import Function
 from penstock_migrations._code.reaching import last_name, own_nodes
 from penstock_migrations._code.tree import walk
 from penstock_migrations._code.vocabulary import vocabulary
-from penstock_migrations._connections.statements import Remark, Statements
+from penstock_migrations._connections.statements import UNSEEN, Remark, Statements
 from penstock_migrations.rule import Fix
 
 __all__ = ["HELPERS", "READERS", "REGISTERING", "Sessions"]
@@ -31,6 +31,8 @@ _METHODS: dict[str, Remark] = {
         ("poll fileno lobject tpc_begin", (Fix.NONE, _OWN_WORK)),
         ("set_type_codec set_builtin_type_codec reset_type_codec", (Fix.REVIEW, _CODECS)),
         ("add_log_listener add_termination_listener add_query_logger query_logger adapters", (Fix.REVIEW, _SETTINGS)),
+        ("callproc run_sync", (Fix.REVIEW, UNSEEN)),
+        ("detach driver_connection dbapi_connection get_raw_connection", (Fix.REVIEW, _OWN_WORK)),
         ("set_session set_isolation_level set_client_encoding set_autocommit", (Fix.REVIEW, _SETTINGS)),
         ("set_read_only set_deferrable add_notice_handler", (Fix.REVIEW, _SETTINGS)),
     )
@@ -41,10 +43,19 @@ REGISTERING = vocabulary(
     " register_default_json register_default_jsonb set_json_loads set_json_dumps"
 )
 _RUNNING = frozenset(
-    {"execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "prepare", "cursor", "copy"}
+    {"scalar", "scalars", "exec", "exec_driver_sql", "stream_scalars"}
+    | {"execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "prepare", "cursor", "copy"}
     | {"copy_expert", "copy_from_query", "stream"}
 )
+# What gives a cursor, a result, a query, a transaction: something whose methods are the connection's own.
+_HANDLES = vocabulary(
+    "cursor transaction execute connection begin begin_nested prepare scalars mappings unique tuples columns partitions"
+    " yield_per stream stream_scalars query exec exec_driver_sql filter filter_by where join outerjoin order_by limit"
+    " offset options group_by having distinct with_for_update select_from execution_options copy pipeline savepoint"
+    " get_transaction __enter__ __aenter__"
+)
 HELPERS = frozenset({"execute_values", "execute_batch"})
+_ENTERED = frozenset({"closing", "aclosing", "wait_for", "shield", "enter_context", "enter_async_context"})
 READERS = frozenset({"read_sql", "read_sql_query"})
 
 
@@ -57,6 +68,8 @@ class Sessions:
         self.nodes = list(own_nodes(function))
         self.name = name
         self.derived = self._derived({name} if name is not None else set())
+        self.handles = {name} if name is not None else set()
+        self._find_handles()
 
     def remarks(self) -> Iterator[Remark]:
         """Yield what is to be said of the session."""
@@ -98,6 +111,36 @@ class Sessions:
                     if any(isinstance(one, ast.Name) and one.id in found for one in walk(value)):
                         found.add(ast.unparse(target))
         return found
+
+    def _find_handles(self) -> None:
+        """Find the names that stand for the connection's cursors and results, and for nothing else."""
+        bound: dict[str, list[ast.expr]] = {}
+        for node in self.nodes:
+            for one, value in _bound(node):
+                bound.setdefault(ast.unparse(one), []).append(value)
+        before = -1
+        while len(self.handles) != before:
+            before = len(self.handles)
+            for target, values in bound.items():
+                others = [one for one in values if not isinstance(one, ast.Constant)]
+                if others and all(map(self.is_handle, others)):
+                    self.handles.add(target)
+
+    def is_handle(self, node: ast.expr) -> bool:
+        """Say whether an expression is the connection, or a cursor or a result of it; not what it reads: rows."""
+        match node:
+            case ast.Name() | ast.Attribute() if ast.unparse(node) in self.handles:
+                return True
+            case ast.Attribute(value=inner) | ast.Await(value=inner):
+                return self.is_handle(inner)
+            case ast.Call(args=[inner, *_]) if last_name(node.func) in _ENTERED:
+                return self.is_handle(inner)
+            case ast.Call(func=ast.Attribute(value=inner, attr=method)):
+                return method in _HANDLES and self.is_handle(inner)
+            case ast.IfExp(body=body, orelse=orelse):
+                return self.is_handle(body) and self.is_handle(orelse)
+            case _:
+                return False
 
     def is_derived(self, node: ast.expr) -> bool:
         """Say whether an expression starts at the connection, or at something that was made of it."""

@@ -16,6 +16,7 @@ __all__ = ["UNSEEN", "Remark", "Statements"]
 Remark = tuple[Fix, str]
 
 UNSEEN = "it runs statements that are not written here, and what they leave in the session is not to be seen"
+_SETTINGS = "it changes settings of the session"
 # What a session keeps when the statement is done, or what no shared session can serve; the first that fits counts.
 _EFFECTS: tuple[tuple[re.Pattern[str], Remark], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), (fix, reason))
@@ -42,9 +43,14 @@ _EFFECTS: tuple[tuple[re.Pattern[str], Remark], ...] = tuple(
             "it takes an advisory lock of the session, which the next borrower would hold",
         ),
         (
-            r"^(SET|RESET)\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b)|\bset_config\s*\([^()]*,\s*false\s*\)",
+            r"^(SET|RESET)\s+(?!LOCAL\b|TRANSACTION\b|CONSTRAINTS\b)",
             Fix.NONE,
-            "it changes settings of the session",
+            _SETTINGS,
+        ),
+        (
+            r"^(DO|CALL)\b|\bdblink_connect\b|\bsetseed\s*\(|\blo_open\s*\(",
+            Fix.REVIEW,
+            "it runs a procedure, or what else may leave something in the session",
         ),
         (
             r"^CREATE\s+((GLOBAL|LOCAL)\s+)?TEMP(ORARY)?\b|\bINTO\s+TEMP(ORARY)?\b",
@@ -63,6 +69,8 @@ _EFFECTS: tuple[tuple[re.Pattern[str], Remark], ...] = tuple(
         ),
     )
 )
+_SET_CONFIG = re.compile(r"\bset_config\s*\(", re.IGNORECASE)
+_TRUE = re.compile(r"\s*'?(t|true)'?(::bool(ean)?)?\s*", re.IGNORECASE)
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _TEXT_CALLS = frozenset({"SQL", "text", "dedent", "cleandoc", "Composed"})
 _TEXT_METHODS = frozenset({"format", "strip", "lstrip", "rstrip", "replace", "join", "format_map"})
@@ -119,13 +127,19 @@ class Statements:
     def _made(self, node: ast.Call, deep: int) -> list[str] | None:
         match node:
             case _ if _is_built(node):
-                return [""]
+                return [self._built(node)]
             case ast.Call(func=ast.Attribute(value=owner, attr=method)) if method in _TEXT_METHODS:
                 return self._texts(owner, deep)
             case ast.Call(args=[inner, *_]) if last_name(node.func) in _TEXT_CALLS:
                 return self._texts(inner, deep)
             case _:
                 return None
+
+    def _built(self, node: ast.Call) -> str:
+        """Return what a statement is put together of, with what the names in it are bound to: functions are seen."""
+        names = [one for one in ast.walk(node) if isinstance(one, ast.Name)]
+        bound = [one.value for name in names for one in self.module.bindings(name.id, name)[1]]
+        return " ".join(ast.unparse(one) for one in (node, *bound) if one is not None).replace(";", " ")
 
     def _named(self, node: ast.Name | ast.Attribute, deep: int) -> list[str] | None:
         found = self._bindings(node)
@@ -189,7 +203,21 @@ def _is_built(node: ast.expr) -> bool:
 def effects(text: str) -> Iterator[Remark]:
     """Yield what the statements of a text leave behind, or need."""
     for statement in _COMMENTS.sub(" ", text).split(";"):
+        if any(not _is_local(statement, match.end()) for match in _SET_CONFIG.finditer(statement)):
+            yield Fix.NONE, _SETTINGS
         for pattern, remark in _EFFECTS:
             if pattern.search(statement.strip()):
                 yield remark
                 break
+
+
+def _is_local(statement: str, start: int) -> bool:
+    """Say whether a call of `set_config`, whose arguments start at a place, is for the transaction alone."""
+    deep, last = 1, start
+    for place in range(start, len(statement)):
+        deep += {"(": 1, ")": -1}.get(statement[place], 0)
+        if statement[place] == "," and deep == 1:
+            last = place + 1
+        if not deep:
+            return _TRUE.fullmatch(statement[last:place]) is not None
+    return False

@@ -49,14 +49,19 @@ that is written anew takes its connections from a pool by name. Other drivers ha
 
 Only what is called is replaced, in a helper too, which keeps its name. That is safe where the connection is closed on
 every way out of its function, or of all its callers: in a `finally`, by `with closing(...)`, by the `with` of psycopg,
-by an exit stack, before each early return; where the arguments are the same each time; and where every statement that
-runs on it can be read, and leaves nothing in the session.
+by an exit stack, before each early return; where the arguments are the same each time; where every statement that runs
+on it can be read, and leaves nothing in the session; and where, while it is held, nothing is called but the connection,
+its cursors and what plainly only computes: built-in functions, methods of text and rows, `json`, logging, records and
+functions of the same module that do no more. Who holds a place of a pool and waits for anything else may wait for those
+who wait for the place.
 
 It is left to review where an exception would leave it open until it is collected, where the caller says where to
-connect to, where statements are made elsewhere, where types are registered, settings of the driver changed, temporary
-tables made or the schema changed, where it is handed to code that is not seen or used by callers in other files, where
-an operation opens another one meanwhile (with every place taken, all would wait for each other), where it waits for
-something else meanwhile (a model, a lock) or its callers run, and where each call has an event loop of its own.
+connect to, where an argument or a statement is made elsewhere, where types are registered, settings of the driver
+changed, temporary tables made, procedures run or the schema changed, and where the module drops databases. So it is
+where the connection or a cursor is handed to code that is not seen, or outlives the block; where files that are not
+among the paths, too, use the helper; where an operation opens another one meanwhile, waits for something else (a model,
+a lock, a queue, a thread), calls what is not seen, even with rows only, or loops over what may not end; where its
+callers run; and where each call has an event loop of its own, in whatever file of the project that is made.
 
 It is never done where nothing closes it (`with` of psycopg2 ends a transaction, and the connection stays open), where
 it is kept or cannot be followed; for LISTEN, replication, advisory locks of the session, SET, CREATE DATABASE and other

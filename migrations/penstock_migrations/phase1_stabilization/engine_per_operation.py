@@ -42,12 +42,14 @@ start, keeps it, and disposes of it at its end.
 ## Fix safety
 
 It is safe where the arguments are the same each time, everything that is taken of the engine is given back by a `with`
-(`engine.connect()`, `engine.begin()`, sessions and what a session factory makes), and every statement can be read, and
-leaves nothing in the session.
+(`engine.connect()`, `engine.begin()`, sessions and what a session factory makes), every statement can be read, and
+leaves nothing in the session, and nothing is called within the `with` but what it gave, and what plainly only computes.
 
 It is left to review where the caller gives the address, where a session or a connection is closed by hand or nothing
-closes it, where statements are made elsewhere, where the engine is handed to code that is not seen, where callers run
-while a connection is held, where a coroutine uses a blocking engine, and where each call has an event loop of its own.
+closes it, where statements are made elsewhere, where the engine, a session or a connection is handed to code that is
+not seen, where a second connection is taken while one is held, where it is waited for something else meanwhile, where
+callers run while a connection is held, where a coroutine uses a blocking engine, and where each call has an event loop
+of its own.
 
 It is never done where the program says itself what the engine's connections are made of or pooled by (`poolclass`,
 `creator`), where an argument cannot be hashed, such as `connect_args`, or is made anew each time, where it listens to

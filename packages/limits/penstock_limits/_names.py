@@ -56,6 +56,11 @@ class _Named:
 _named = _Named()
 
 
+def configuration() -> ConcurrencyConfig:
+    """Return the configuration that holds: what `configure()` was last given, else the RFC's defaults."""
+    return _named.config
+
+
 def configure(config: ConcurrencyConfig) -> None:
     """Let a configuration hold, also for what is in use: limits and rates are resized, policies take new parts.
 
@@ -72,11 +77,6 @@ def configure(config: ConcurrencyConfig) -> None:
             _named.policies[name].replace(**_parts(name, policies[name]))
     for limiter, settings in changed:
         limiter.resize(settings.max_running, max_queued=settings.max_queued)
-
-
-def configuration() -> ConcurrencyConfig:
-    """Return the configuration that holds: that of the last `configure()`, else the RFC's defaults."""
-    return _named.config
 
 
 def limiter(name: str) -> Limiter:

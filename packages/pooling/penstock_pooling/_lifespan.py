@@ -35,11 +35,16 @@ def lifespan(
     With `async with`, a signal cancels the block, everything is closed, and then the signal does what it would have
     done without. A second signal does so at once. In Starlette and FastAPI signals are the server's.
 
+    A resource that ends before the block, as a task group does one of whose tasks has failed, cancels the block; when
+    everything is closed, its error is raised. A server is not stopped by that: the error is logged at once, and raised
+    at the end. The event `lifespan.ended_early` names the resource.
+
     Args:
         resources: By name, what is opened: an async context manager, or a function that makes one, for what can be
             opened only once. In Starlette what they give is `request.state.NAME`.
         close_timeout: Seconds that closing may take in all.
-        signals: What stops a program; those that are ignored stay so. None are handled outside of the main thread.
+        signals: What stops a program; those that are ignored stay so, and so do those that the event loop handles
+            (`loop.add_signal_handler`). None are handled outside of the main thread.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -69,7 +74,7 @@ class Lifespan:
     @asynccontextmanager
     async def __call__(self, app: object) -> AsyncIterator[dict[str, Any]]:  # noqa: ARG002 - what Starlette gives
         """Open everything for an application of Starlette or FastAPI, and close it when the application ends."""
-        opened = Opened(self._close_timeout)
+        opened = Opened(self._close_timeout, interrupts=False)
         await opened.open(self._resources)
         try:
             yield dict(opened.values)
@@ -87,7 +92,7 @@ class Lifespan:
         if self._entered is not None:
             raise RuntimeError(f"{self!r} is open already")
         signals = Signals(asyncio.current_task())
-        self._entered = Opened(self._close_timeout), signals
+        self._entered = Opened(self._close_timeout, interrupts=True), signals
         signals.catch(self._signals)
         try:
             await self._entered[0].open(self._resources)
@@ -104,6 +109,7 @@ class Lifespan:
 
         Raises:
             Exception: What closing has raised, if the block has not; an ExceptionGroup if there are several.
+            RuntimeError: A resource was cancelled, and has raised nothing.
         """
         assert self._entered is not None
         (opened, signals), self._entered = self._entered, None
@@ -114,19 +120,32 @@ class Lifespan:
 
 
 class Opened:
-    """What has been opened so far."""
+    """What has been opened so far.
 
-    def __init__(self, close_timeout: float) -> None:
+    Args:
+        close_timeout: Seconds that closing may take.
+        interrupts: Whether a resource that ends early cancels the current task, whose block this is.
+    """
+
+    def __init__(self, close_timeout: float, *, interrupts: bool) -> None:
         self.values: dict[str, Any] = {}
         self._close_timeout = close_timeout
         self._keepers: list[Keeper] = []
         self._cancelled = False  # while it closed them
+        self._closes = False
+        self._early: list[str] = []
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._cancelling = task.cancelling()  # by others, before
+        self._may_interrupt = interrupts
+        self._interrupted = False
 
     async def open(self, resources: Mapping[str, Resource]) -> None:
         """Open resources in order; if one fails, close those before it."""
         try:
             for name, resource in resources.items():
-                keeper = Keeper(name, resource)
+                keeper = Keeper(name, resource, self._ends_early)
                 self._keepers.append(keeper)
                 self.values[name] = await keeper.open()
         except BaseException as error:
@@ -136,24 +155,50 @@ class Opened:
     async def close(self, error: BaseException | None) -> None:
         """Close all in reverse order, each in its share of the time that is left.
 
+        What is late is cancelled, and may use what the others have left of the time.
+
         Args:
             error: Why; if there is a reason, what closing raises is logged, so that it does not hide that.
         """
         traceback = None if error is None else error.__traceback__
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._close_timeout
-        late, errors = [], []
+        self._closes = True
+        closed, late = [*reversed(self._keepers)], []
         while self._keepers:
             share = (deadline - loop.time()) / len(self._keepers)
             keeper = self._keepers.pop()
             if not await self._ends(keeper.begin_closing(error), share):
-                late.append(keeper.name)
+                late.append(keeper)
                 await self._ends(keeper.cancel(), 0)
-            if keeper.error is not None:
-                errors.append(keeper.error)
+        for keeper in late:
+            if not await self._ends(keeper.task, deadline - loop.time()):
+                keeper.leave()
         if error is not None:
             error.__traceback__ = traceback  # without the resources' own
-        self._tell(late, errors, error)
+        errors = [keeper.error for keeper in closed if keeper.error is not None]
+        self._tell([keeper.name for keeper in late], errors, error)
+
+    def _ends_early(self, name: str) -> bool:
+        """Cancel the block, as a resource is about to end before it; tell whether all is closed soon."""
+        if self._closes:
+            return True
+        if name not in self._early:
+            self._early.append(name)
+            emit("lifespan.ended_early", name)
+        if self._may_interrupt and not self._interrupted:
+            self._interrupted = self._task.cancel()
+        return not self._task.done() and self._task.cancelling() > self._cancelling
+
+    def _without_own(self, error: BaseException | None) -> BaseException | None:
+        """Take the cancellation for an early end back; return why the block was left, but for that."""
+        if not self._interrupted:
+            return error
+        self._interrupted = False
+        if self._task.uncancel() > self._cancelling:  # others have cancelled it, too
+            return error
+        self._cancelled = False
+        return None if isinstance(error, asyncio.CancelledError) else error
 
     async def _ends(self, task: asyncio.Task[None], seconds: float) -> bool:
         """Wait for a task; a caller that is cancelled meanwhile waits on, as it has to close the others."""
@@ -170,7 +215,11 @@ class Opened:
     def _tell(self, late: list[str], errors: list[Exception], error: BaseException | None) -> None:
         if late:
             emit("lifespan.not_closed", ", ".join(late), seconds=self._close_timeout)
-            logger.error("not closed within %g s, and left: %s", self._close_timeout, ", ".join(late))
+            logger.error("not closed within %g s, and cancelled: %s", self._close_timeout, ", ".join(late))
+        if self._early and not errors:
+            early = ", ".join(self._early)
+            errors = [RuntimeError(f"lifespan: {early} ended before the block did: somebody has cancelled its task")]
+        error = self._without_own(error)
         if error is not None or self._cancelled:
             for each in errors:
                 logger.error("a resource failed to close", exc_info=each)
@@ -186,38 +235,50 @@ class Keeper:
     Attributes:
         name: What people know it by.
         error: What closing it has raised.
+        task: Opens it, waits, closes it.
+
+    Args:
+        name: What people know it by.
+        resource: What it opens.
+        ends_early: Called when it is cancelled while it is open; says whether all is closed soon.
     """
 
-    def __init__(self, name: str, resource: Resource) -> None:
+    def __init__(self, name: str, resource: Resource, ends_early: Callable[[str], bool]) -> None:
         loop = asyncio.get_running_loop()
         self.name = name
         self.error: Exception | None = None
         self._resource = resource
+        self._ends_early = ends_early
         self._opened: asyncio.Future[Any] = loop.create_future()
         self._closing: asyncio.Future[BaseException | None] = loop.create_future()
-        self._task = loop.create_task(self._keep(), name=f"lifespan of {name}")
+        self.task = loop.create_task(self._keep(), name=f"lifespan of {name}")
 
     async def open(self) -> Any:
         """Wait until it is open, and return what it gives."""
-        await asyncio.wait([self._task, self._opened], return_when=asyncio.FIRST_COMPLETED)
-        return await (self._opened if self._opened.done() else self._task)
+        await asyncio.wait([self.task, self._opened], return_when=asyncio.FIRST_COMPLETED)
+        return await (self._opened if self._opened.done() else self.task)
 
     def begin_closing(self, error: BaseException | None) -> asyncio.Task[None]:
         """Close it; return the task that does."""
-        self._closing.set_result(error)
-        return self._task if self._opened.done() else self.cancel()  # it is still being opened
+        if not self._closing.done():
+            self._closing.set_result(error)
+        return self.task if self._opened.done() else self.cancel()  # it is still being opened
 
     def cancel(self) -> asyncio.Task[None]:
         """Cancel whatever it does."""
-        self._task.cancel()
-        return self._task
+        self.task.cancel()
+        return self.task
+
+    def leave(self) -> None:
+        """Let nobody wait for it: `asyncio.run` would, for ever."""
+        asyncio.tasks._unregister_task(self.task)
 
     async def _keep(self) -> None:
         reason: BaseException | None = None
         try:
             async with self._made() as value:
                 self._opened.set_result(value)
-                reason = await self._closing
+                reason = await self._until_closing()
                 if reason is not None:
                     raise reason
         except BaseException as error:
@@ -225,6 +286,29 @@ class Keeper:
                 raise
             if error is not reason and isinstance(error, Exception):
                 self.error = error
+        if not self._closing.done():
+            logger.error("%s has ended, before the program did", self.name, exc_info=self.error)
+
+    async def _until_closing(self) -> BaseException | None:
+        """Wait until it is to be closed, and return why.
+
+        Raises:
+            CancelledError: It was cancelled, by others or by what it keeps, as a task group does. If everything is
+                closed for that, it is not told before it is its turn: what was opened before it outlives it, and what
+                was opened after it does not.
+        """
+        cancelled: asyncio.CancelledError | None = None
+        while not self._closing.done():
+            try:
+                await asyncio.wait([self._closing])
+            except asyncio.CancelledError as error:
+                if not self._ends_early(self.name):
+                    raise
+                cancelled = error
+        reason = self._closing.result()
+        if cancelled is not None and not isinstance(reason, Exception):
+            raise cancelled
+        return reason
 
     def _made(self) -> AbstractAsyncContextManager[Any]:
         return self._resource if isinstance(self._resource, AbstractAsyncContextManager) else self._resource()
@@ -249,7 +333,8 @@ class Signals:
         if threading.current_thread() is not threading.main_thread():
             return
         for each in signals:
-            if signal.getsignal(each) not in (signal.SIG_IGN, None):
+            usual = signal.getsignal(each)
+            if usual not in (signal.SIG_IGN, None) and not _is_the_loops(usual):
                 self._usual[each] = signal.signal(each, self._note)
 
     def done(self) -> None:
@@ -273,3 +358,9 @@ class Signals:
     def _restore(self) -> None:
         while self._usual:
             signal.signal(*self._usual.popitem())
+
+
+def _is_the_loops(handler: object) -> bool:
+    """Tell whether an event loop handles a signal: it has put a function there that does nothing, or its own method."""
+    is_asyncios = getattr(handler, "__name__", None) == "_sighandler_noop"
+    return is_asyncios or isinstance(getattr(handler, "__self__", None), asyncio.AbstractEventLoop)

@@ -18,6 +18,9 @@ _HIDDEN = ("dsn", *_NOT_IN_FILES)
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")  # what may be shown: a dsn is none, wherever it was put
 _ATTRIBUTES = ("any", "primary", "standby", "read-write", "read-only", "prefer-standby")
 
+_DRIVERS = ("asyncpg", "psycopg", "sqlalchemy")
+_OF_ASYNCPG = ("command_timeout", "statement_cache_size")
+
 Password = str | Callable[[], str | Awaitable[str]]
 
 
@@ -27,7 +30,7 @@ class PoolSettings:
 
     Attributes:
         dsn: How to connect, `postgresql://user:password@host/database`; several hosts, with commas between them, are
-            tried in their order. It is never shown. Without it and `dsn_variable`, asyncpg reads `PGHOST` and so on.
+            tried in their order. It is never shown. Without it and `dsn_variable`, the driver reads `PGHOST` and so on.
         dsn_variable: The environment variable that holds the dsn.
         min_size: Connections that are kept open.
         max_size: Connections that may be open.
@@ -35,16 +38,18 @@ class PoolSettings:
         acquire_timeout: How long a caller waits for one, unless it says otherwise; None for any time.
         max_lifetime: After how long a connection is replaced, a tenth earlier or less; None for never.
         max_inactive_connection_lifetime: After how long an idle connection beyond `min_size` is closed; 0 for never.
-        max_queries: After how many queries a connection is replaced.
-        leak_after: From when a connection that is out counts as leaked, which is told; None for never.
+        max_queries: After how many queries a connection is replaced. Of asyncpg only.
+        leak_after: From when a connection that is out counts as leaked, which is told; None for never. Of asyncpg only.
         close_timeout: How long closing the pool waits for connections that are out; None for any time.
-        command_timeout: Deadline of a query without one of its own; None for none.
+        command_timeout: Deadline of a query without one of its own; None for none. Of asyncpg only.
         statement_cache_size: Prepared statements that a connection keeps; None for asyncpg's default, and for 0 behind
-            a pooler such as pgbouncer.
+            a pooler such as pgbouncer. Of asyncpg only.
         target_session_attrs: Which of several hosts will do: `any`, `primary`, `standby`, `read-write`, `read-only` or
-            `prefer-standby`; None for asyncpg's default.
+            `prefer-standby`; None for the driver's default.
+        driver: What its connections are of: `asyncpg`, `psycopg` or `sqlalchemy`, whose dsn names a driver that is
+            awaited, `postgresql+asyncpg://`.
         password: The password, or a function that returns it, asked for each new connection. Not in files; never shown.
-        connect_arguments: More arguments for `asyncpg.connect`. Not in files; never shown.
+        connect_arguments: More arguments for the driver's `connect`. Not in files; never shown.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -65,6 +70,7 @@ class PoolSettings:
     command_timeout: float | None = None
     statement_cache_size: int | None = None
     target_session_attrs: str | None = None
+    driver: str = "asyncpg"
     password: Password | None = field(default=None, repr=False)
     connect_arguments: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -74,6 +80,11 @@ class PoolSettings:
             if not is_allowed(value):
                 shown = "(not shown)" if key in _HIDDEN or _may_be_dsn(value) else repr(value)
                 raise ConfigurationError(f"{key} = {shown}; allowed is {allowed}")
+        for key in _OF_ASYNCPG:
+            if self.driver != "asyncpg" and getattr(self, key) is not None:
+                raise ConfigurationError(
+                    f"{key} = {getattr(self, key)!r}; allowed with the driver {self.driver} is None"
+                )
         if self.dsn is not None and self.dsn_variable is not None:
             raise ConfigurationError("dsn and dsn_variable are both given; keep one")
         if self.min_size > self.max_size:
@@ -96,7 +107,7 @@ class PoolSettings:
         return read_settings(cls, path, "pools", not_in_files=_NOT_IN_FILES)
 
     def connect_with(self, name: str) -> tuple[str | None, dict[str, Any]]:
-        """Return the dsn, and the arguments for `asyncpg.connect`.
+        """Return the dsn, and the arguments for the driver's `connect`.
 
         Args:
             name: The pool's name, for the error.
@@ -141,6 +152,7 @@ _is_text = _or_none(lambda value: isinstance(value, str) and bool(value))
 
 _RULES: tuple[tuple[str, str, Callable[[object], bool]], ...] = (
     ("dsn", "a text: postgresql://user:password@host/database", _is_text),
+    ("driver", "one of: asyncpg, psycopg, sqlalchemy", lambda value: value in _DRIVERS),
     (
         "dsn_variable",
         "the name of an environment variable",

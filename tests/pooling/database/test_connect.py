@@ -16,6 +16,7 @@ import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolTimeoutError
 from penstock_pooling._database._connect_arguments import ConnectArguments
+from penstock_pooling._database._connect_room import MANY, drop_in, room_here
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
@@ -57,9 +58,40 @@ async def test_off_is_the_old_call(dsn: str, monkeypatch: pytest.MonkeyPatch) ->
 
     assert penstock_pooling.connect(dsn, **arguments) is returned
     assert penstock_pooling.connect() is returned
-    assert calls == [((dsn,), arguments), ((None,), {})]
-    assert statistics().off == before + 2
+    assert penstock_pooling.connect(dsn=dsn, user="u") is returned
+    assert penstock_pooling.connect(None) is returned
+    assert calls == [((dsn,), arguments), ((), {}), ((), {"dsn": dsn, "user": "u"}), ((None,), {})]
+    assert statistics().off == before + 4
     assert pools() == []
+
+
+@pytest.mark.parametrize(("mode", "unequal"), [("observe", {}), ("enforce", {"passfile": bytearray()})])
+@pytest.mark.parametrize("named", [{}, {"dsn": "postgresql://h/d"}, {"host": "h"}])
+@pytest.mark.parametrize("positional", [(), (None,), ("postgresql://h/d",), ("postgresql://h/d", "two")])
+async def test_asyncpg_gets_what_was_given_and_how_it_was_given(
+    positional: Any, named: Any, mode: str, unequal: Any, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By position what was given so, and nothing that was not given, where no pool serves."""
+    calls = []
+
+    async def connect(*args: Any, **arguments: Any) -> None:
+        calls.append((args, arguments))
+        raise OSError
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    switch.turn(mode)
+    with pytest.raises(OSError):
+        await penstock_pooling.connect(*positional, **named, **unequal)
+
+    assert calls == [(positional, {**named, **unequal})]
+
+
+async def test_a_dsn_by_name_leads_to_the_same_pool(dsn: str, switch: Any) -> None:
+    """It is the same dsn."""
+    await (await penstock_pooling.connect(dsn)).close()
+    await (await penstock_pooling.connect(dsn=dsn)).close()
+
+    assert len(pools()) == 1
 
 
 async def test_off_returns_asyncpgs_own(dsn: str) -> None:
@@ -95,6 +127,41 @@ async def test_observe_returns_asyncpgs_own_and_counts_what_a_pool_would_have_do
     assert pool.statistics().acquired == 4
     assert pool.statistics().hold_seconds > 0
     assert statistics().observed >= 4
+
+
+async def test_observe_counts_callers_that_come_at_once(dsn: str, switch: Any) -> None:
+    """One that is still connecting would have had its place; one that fails has it no more."""
+    switch.turn("observe")
+    configure(max_size=2)
+    connections = await asyncio.gather(*(penstock_pooling.connect(dsn) for _ in range(6)))
+    (pool,) = pools()
+
+    counted = pool.statistics()
+    assert (counted.running, counted.peak_running, counted.would_wait, counted.would_reuse) == (6, 6, 4, 4)
+    for connection in connections:
+        await connection.close()
+    await reached(lambda: pool.statistics().running == 0)
+    assert pool.is_unused()
+
+
+@pytest.mark.parametrize("end", [OSError, asyncio.CancelledError])
+async def test_observe_forgets_a_caller_that_could_not_connect(
+    end: Any, dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place would be free for the next; only that it came is counted."""
+    switch.turn("observe")
+    configure(max_size=1)
+
+    async def connect(*args: Any, **arguments: Any) -> None:
+        raise end
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    for _ in range(3):
+        with pytest.raises(end):
+            await penstock_pooling.connect(dsn)
+
+    (pool,) = pools()
+    assert (pool.statistics().would_wait, pool.statistics().acquired, pool.is_unused()) == (0, 0, True)
 
 
 async def test_enforce_lends_what_is_open(dsn: str, switch: Any, admin: Any) -> None:
@@ -328,7 +395,7 @@ class Secrets:
         return "secret"
 
 
-@pytest.mark.parametrize("make", [bytearray, set, Unequal], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [bytearray, set, Unequal, object], ids=lambda make: make.__name__)
 async def test_an_argument_that_cannot_be_compared_is_for_the_old_call(
     make: Any, dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -344,6 +411,49 @@ async def test_an_argument_that_cannot_be_compared_is_for_the_old_call(
 
     assert statistics().unpooled == before + 3
     assert pools() == []
+
+
+class Slots:
+    """A password from a place of the user's, to which there can be no weak reference."""
+
+    __slots__ = ("_password",)
+
+    def __init__(self, password: str | None) -> None:
+        self._password = password
+
+    def __call__(self) -> str | None:
+        return self._password
+
+
+@pytest.mark.parametrize("mode", ["observe", "enforce"])
+async def test_an_argument_without_weak_references_connects(mode: str, dsn: str, switch: Any) -> None:
+    """As it does without us."""
+    switch.turn(mode)
+    password = Slots(urlsplit(dsn).password)
+    for _ in range(2):
+        connection = await penstock_pooling.connect(dsn, password=password)
+        assert type(connection) is asyncpg.Connection
+        await connection.close()
+
+    assert pools() == []
+
+
+async def test_a_pool_is_named_while_other_threads_open_pools(dsn: str, switch: Any) -> None:
+    """Their loops do so at any moment; it goes by what was there before."""
+    await (await penstock_pooling.connect(dsn)).close()
+    room = await room_here()
+    assert room is not None
+
+    class Named:
+        """Whoever asks for its name gives way to a thread that opens one more."""
+
+        name = property(lambda self: room.pools.setdefault((len(room.pools),), self) and "db/rag")
+
+    room.pools[()] = Named()  # type: ignore[assignment]
+    try:
+        assert drop_in.unique("db/rag") == "db/rag #2"
+    finally:
+        room.pools = {key: pool for key, pool in room.pools.items() if not isinstance(pool, Named)}
 
 
 @pytest.mark.parametrize(
@@ -447,6 +557,65 @@ async def test_pools_keep_no_more_idle_than_one_may_have(dsn: str, switch: Any, 
         assert await sessions(admin, "tenant") <= 3
 
     assert statistics().pools <= 33
+
+
+async def test_pools_keep_no_more_idle_if_all_come_back_at_once(dsn: str, switch: Any, admin: Any) -> None:
+    """Those that are being made fresh count, too."""
+    configure(max_size=2)
+    tenants = [{"application_name": "at once", "work_mem": f"{64 + number}kB"} for number in range(8)]
+    connections = [await penstock_pooling.connect(dsn, server_settings=settings) for settings in tenants]
+    await asyncio.gather(*(connection.close() for connection in connections))
+
+    assert sum(pool.statistics().open for pool in pools()) == 2
+    assert sum(pool.soon_idle for pool in pools()) == 0
+    assert await sessions(admin, "at once") == 2
+
+
+async def test_a_connection_for_which_somebody_waits_is_kept(dsn: str, switch: Any) -> None:
+    """However many are idle in other pools: it will not be idle itself."""
+    configure(max_size=1)
+    idle = await penstock_pooling.connect(dsn, server_settings={"work_mem": "64kB"})
+    await idle.close()
+    first = await penstock_pooling.connect(dsn)
+    pid = first.get_server_pid()
+    waiting = asyncio.ensure_future(penstock_pooling.connect(dsn))
+    await reached(lambda: sum(pool.statistics().queued for pool in pools()) == 1)
+    await first.close()
+    second = await waiting
+
+    assert second.get_server_pid() == pid
+    await second.close()
+
+
+async def test_a_pool_that_still_connects_is_in_use(switch: Any) -> None:
+    """However many others come meanwhile, it stays the one pool of its arguments, and goes when it has nothing open."""
+    configure(max_size=1)
+    asked, release = asyncio.Queue[None](), asyncio.Event()
+
+    async def hold(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Be a server that does not answer yet."""
+        asked.put_nowait(None)
+        await release.wait()
+        writer.close()
+
+    server = await asyncio.start_server(hold, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    tenants = [f"postgresql://u:p@127.0.0.1:{port}/{number}?sslmode=disable" for number in range(MANY + 8)]
+    connecting = [asyncio.ensure_future(penstock_pooling.connect(tenant)) for tenant in tenants]
+    for _ in tenants:
+        await asked.get()
+    again = asyncio.ensure_future(penstock_pooling.connect(tenants[0]))
+    room = await room_here()
+    assert room is not None
+    await reached(lambda: sum(pool.statistics().queued for pool in room.pools.values()) == 1)
+
+    assert len(room.pools) == len(tenants)
+    release.set()
+    server.close()
+    await asyncio.gather(*connecting, again, return_exceptions=True)
+    await open_or_not(penstock_pooling.connect("postgresql://u:p@127.0.0.1:1/one-more"))
+
+    assert len(room.pools) == 1  # those that failed have nothing open, and made place
 
 
 async def one(connecting: Any) -> Any:

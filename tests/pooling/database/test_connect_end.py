@@ -19,10 +19,13 @@ import penstock_pooling
 import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolPlaceError
+from penstock_pooling._database._forks import forks
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
 from tests.pooling.waiting import reached
+
+RUNNING = "SELECT state FROM pg_stat_activity WHERE pid = $1"
 
 numbers = itertools.count()
 
@@ -113,6 +116,12 @@ async def test_terminating_frees_the_place_when_the_server_has_let_go(dsn: str, 
 
     assert second.get_server_pid() != pid
     assert await sessions(admin, name_in(dsn)) == 1
+    for _ in range(20):
+        second.terminate()
+        assert the_pool().statistics().running == 1
+        await reached(lambda: the_pool().statistics().running == 0)
+        assert await sessions(admin, name_in(dsn)) == 0
+        second = await penstock_pooling.connect(dsn)
     await second.close()
 
 
@@ -127,6 +136,28 @@ async def test_terminating_below_a_query_frees_the_place(dsn: str) -> None:
     second = await penstock_pooling.connect(dsn)
 
     assert await second.fetchval("SELECT 1") == 1
+    await second.close()
+
+
+async def test_terminating_after_a_query_that_took_too_long_cancels_it(dsn: str, admin: Any) -> None:
+    """Before the request for that was on its way; the place comes free when the server has let go, and no sooner."""
+
+    async def used() -> None:
+        try:
+            await first.fetchval("SELECT pg_sleep(60)")
+        finally:
+            first.terminate()
+
+    first = await penstock_pooling.connect(dsn)
+    query = asyncio.ensure_future(used())
+    while await admin.fetchval(RUNNING, first.get_server_pid()) != "active":
+        await asyncio.sleep(0.001)
+    query.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await query
+    second = await penstock_pooling.connect(dsn)
+
+    assert await sessions(admin, name_in(dsn)) == 1
     await second.close()
 
 
@@ -162,6 +193,27 @@ async def test_one_that_is_forgotten_in_a_cycle_is_found_in_any_thread(dsn: str)
 
     assert await second.fetchval("SELECT 1") == 1
     await second.close()
+
+
+async def test_one_that_is_forgotten_with_its_transaction_is_looked_for(dsn: str) -> None:
+    """The two refer to each other; whoever waits for the place has Python's collector look at once."""
+
+    async def forget() -> None:
+        connection = await penstock_pooling.connect(dsn)
+        await connection.transaction().start()
+
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for _ in range(3):
+                await asyncio.create_task(forget())
+            connection = await penstock_pooling.connect(dsn)
+    finally:
+        gc.enable()
+
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
 
 
 async def test_a_connection_that_nobody_got_gives_its_place_back(dsn: str) -> None:
@@ -406,6 +458,22 @@ def test_a_loop_that_is_closed_by_hand_leaves_nothing_behind(dsn: str) -> None:
     assert asyncio.run(count(dsn)) == 0
 
 
+def test_the_end_of_a_loop_of_uvloop_closes_what_is_idle(dsn: str) -> None:
+    """It finishes asynchronous generators, too."""
+    uvloop = pytest.importorskip("uvloop")
+
+    async def use() -> int:
+        connection = await penstock_pooling.connect(dsn)
+        value: int = await connection.fetchval("SELECT 1")
+        await connection.close()
+        return value
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(use()) == 1
+        assert runner.run(use()) == 1
+    assert asyncio.run(count(dsn)) == 0
+
+
 def test_a_call_after_the_end_is_the_old_one(dsn: str) -> None:
     """There is nobody any more who would close a pool."""
 
@@ -437,13 +505,14 @@ def run(program: str, dsn: str, tmp_path: Path, *flags: str) -> subprocess.Compl
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
 
 
-@pytest.mark.parametrize("flags", [(), ("-X", "dev"), ("-W", "error")])
+@pytest.mark.parametrize("flags", [(), ("-W", "always"), ("-W", "error")])
 def test_the_end_of_a_program_prints_nothing(flags: tuple[str, ...], dsn: str, tmp_path: Path) -> None:
     """Nor does it wait."""
     program = """
         import asyncio, os, penstock_pooling
 
         async def main():
+            asyncio.get_running_loop().slow_callback_duration = 60.0  # a slow machine is not what this is about
             connections = [await penstock_pooling.connect(os.environ["DSN"]) for _ in range(3)]
             for connection in connections:
                 await connection.close()
@@ -472,6 +541,23 @@ def test_a_program_that_exits_with_a_connection_out_prints_nothing(dsn: str, tmp
 
     assert (ended.stdout, ended.stderr) == ("", "")
     assert asyncio.run(count(dsn)) == 0
+
+
+async def test_the_loop_that_a_child_inherits_gets_pools_of_its_own(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of its parent are kept as they are."""
+    first = await penstock_pooling.connect(dsn)
+    parents = the_pool()
+    monkeypatch.setattr(forks, "count", forks.count + 1)
+    second = await penstock_pooling.connect(dsn)
+
+    assert second.get_server_pid() != first.get_server_pid()
+    await second.close()
+    await penstock_pooling.close_pools()
+    await first.close()
+    assert first.is_closed()
+    monkeypatch.undo()
+    assert parents.statistics().running == 1
+    parents.terminate()
 
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="this system has no fork")

@@ -181,6 +181,23 @@ async def alters_a_type(connect: Connect, dsn: str) -> Any:
 
 
 @program
+async def adds_to_a_type(connect: Connect, dsn: str) -> Any:
+    """What one connection knows of a type is not in the way of another that sees it grown."""
+    connection = await connect(dsn)
+    await connection.execute("DROP TYPE IF EXISTS grown; CREATE TYPE grown AS (a int)")
+    seen = [await connection.fetchval("SELECT ROW(1)::grown")]
+    await connection.close()
+    connection = await connect(dsn)
+    await connection.execute("ALTER TYPE grown ADD ATTRIBUTE b text")
+    await connection.close()
+    connection = await connect(dsn)
+    async with connection.transaction():
+        seen.append(await connection.fetchval("SELECT ROW(1, 'x')::grown"))
+    await connection.close()
+    return [tuple(each) for each in seen]
+
+
+@program
 async def alters_a_table(connect: Connect, dsn: str) -> Any:
     """No plan of a connection that was closed is in the way of another."""
     connection = await connect(dsn)
@@ -337,7 +354,7 @@ async def terminates(connect: Connect, dsn: str) -> Any:
 async def terminates_below_a_query(connect: Connect, dsn: str) -> Any:
     connection = await connect(dsn)
     query = asyncio.ensure_future(connection.fetchval("SELECT pg_sleep(60)"))
-    await asyncio.sleep(0)
+    await sleeping(connect, dsn, connection.get_server_pid())
     connection.terminate()
     return await query
 
@@ -346,9 +363,17 @@ async def terminates_below_a_query(connect: Connect, dsn: str) -> Any:
 async def closes_below_a_query(connect: Connect, dsn: str) -> Any:
     connection = await connect(dsn)
     query = asyncio.ensure_future(connection.fetchval("SELECT pg_sleep(60)"))
-    await asyncio.sleep(0.05)
+    await sleeping(connect, dsn, connection.get_server_pid())
     await connection.close()
     return await query
+
+
+async def sleeping(connect: Connect, dsn: str, pid: int) -> None:
+    """Wait until a session sleeps, as its query says."""
+    other = await connect(dsn)
+    while await other.fetchval("SELECT wait_event FROM pg_stat_activity WHERE pid = $1", pid) != "PgSleep":
+        pass
+    await other.close()
 
 
 @program
@@ -485,6 +510,19 @@ async def has_an_unknown_argument(connect: Connect, dsn: str) -> Any:
 @program
 async def has_two_positional_arguments(connect: Connect, dsn: str) -> Any:
     return await connect(dsn, "127.0.0.1")
+
+
+@program
+async def has_two_dsns(connect: Connect, dsn: str) -> Any:
+    return await connect(dsn, dsn=dsn)
+
+
+@program
+async def has_its_dsn_by_name(connect: Connect, dsn: str) -> Any:
+    connection = await connect(dsn=dsn)
+    seen = await connection.fetchval("SELECT 1")
+    await connection.close()
+    return seen
 
 
 @program

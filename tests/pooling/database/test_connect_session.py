@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import io
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -134,13 +135,32 @@ LEAVINGS: dict[str, tuple[Use, str]] = {
     "a setting of a transaction": (sql("BEGIN", "SET LOCAL work_mem = '1MB'"), ""),
 }
 
+
+async def _copied(connection: Any) -> None:
+    await connection.copy_from_query("SELECT setseed(0.5)", output=io.BytesIO())
+
+
+async def _named_by_an_argument(connection: Any) -> None:
+    await connection.fetchval("SELECT set_config('my.' || $1::text, $2, false)", "own", "1")
+
+
 LASTING: dict[str, tuple[Use, str]] = {
     "a setting of nobody's": (sql("SET my.own = '1'"), "my.own"),
     "one of a transaction": (sql("BEGIN", "SET LOCAL my.own = '1'", "ROLLBACK"), "my.own"),
     "one by a function": (sql("SELECT set_config('my.own', '1', true)"), "my.own"),
     "one with a quoted name": (sql('SET "my"."own" = 1'), "settings like"),
+    "one with a quoted dot": (sql('SET "my.own" = 1'), "settings like"),
     "a random seed": (sql("SELECT setseed(0.5)"), "a random seed"),
     "a seed by a setting": (sql("SET seed TO 0.5"), "a random seed"),
+    "a seed of a transaction": (sql("BEGIN", "SET LOCAL seed = 0.5", "COMMIT"), "a random seed"),
+    "a seed with a quoted name": (sql('SET "seed" = 0.5'), "a random seed"),
+    "a seed behind comments": (sql("/* a */ SET /* b /* c */ */ seed -- d\n = 0.5"), "a random seed"),
+    "a seed by set_config": (sql("SELECT set_config('seed', '0.5', false)"), "a random seed"),
+    "a seed of a copied query": (_copied, "a random seed"),
+    "one whose name is put together": (_named_by_an_argument, "settings by name"),
+    "one behind comments": (sql("SET/**/SESSION /* own */ my.own = '1'"), "my.own"),
+    "one by a quoted function": (sql("SELECT \"set_config\"/**/('my.own', '1', false)"), "my.own"),
+    "one whose name is escaped": (sql("SET U&\"my\\002eown\" = '1'"), "settings like"),
 }
 
 
@@ -282,15 +302,24 @@ async def test_a_session_that_has_no_time_to_be_reset_is_closed(dsn: str, switch
     await connection.close()
 
 
-async def test_the_deadline_of_queries_is_not_that_of_the_reset(dsn: str, switch: Any) -> None:
-    """A borrower may well have asked for a very short one."""
-    pids = set()
-    for _ in range(2):
-        connection = await penstock_pooling.connect(dsn, command_timeout=1e-9)
-        pids.add(connection.get_server_pid())
-        await connection.close()
+async def test_the_deadline_of_queries_is_that_of_closing_too(
+    dsn: str, switch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with asyncpg: a server that does not answer keeps nobody for longer."""
+    connection = await penstock_pooling.connect(dsn, command_timeout=0.05)
+    monkeypatch.setattr(the_pool(), "_patience", 3_600)
 
-    assert len(pids) == 1
+    async def hang(**_: Any) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(asyncpg.connect_utils, "_cancel", hang)
+    with pytest.raises(TimeoutError):
+        await connection.fetchval("SELECT pg_sleep(60)")
+    before = statistics().discarded
+    await connection.close()
+
+    assert connection.is_closed()
+    assert statistics().discarded == before + 1
 
 
 async def test_a_connection_that_was_killed_while_idle_is_not_lent(dsn: str, switch: Any, admin: Any) -> None:
@@ -340,6 +369,12 @@ async def test_what_is_still_being_cancelled_is_waited_for(dsn: str, switch: Any
         ("SELECT set_config('app.user', $1, false)", {"settings"}, set(), {"app.user"}),
         ("SELECT set_config($1, $2, false)", {"settings"}, {"settings by name"}, set()),
         ("SELECT set_config('my app.x', '', false)", {"settings"}, {"settings by name"}, set()),
+        ("SELECT set_config('work_mem'::text, $1, false)", {"settings"}, set(), set()),
+        ("SELECT '/*' || set_config('app.user', $1, false)", {"settings"}, set(), {"app.user"}),
+        ("SELECT '--'; SET seed = 1", {"settings"}, {"a random seed"}, set()),
+        ("-- SET apart\nSELECT 1", set(), set(), set()),
+        ("/* */ SET work_mem = 1", {"settings"}, set(), set()),
+        ('SET "work_mem" = 1', {"settings"}, set(), set()),
         ("CREATE TEMP TABLE t ()", {"temporary tables"}, set(), set()),
         ("SELECT temp FROM weather", set(), set(), set()),
         ("SELECT pg_advisory_xact_lock(1)", set(), set(), set()),
@@ -392,6 +427,25 @@ async def test_whoever_has_handed_its_connection_on_may_wait(dsn: str, switch: A
     await handed_on.pop().close()
     await (await second).close()
     gc.collect()
+
+
+async def test_whoever_waits_for_what_it_has_handed_on_is_served(dsn: str, switch: Any) -> None:
+    """The same task asks again: that alone is no deadlock."""
+    penstock_limits.configure(penstock_limits.ConcurrencyConfig(rag_pool_min_size=1, rag_pool_max_size=1))
+    first = await penstock_pooling.connect(dsn)
+    pool = the_pool()
+
+    async def close_later(connection: Any) -> None:
+        await reached(lambda: pool.statistics().queued == 1)
+        await connection.close()
+
+    closing = asyncio.create_task(close_later(first))
+    del first
+    second = await penstock_pooling.connect(dsn)
+
+    assert pool.statistics().deadlocked == 0
+    await closing
+    await second.close()
 
 
 def the_pool() -> Any:

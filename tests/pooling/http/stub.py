@@ -60,6 +60,7 @@ class Provider:
         self.peers: set[Any] = set()
         self.headers: dict[str, str] = {}
         self.cookies: list[str | None] = []
+        self.queries: list[str] = []
 
     async def chat(self, request: Request) -> Response:
         body = json.loads(await self._begin(request))
@@ -103,6 +104,7 @@ class Provider:
         self.seen.append(request.url.path)
         self.headers = dict(request.headers)
         self.cookies.append(request.headers.get("cookie"))
+        self.queries.append(request.url.query)
         body = await request.body()
         self.bodies.append(body)
         self.arrived.set()

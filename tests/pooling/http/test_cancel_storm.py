@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
 import pytest
-from penstock_limits import Event, add_listener
+from penstock_limits import Event, Limiter, add_listener
 from penstock_pooling import ClientSettings, HTTPClientManager
 
 from tests.pooling.http.stub import Provider
@@ -122,8 +123,8 @@ async def test_a_pool_that_has_lost_connections_replaces_itself_and_says_so(name
         async with clients, clients.client("provider") as client:
             under_way = asyncio.create_task(client.get("wait"))
             await provider.arrived.wait()
-            pooled = client._transport
-            (pool,) = pooled._pools.values()
+            pooled = client._transport._transport
+            pool = pooled._pool
             core = pool.transport._pool
             lose_a_connection(core)
 
@@ -152,6 +153,58 @@ async def test_a_response_that_nobody_closed_costs_no_connection(name: str, prov
 
             assert await getter(name, client)() == 10
         assert clients.statistics("provider").replaced == 0
+
+
+class Held:
+    """A transport whose requests arrive when they may, and then find no connection, or have one."""
+
+    def __init__(self, answer: Any) -> None:
+        self.arrived, self.go_on = asyncio.Event(), asyncio.Event()
+        self.answer = answer
+        self.closed = 0
+
+    async def handle_async_request(self, _: Any) -> Any:
+        self.arrived.set()
+        await self.go_on.wait()
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    async def aclose(self) -> None:
+        self.closed += 1
+
+
+def pooled(module: Any, transport: Held) -> Any:
+    made = importlib.import_module(f"penstock_pooling._http._{module.__name__}")._PooledTransport
+    return made(lambda: transport, Limiter("held", max_running=1), lambda _: None)
+
+
+async def test_a_pool_that_is_closed_meanwhile_is_not_replaced(module: Any) -> None:
+    """Whoever finds no connection then is told that it is closed."""
+    transport = Held(module.PoolTimeout("none"))
+    sender = pooled(module, transport)
+    async with module.AsyncClient(transport=sender) as client:
+        sent = asyncio.create_task(client.get("http://a/"))
+        await transport.arrived.wait()
+        await sender.aclose()
+        transport.go_on.set()
+        with pytest.raises(module.TransportError, match="this client is closed and sends nothing any more"):
+            await sent
+
+
+async def test_a_connection_that_is_opened_while_its_pool_is_closed_is_closed_too(module: Any) -> None:
+    """When its response is: httpcore would keep it for a next request."""
+    transport = Held(module.Response(200, stream=module.ByteStream(b"late")))
+    sender = pooled(module, transport)
+    async with module.AsyncClient(transport=sender) as client:
+        sent = asyncio.create_task(client.get("http://a/"))
+        await transport.arrived.wait()
+        await sender.aclose()
+        assert transport.closed == 1
+        transport.go_on.set()
+        assert (await sent).text == "late"
+        await asyncio.gather(*sender._chores)
+        assert transport.closed == 2
 
 
 @pytest.mark.slow

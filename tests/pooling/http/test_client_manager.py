@@ -65,20 +65,32 @@ def closed(client: Any) -> bool:
     return bool(client.closed if type(client).__name__ == "ClientSession" else client.is_closed)
 
 
-async def test_borrowers_share_one_client(name: str, provider: Provider) -> None:
-    """And its connections."""
+def connections(client: Any) -> Any:
+    """Return what a client that is lent shares with the others."""
+    return client.connector if type(client).__name__ == "ClientSession" else client._transport._transport
+
+
+def are_closed(connections: Any) -> bool:
+    return bool(connections.closed if hasattr(connections, "closed") else connections._closed)
+
+
+async def test_borrowers_share_connections(name: str, provider: Provider) -> None:
+    """And the next borrower has them still."""
     async with HTTPClientManager(settings(name, provider)) as clients:
         async with clients.client("openai") as first, clients.client("openai") as second:
-            assert first is second
+            assert connections(first) is connections(second)
             assert clients.statistics("openai").lent == 2
-            for _ in range(5):
-                assert await get(first, "plain") == 200
+            for client in (first, second, first, second):
+                assert await get(client, "plain") == 200
+        async with clients.client("openai") as third:
+            assert await get(third, "plain") == 200
         counted = clients.statistics("openai")
 
-    assert (counted.borrowed, counted.lent, counted.opened) == (2, 0, 1)
+    assert (counted.borrowed, counted.lent, counted.opened) == (3, 0, 1)
     assert (counted.requests, counted.connections) == (5, 1)
     assert len(provider.peers) == 1
     assert closed(first)
+    assert closed(third)
 
 
 @pytest.mark.parametrize("mode", ["off", "observe"])
@@ -98,43 +110,98 @@ async def test_a_borrower_has_a_client_of_its_own_unless_it_is_enforced(
     assert seen == ((0, 0, 0, 0) if mode == "off" else (2, 2, 2, 2))
 
 
-async def test_a_client_that_is_off_is_the_modules_own(name: str) -> None:
+@pytest.mark.parametrize("mode", ["off", "enforce"])
+async def test_a_client_is_the_modules_own(name: str, mode: str) -> None:
     """Of its very class."""
-    async with HTTPClientManager(settings(name), mode="off").client("openai") as client:
+    async with HTTPClientManager(settings(name), mode=mode) as clients, clients.client("openai") as client:
         assert type(client).__module__.partition(".")[0] == name
         assert type(client).__name__ in {"AsyncClient", "ClientSession"}
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpx2"])
-async def test_a_borrower_cannot_close_it_for_the_others(name: str, provider: Provider) -> None:
-    """As the SDKs do, and `async with client`."""
-    async with HTTPClientManager(settings(name, provider)) as clients, clients.client("openai") as client:
-        await client.aclose()
-        async with client, client:
-            pass
-        assert await get(client, "plain") == 200
-    assert client.is_closed
+async def test_a_borrower_closes_its_own_client_only(name: str, provider: Provider) -> None:
+    """As `async with client` does, and an SDK that is closed; requests of others that are under way go on."""
+    async with HTTPClientManager(settings(name, provider)) as clients, clients.client("openai") as other:
+        under_way = asyncio.create_task(get(other, "wait"))
+        await provider.arrived.wait()
+        async with clients.client("openai") as client, client:
+            assert await get(client, "plain") == 200
+        assert closed(client)
+        provider.more.set()
+        assert await under_way == 200
+        assert await get(other, "plain") == 200
+        assert clients.statistics("openai").opened == 1
 
 
-async def test_a_session_that_a_borrower_closes_is_opened_anew(provider: Provider) -> None:
-    """For those who come after."""
+async def test_connections_that_a_borrower_has_closed_are_opened_anew(provider: Provider) -> None:
+    """For those who come after; a session gives its connector away."""
     async with HTTPClientManager(settings("aiohttp", provider)) as clients:
         async with clients.client("openai") as client:
-            await client.close()
+            await client.connector.close()
         async with clients.client("openai") as client:
             assert await get(client, "plain") == 200
         assert clients.statistics("openai").opened == 2
 
 
-async def test_one_borrowers_cookies_are_not_sent_for_another(name: str, provider: Provider) -> None:
-    """A shared client keeps none."""
-    provider.answers = [(200, {"set-cookie": "user=a"})]
+async def test_what_a_borrower_sets_is_not_sent_for_another(name: str, provider: Provider) -> None:
+    """Not its headers, cookies, parameters, credentials; not meanwhile, and not afterwards."""
+    async with HTTPClientManager(settings(name, provider)) as clients, clients.client("openai") as meanwhile:
+        async with clients.client("openai") as client:
+            client.headers["x-whose"] = "alice"
+            if name == "aiohttp":
+                client.cookie_jar.update_cookies({"whose": "alice"})
+            else:
+                client.cookies.set("whose", "alice")
+                client.params = {"whose": "alice"}
+                client.auth = ("alice", "password")
+            await get(client, "plain")
+            assert provider.headers["x-whose"] == "alice"
+            await get(meanwhile, "plain")
+            assert "alice" not in str(provider.headers) + str(provider.queries[-1])
+        async with clients.client("openai") as afterwards:
+            await get(afterwards, "plain")
 
-    async with HTTPClientManager(settings(name, provider)) as clients, clients.client("openai") as client:
-        await get(client, "plain")
-        await get(client, "plain")
+    assert "x-whose" not in provider.headers
+    assert "authorization" not in provider.headers
+    assert provider.cookies[1:] == [None, None]
+    assert provider.queries[1:] == ["", ""]
 
-    assert provider.cookies == [None, None]
+
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+async def test_a_borrowers_hooks_see_its_own_requests(name: str, provider: Provider) -> None:
+    """And do not keep them from being counted."""
+    seen: list[str] = []
+    provider.more.set()
+
+    async def note(request: Any) -> None:
+        seen.append(request.url.path)
+
+    async with HTTPClientManager(settings(name, provider)) as clients:
+        async with clients.client("openai") as client, clients.client("openai") as other:
+            client.event_hooks = {"request": [note]}
+            await get(client, "plain")
+            await get(other, "parts")
+        counted = clients.statistics("openai")
+
+    assert seen == ["/plain"]
+    assert (counted.requests, counted.connections) == (2, 1)
+
+
+@pytest.mark.parametrize("mode", ["off", "enforce"])
+async def test_a_borrowers_cookies_live_for_its_block(name: str, provider: Provider, mode: str) -> None:
+    """Those of a redirect, too, as every login sets them; the next borrower has none."""
+    provider.url = provider.url.replace("127.0.0.1", "localhost")  # aiohttp takes no cookies from an address
+    provider.answers = [(302, {"set-cookie": "user=a", "location": "plain"})]
+
+    async with HTTPClientManager(settings(name, provider), mode=mode) as clients:
+        async with clients.client("openai") as client:
+            if name != "aiohttp":
+                client.follow_redirects = True
+            assert await get(client, "plain") == 200
+            await get(client, "plain")
+        async with clients.client("openai") as client:
+            await get(client, "plain")
+
+    assert provider.cookies == [None, "user=a", "user=a", None]
 
 
 async def test_more_requests_than_connections_wait_in_order(name: str, provider: Provider) -> None:
@@ -225,6 +292,59 @@ async def test_a_request_is_as_it_was_when_it_has_been_sent(name: str, provider:
     assert request.extensions["timeout"]["pool"] == 5.0
 
 
+@pytest.mark.parametrize("name", ["httpx", "httpx2"])
+async def test_a_request_may_be_under_way_more_than_once(name: str, provider: Provider) -> None:
+    """Each time it waits for a connection as long as it may."""
+    clients = HTTPClientManager(settings(name, provider, max_connections=1))
+    async with clients, clients.client("openai") as client:
+        request = client.build_request("POST", "wait", content=b"body")
+        sent = [asyncio.create_task(client.send(request)) for _ in range(4)]
+        await provider.arrived.wait()
+        provider.more.set()
+        assert [response.status_code for response in await asyncio.gather(*sent)] == [200] * 4
+        assert all(task.result().request is request for task in sent)
+
+    assert provider.bodies == [b"body"] * 4
+
+
+async def test_a_request_that_is_queued_when_its_client_is_closed_is_not_sent(name: str, provider: Provider) -> None:
+    """It learns so, by an error of the client's own; no connection is left open."""
+    clients = HTTPClientManager(settings(name, provider, max_connections=1), close_timeout=0.01)
+    async with clients.client("openai") as client:
+        first = asyncio.create_task(get(client, "wait"))
+        await provider.arrived.wait()
+        queued = [asyncio.create_task(get(client, "plain")) for _ in range(3)]
+        while clients.statistics("openai").queued < 3:
+            await asyncio.sleep(0)
+        await clients.close()
+        answers = await asyncio.gather(*queued, return_exceptions=True)
+        with pytest.raises(RuntimeError, match="closed"):
+            await get(client, "plain")
+        provider.more.set()
+        await asyncio.wait([first])
+
+    kind = "ClientConnectionError" if name == "aiohttp" else "TransportError"
+    told = "this client is closed and sends nothing any more: borrow it anew"
+    assert [(type(each).__name__, str(each)) for each in answers] == [(kind, told)] * 3
+    assert provider.seen == ["/wait"]
+
+
+async def test_a_request_that_is_queued_when_its_borrower_closes_is_not_sent(provider: Provider) -> None:
+    """A session of aiohttp answers with a bare AssertionError otherwise."""
+    clients = HTTPClientManager(settings("aiohttp", provider, max_connections=1))
+    async with clients, clients.client("openai") as other, clients.client("openai") as client:
+        first = asyncio.create_task(get(other, "wait"))
+        await provider.arrived.wait()
+        queued = asyncio.create_task(get(client, "plain"))
+        while clients.statistics("openai").queued < 1:
+            await asyncio.sleep(0)
+        await client.close()
+        provider.more.set()
+        with pytest.raises(Exception, match="this client is closed and sends nothing any more"):
+            await queued
+        assert await first == 200
+
+
 async def test_closing_waits_for_borrowers(name: str) -> None:
     """And lends nothing meanwhile."""
     clients = HTTPClientManager(settings(name))
@@ -256,14 +376,15 @@ async def test_closing_waits_no_longer_than_its_time(name: str) -> None:
     ]
 
 
-def test_every_event_loop_has_a_client_of_its_own(name: str) -> None:
-    """And it is closed when `asyncio.run` ends, without anybody asking for it."""
+def test_every_event_loop_has_connections_of_its_own(name: str) -> None:
+    """And they are closed when `asyncio.run` ends, without anybody asking for it."""
     clients = HTTPClientManager(settings(name))
     seen = []
 
     async def main() -> None:
         async with clients.client("openai") as client:
-            seen.append(client)
+            seen.append(connections(client))
+        assert not are_closed(seen[-1])
 
     for _ in range(2):
         asyncio.run(main())
@@ -271,8 +392,8 @@ def test_every_event_loop_has_a_client_of_its_own(name: str) -> None:
     thread.start()
     thread.join()
 
-    assert len({id(client) for client in seen}) == 3
-    assert all(closed(client) for client in seen)
+    assert len({id(each) for each in seen}) == 3
+    assert all(are_closed(each) for each in seen)
     assert (clients.statistics("openai").borrowed, clients.statistics("openai").opened) == (3, 3)
 
 
@@ -285,7 +406,7 @@ async def test_closing_closes_the_clients_of_other_loops(name: str) -> None:
 
     async def elsewhere() -> None:
         async with clients.client("openai") as client:
-            seen.append(client)
+            seen.append(connections(client))
         loops.append(asyncio.get_running_loop())
         ready.set()
         await end.wait()
@@ -295,7 +416,7 @@ async def test_closing_closes_the_clients_of_other_loops(name: str) -> None:
     await asyncio.to_thread(ready.wait)
     await clients.close()
 
-    assert closed(seen[0])
+    assert are_closed(seen[0])
     loops[0].call_soon_threadsafe(end.set)
     await asyncio.to_thread(thread.join)
 
@@ -440,10 +561,14 @@ async def test_a_named_client_follows_its_capability(name: str, provider: Provid
     for mode, shared in (("off", False), ("observe", False), ("enforce", True)):
         modes.turn(mode)
         async with http("openai") as first, http("openai") as second:
-            assert (first is second) == shared
-            assert await get(first, "plain") == 200
+            assert await get(first, "plain") == await get(second, "plain") == 200
+            assert (len(provider.peers) == 1) == shared
+            provider.peers.clear()
+            if shared:
+                used = connections(first)
+    assert not are_closed(used)
     await close_clients()
-    assert closed(first)
+    assert are_closed(used)
 
 
 async def test_a_name_that_nobody_configured_is_plain_httpx_until_it_is_enforced() -> None:
@@ -464,29 +589,29 @@ async def test_settings_may_change_while_clients_are_lent(name: str) -> None:
     async with http("openai") as first:
         configure_clients(settings(name, max_connections=3))
         async with http("openai") as second:
-            assert first is not second
+            used = [connections(first), connections(second)]
+            assert used[0] is not used[1]
             assert not closed(first)
     await close_clients()
-    assert closed(first)
-    assert closed(second)
+    assert [are_closed(each) for each in used] == [True, True]
     async with http("openai") as third:
         assert not closed(third)
     await close_clients()
 
 
-def test_a_client_outlives_its_manager(name: str) -> None:
-    """It is closed when its loop ends; collected open, it would warn, which is an error here."""
+def test_connections_outlive_their_manager(name: str) -> None:
+    """They are closed when their loop ends; collected open, they would warn, which is an error here."""
     seen = []
 
     async def main() -> None:
         async with HTTPClientManager(settings(name)).client("openai") as client:
-            seen.append(client)
+            seen.append(connections(client))
         gc.collect()
-        assert not closed(client)
+        assert not are_closed(seen[0])
 
     asyncio.run(main())
 
-    assert closed(seen[0])
+    assert are_closed(seen[0])
 
 
 def test_the_limiter_of_connections_is_a_resource_too() -> None:

@@ -21,7 +21,7 @@ from penstock_pooling._database._pool import CAPABILITY
 __all__ = ["close_pools", "connect"]
 
 
-def connect(dsn: str | None = None, **arguments: Any) -> Coroutine[Any, Any, asyncpg.Connection]:
+def connect(*dsn: str | None, **arguments: Any) -> Coroutine[Any, Any, asyncpg.Connection]:
     """Connect as `asyncpg.connect` does, to a connection of a pool if the capability `pooled-database` is in `enforce`.
 
     In mode `off` it is `asyncpg.connect`, in `observe` likewise, with a count of what a pool would have done. In
@@ -31,7 +31,7 @@ def connect(dsn: str | None = None, **arguments: Any) -> Coroutine[Any, Any, asy
     passed on to `asyncpg.connect` in every mode.
 
     Args:
-        dsn: As for `asyncpg.connect`.
+        *dsn: As for `asyncpg.connect`: one, or none, or `dsn=` by name.
         **arguments: Likewise. A `timeout` in seconds is also a deadline for a connection to be free, and so is
             `database_operation_timeout` of the configuration, 10 seconds by default.
 
@@ -46,7 +46,7 @@ def connect(dsn: str | None = None, **arguments: Any) -> Coroutine[Any, Any, asy
     mode = mode_of(CAPABILITY)
     if mode is Mode.OFF:
         drop_in.off += 1
-        return asyncpg.connect(dsn, **arguments)  # type: ignore[no-any-return] # a library without types
+        return asyncpg.connect(*dsn, **arguments)  # type: ignore[no-any-return] # a library without types
     if mode is Mode.OBSERVE:
         return _observed(dsn, arguments)
     return _pooled(dsn, arguments, *_borrowers.caller())
@@ -72,28 +72,38 @@ async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  #
         await room.close(timeout)
 
 
-async def _observed(dsn: str | None, arguments: dict[str, Any]) -> asyncpg.Connection:
+async def _observed(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> asyncpg.Connection:
     drop_in.observed += 1
     _, pool = await _wanted(dsn, arguments)
     if pool is None:
-        return await asyncpg.connect(dsn, **arguments)
-    pool.note_observed()
-    connection = await asyncpg.connect(dsn, **arguments)
-    pool.observe(connection)
-    return connection
+        return await asyncpg.connect(*dsn, **arguments)
+    return await pool.observe(asyncpg.connect(*dsn, **arguments))
 
 
-async def _pooled(dsn: str | None, arguments: dict[str, Any], code: CodeType, line: int) -> asyncpg.Connection:
+async def _pooled(
+    dsn: tuple[str | None, ...], arguments: dict[str, Any], code: CodeType, line: int
+) -> asyncpg.Connection:
     wanted, pool = await _wanted(dsn, arguments)
     if pool is None or wanted is None:
         drop_in.unpooled += 1
-        return await asyncpg.connect(dsn, **arguments)
+        return await asyncpg.connect(*dsn, **arguments)
     drop_in.pooled += 1
     return await pool.lend(wanted.connection_class, wanted.patience(), code, line)
 
 
-async def _wanted(dsn: str | None, arguments: dict[str, Any]) -> tuple[ConnectArguments | None, ConnectPool | None]:
+async def _wanted(
+    dsn: tuple[str | None, ...], arguments: dict[str, Any]
+) -> tuple[ConnectArguments | None, ConnectPool | None]:
     """Return arguments, as far as a pool can serve them, and that pool."""
     room = await room_here()
-    wanted = ConnectArguments.read(dsn, arguments)
+    wanted = _read(dsn, arguments)
     return wanted, None if room is None or wanted is None else await room.pool(wanted)
+
+
+def _read(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> ConnectArguments | None:
+    rest, given = dict(arguments), list(dsn)
+    if "dsn" in rest:
+        given.append(rest.pop("dsn"))
+    if len(given) > 1:
+        return None  # asyncpg says what is wrong with that
+    return ConnectArguments.read(given[0] if given else None, rest)

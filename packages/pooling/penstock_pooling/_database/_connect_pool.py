@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -23,6 +24,7 @@ from penstock_pooling._database._statistics import PoolStatistics
 __all__ = ["ConnectPool", "ReturnCounters"]
 
 INACTIVE = 60.0  # seconds after which an idle connection is closed
+BETWEEN_LOOKS = 1.0  # seconds between two looks for forgotten connections
 
 
 class ReturnCounters:
@@ -49,6 +51,9 @@ class ConnectPool(Pool):
         record_class: As for it.
         counters: Where returns are counted.
         has_enough: Asked when a connection comes back: whether enough are idle in the loop, in all pools together.
+
+    Attributes:
+        soon_idle: Connections that are being made fresh.
     """
 
     def __init__(
@@ -75,9 +80,13 @@ class ConnectPool(Pool):
         self.set_connect_args(dsn, **arguments)
         self._ends = counters
         self._has_enough = has_enough
+        self.soon_idle = 0
         self._told_of: set[tuple[str, str]] = set()
         self._observed = 0  # connections that are out and not the pool's
+        self._observed_or_connecting = 0
         self._is_over = False
+        self._next_look = 0.0  # in the loop's time
+        self._is_look_planned = False
 
     def is_here(self) -> bool:
         """Tell whether this is the process in which it was opened."""
@@ -92,8 +101,11 @@ class ConnectPool(Pool):
         self._check_place()
 
     def is_unused(self) -> bool:
-        """Tell whether nothing is open, lent or waited for."""
-        return not (self._lent or self._observed or self._queue.waiting() or self._background or self.get_size())
+        """Tell whether nothing is open, being opened, lent or waited for."""
+        are_all_free = self._queue.qsize() == len(self._holders)  # one that is connecting is neither free nor lent
+        return are_all_free and not (
+            self._observed_or_connecting or self._queue.waiting() or self._background or self.get_size()
+        )
 
     # --- lending
 
@@ -119,6 +131,33 @@ class ConnectPool(Pool):
         holder.stand_in = weakref.ref(lent)
         return lent
 
+    async def _wait(self, patience: float | None) -> Holder | None:
+        self._look_for_forgotten()
+        return await super()._wait(patience)
+
+    def _look_for_forgotten(self) -> None:
+        """Have Python's collector look at once for connections that were forgotten in a cycle of references.
+
+        A connection and its open transaction are one, and a program that only waits makes nothing that would bring the
+        collector on its way. It is asked only where the task of a borrower has ended, and not again and again.
+        """
+        if not any(holder.has_lost_borrower() for holder in self._lent):
+            return
+        now = self._loop.time()
+        if now >= self._next_look:
+            self._next_look = now + BETWEEN_LOOKS
+            gc.collect()
+        elif not self._is_look_planned:
+            self._is_look_planned = True
+            pool: weakref.ref[ConnectPool] = weakref.ref(self)
+            self._loop.call_at(self._next_look, _look_again, pool)
+
+    def look_again(self) -> None:
+        """Look for forgotten connections, if somebody still waits."""
+        self._is_look_planned = False
+        if self._queue.waiting():
+            self._look_for_forgotten()
+
     async def take_back(self, loan: Loan, timeout: float | None) -> None:  # noqa: ASYNC109 - of asyncpg's close()
         """Make a session fresh and keep it, or close it.
 
@@ -139,8 +178,9 @@ class ConnectPool(Pool):
         if not self._may_keep(holder):
             holder.outdate()
         borrower, is_kept = _borrowers.place(holder), holder.is_current()
+        self.soon_idle += is_kept
         try:
-            await holder.release(self._patience if timeout is None else timeout)
+            await holder.release(self._patience_with(loan) if timeout is None else timeout)
         except TimeoutError as error:
             self._note_discarded(borrower, error)
             if timeout is not None:
@@ -150,9 +190,18 @@ class ConnectPool(Pool):
         else:
             if is_kept and (loan.state.resettable or loan.codecs):
                 self._note_cleaned(borrower, loan)
+        finally:
+            self.soon_idle -= is_kept
+
+    def _patience_with(self, loan: Loan) -> float:
+        """Return for how many seconds a session may take to come back: as for asyncpg's own close, but not for ever."""
+        of_commands: float | None = loan.session._config.command_timeout
+        return self._patience if of_commands is None else min(self._patience, of_commands)
 
     def _may_keep(self, holder: Holder) -> bool:
-        if self._is_over or self.mode is not Mode.ENFORCE or self._has_enough():
+        if self._is_over or self.mode is not Mode.ENFORCE:
+            return False
+        if not self._queue.waiting() and self._has_enough():
             return False
         return not self._is_outdated(holder, self._loop.time())
 
@@ -181,9 +230,8 @@ class ConnectPool(Pool):
         try:
             async with asyncio.timeout(self._patience):
                 await session._protocol._wait_for_cancellation()
-                await session.execute(
-                    "", timeout=self._patience
-                )  # refused if somebody else's query is running, which has to be cut off
+                # Refused if a query is running, which has to be cut off.
+                await session.execute("ROLLBACK", timeout=self._patience)
                 await session.close()
         except Exception:  # noqa: BLE001 - it is closed all the same
             session.terminate()
@@ -210,14 +258,28 @@ class ConnectPool(Pool):
 
     # --- when it does not lend
 
-    def note_observed(self) -> None:
-        """Count what it would have done with somebody who asks for a connection."""
-        running, counters = self._observed, self._counters
+    async def observe(self, connecting: Awaitable[Any]) -> Any:
+        """Connect somebody past the pool; count what it would have done, and the connection until it is closed.
+
+        Args:
+            connecting: What connects.
+
+        Raises:
+            Exception: What that raises.
+        """
+        running, counters = self._observed_or_connecting, self._counters
         counters.note_unpooled(running, self._would_be_open, self._maxsize, None)
         self._would_be_open = max(self._would_be_open, min(running + 1, self._maxsize))
+        self._observed_or_connecting += 1
+        try:
+            connection = await connecting
+        except BaseException:
+            self._observed_or_connecting -= 1
+            raise
+        self._observe_until_closed(connection)
+        return connection
 
-    def observe(self, connection: asyncpg.Connection) -> None:
-        """Count a connection that is none of its own, until it is closed."""
+    def _observe_until_closed(self, connection: asyncpg.Connection) -> None:
         self._observed += 1
         self._counters.acquired += 1
         self._counters.opened += 1
@@ -226,6 +288,7 @@ class ConnectPool(Pool):
 
         def ended(_: object) -> None:
             self._observed -= 1
+            self._observed_or_connecting -= 1
             self._counters.note_hold(self._loop.time() - began)
 
         connection.add_termination_listener(ended)
@@ -246,3 +309,10 @@ class ConnectPool(Pool):
                 self._in_background(self._close_idle(holder))
         if self._background:
             await asyncio.wait(self._background)
+
+
+def _look_again(reference: weakref.ref[ConnectPool]) -> None:
+    """The timer must not keep a pool alive."""
+    pool = reference()
+    if pool is not None:
+        pool.look_again()

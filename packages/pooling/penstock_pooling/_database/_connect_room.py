@@ -84,7 +84,8 @@ class DropIn:
 
     def unique(self, name: str) -> str:
         """Return a name for a new pool: pools with other arguments may be of the same host and database."""
-        taken = {pool.name for room in self._open_rooms() for pool in room.pools.values()}
+        # Of copies: the loops of other threads open and leave pools meanwhile.
+        taken = {pool.name for room in self._open_rooms() for pool in list(room.pools.values())}
         numbered = (f"{name} #{number}" for number in itertools.count(2))
         return name if name not in taken else next(each for each in numbered if each not in taken)
 
@@ -157,14 +158,17 @@ class Room:
         Those that are made for each call never have, and a pool for each of them would be none.
         """
         known = [argument in self._seen for argument in by_identity]
-        self._seen.update(by_identity)
+        try:
+            self._seen.update(by_identity)
+        except TypeError:  # nobody could tell when such an argument is gone
+            return False
         return all(known)
 
     def _has_enough(self) -> bool:
-        """Tell whether as many connections are idle, over all pools, as one pool may have."""
+        """Tell whether as many connections are idle, or soon will be, over all pools, as one pool may have."""
         if len(self.pools) == 1:
             return False
-        idle: int = sum(pool.get_idle_size() for pool in self.pools.values())
+        idle: int = sum(pool.get_idle_size() + pool.soon_idle for pool in self.pools.values())
         return idle >= self._config.rag_pool_max_size
 
     def _follow_configuration(self) -> None:

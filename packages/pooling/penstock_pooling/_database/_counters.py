@@ -12,6 +12,7 @@ class Counters:
         "abandoned",
         "acquired",
         "deadlocked",
+        "discarded",
         "expired",
         "hold_seconds",
         "leaked",
@@ -58,6 +59,7 @@ class Counters:
     abandoned: int
     acquired: int
     deadlocked: int
+    discarded: int
     expired: int
     hold_seconds: float
     leaked: int

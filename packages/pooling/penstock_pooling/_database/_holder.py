@@ -101,6 +101,11 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         """Return who has borrowed it, if that is still there."""
         return None if self.task is None else self.task()
 
+    def has_lost_borrower(self) -> bool:
+        """Tell whether the task that has borrowed it has ended."""
+        task = self.borrower()
+        return self.task is not None and (task is None or task.done())
+
     def is_held(self) -> bool:
         """Tell whether it is out, and not on its way back."""
         connection = self._con if self.stand_in is None else self.stand_in()

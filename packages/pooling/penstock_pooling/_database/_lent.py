@@ -69,15 +69,14 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         loan = getattr(self, "_loan", None)
         if loan is not None:
             loan.dropped = True
-            if not loan.pool.is_here():
-                self._leave_to_parent()
         super().__del__()
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - as asyncpg has it
         """Give the session back; for the borrower, the connection is closed.
 
         Args:
-            timeout: How many seconds that may take; None for some seconds, after which the session is cut off.
+            timeout: How many seconds that may take; None for the `command_timeout` of the connection, but no more than
+                some seconds, after which the session is cut off.
 
         Raises:
             PoolPlaceError: It was borrowed in another event loop.
@@ -101,7 +100,8 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
             self._leave_to_parent()
         else:
             self._detach()
-            super().terminate()
+            self._aborted = True  # type: ignore[misc] # its base's
+            self._protocol = _CutOffProtocol(self._protocol)
             loan.pool.end(loan)
 
     def _cleanup(self) -> None:
@@ -131,6 +131,11 @@ class LentConnection(asyncpg.Connection):  # type: ignore[misc]
         """As for asyncpg."""
         self._note(query)
         return await super().execute(query, *args, timeout=timeout)
+
+    async def copy_from_query(self, query: str, *args: Any, **kwargs: Any) -> Any:
+        """As for asyncpg."""
+        self._note(query)
+        return await super().copy_from_query(query, *args, **kwargs)
 
     async def _get_statement(self, query: str, *args: Any, **kwargs: Any) -> Any:
         self._note(query)
@@ -172,6 +177,9 @@ class _ClosedProtocol:
     def get_record_class(self) -> Any:
         return self._record_class
 
+    def _is_cancelling(self) -> bool:
+        return False
+
     def abort(self) -> None:
         """Nothing is left to cut off."""
 
@@ -179,6 +187,15 @@ class _ClosedProtocol:
         if name.startswith("__"):
             raise AttributeError(name)
         return _refuse
+
+
+class _CutOffProtocol:
+    """Has no more than None has, which a connection has that was cut off, but for what its cancellations still need."""
+
+    __slots__ = ("backend_pid", "backend_secret")
+
+    def __init__(self, protocol: Any) -> None:
+        self.backend_pid, self.backend_secret = protocol.backend_pid, protocol.backend_secret
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
@@ -199,7 +216,9 @@ def lent_class(connection_class: type) -> type[LentConnection]:
         "__doc__": connection_class.__doc__,
         "__slots__": ("_loan",),
     }
-    return type(connection_class)(connection_class.__name__, bases, names)
+    kind: Any = type(connection_class)
+    made: type[LentConnection] = kind(connection_class.__name__, bases, names)
+    return made
 
 
 def lent_upon(loan: Loan, connection_class: type) -> LentConnection:

@@ -14,6 +14,7 @@ from penstock_limits import ConfigurationError, Mode
 
 from penstock_pooling._database import _asyncpg
 from penstock_pooling._database._checks import mode_or_none, sizes
+from penstock_pooling._drivers import is_of_asyncpg, named_pool
 from penstock_pooling._settings import PoolSettings
 
 if TYPE_CHECKING:
@@ -207,6 +208,8 @@ class DatabasePoolManager:
 
     def _make(self, name: str) -> Pool:
         settings = self._settings[name]
+        if settings.driver != "asyncpg":
+            return named_pool(name, settings, self._mode)  # type: ignore[no-any-return]
         dsn, arguments = settings.connect_with(name)
         pool: Pool = _asyncpg.pools().Pool(
             dsn,
@@ -248,5 +251,5 @@ async def _open(pool: Pool) -> None:
 
 
 def _forget(pool: Pool) -> None:
-    if pool._initialized and not pool._closed:
+    if not is_of_asyncpg(pool) or (pool._initialized and not pool._closed):
         pool.terminate()

@@ -658,8 +658,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
     def _note_leaked(self, holder: Holder) -> None:
         holder.told = True
         self._counters.leaked += 1
-        task = holder.borrower()
-        ended = holder.task is not None and (task is None or task.done())
+        ended = holder.has_lost_borrower()
         out = self._loop.time() - holder.lent_at
         emit("pool.leaked", self._name, borrower=_borrowers.place(holder), seconds=out, task_ended=ended)
 

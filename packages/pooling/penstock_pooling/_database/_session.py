@@ -32,6 +32,8 @@ class Session(asyncpg.Connection):  # type: ignore[misc]
 
     __slots__ = ("codecs", "state")
 
+    _protocol: Any
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.state: SessionState = NOTHING

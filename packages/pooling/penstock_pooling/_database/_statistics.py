@@ -31,6 +31,7 @@ class PoolStatistics:
         nested: Connections lent to a task that had one.
         opened: Connections ever opened.
         expired: Connections replaced because of their age.
+        discarded: Connections closed instead of lent again, as what was done in their session could not be undone.
         leaked: Borrows that took longer than `leak_after`.
         abandoned: Connections that were still out when the pool had waited long enough for them, and closed.
         wait_seconds: How long callers waited, all together.
@@ -59,6 +60,7 @@ class PoolStatistics:
     nested: int
     opened: int
     expired: int
+    discarded: int
     leaked: int
     abandoned: int
     wait_seconds: float

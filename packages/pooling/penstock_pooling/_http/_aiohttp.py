@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -105,53 +106,98 @@ def _retrying_middleware(retries: int) -> aiohttp.ClientMiddlewareType:
     return retried
 
 
+async def _open_middleware(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+    """Refuse what comes from the queue after its session, or what it shares, was closed."""
+    if request.session.closed:
+        raise _ERRORS.closed()
+    return await handler(request)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What the borrowers of an event loop share.
+
+    Attributes:
+        connector: The connections.
+        middlewares: What requests go through.
+        tracing: What counts them.
+    """
+
+    connector: aiohttp.BaseConnector
+    middlewares: tuple[aiohttp.ClientMiddlewareType, ...]
+    tracing: aiohttp.TraceConfig
+
+    @property
+    def closed(self) -> bool:
+        """Whether a borrower has closed it, by `session.connector`."""
+        return self.connector.closed
+
+    async def close(self) -> None:
+        """Close it for all."""
+        await self.connector.close()
+
+
 class AiohttpClients:
     """Opens sessions of aiohttp."""
 
     def own(self, settings: ClientSettings, counters: Counters | None) -> Any:
         """Return a session for one borrower; an async context manager."""
-        return self._session(settings, counters, (), None)
+        return aiohttp.ClientSession(
+            connector=_connector(settings),
+            trace_configs=[] if counters is None else [_counting(counters)],
+            middlewares=(*_guards(settings), *_retries(settings)),
+            **_options(settings),
+        )
 
-    def shared(self, settings: ClientSettings, counters: Counters, limiter: Limiter, _: Callable[[int], None]) -> Any:
-        """Return a session for all borrowers of this event loop.
-
-        It keeps no cookies: what one borrower is given must not be sent for another.
-        """
+    def shared(
+        self, settings: ClientSettings, counters: Counters, limiter: Limiter, _: Callable[[int], None]
+    ) -> Shared:
+        """Return what all borrowers of this event loop share."""
         pooling = _pooling_middleware(limiter, settings.timeouts()["pool"])
-        return self._session(settings, counters, (pooling,), aiohttp.DummyCookieJar())
+        return Shared(
+            _connector(settings),
+            (*_guards(settings), pooling, *_retries(settings), _open_middleware),
+            _counting(counters),
+        )
 
-    @staticmethod
-    def is_closed(session: Any) -> bool:
-        """Tell whether a session was closed."""
-        return bool(session.closed)
+    def lent(self, shared: Shared, settings: ClientSettings) -> Any:
+        """Return a borrower's session: headers, cookies and the like are its own, connections are shared."""
+        return aiohttp.ClientSession(
+            connector=shared.connector,
+            connector_owner=False,
+            trace_configs=[shared.tracing],
+            middlewares=shared.middlewares,
+            **_options(settings),
+        )
 
     @staticmethod
     async def close(session: Any) -> None:
-        """Close a shared session."""
+        """Close a borrower's session."""
         await session.close()
 
-    def _session(
-        self,
-        settings: ClientSettings,
-        counters: Counters | None,
-        pooling: tuple[aiohttp.ClientMiddlewareType, ...],
-        cookies: Any,
-    ) -> aiohttp.ClientSession:
-        guards = () if settings.policy is None else (policy_middleware(settings.policy),)
-        retries = (_retrying_middleware(settings.connect_retries),) if settings.connect_retries else ()
-        times = settings.timeouts()
-        connect = None if times["pool"] is None or times["connect"] is None else times["pool"] + times["connect"]
-        return aiohttp.ClientSession(
-            settings.base_url or None,
-            headers=settings.all_headers(),
-            cookie_jar=cookies,
-            connector=aiohttp.TCPConnector(limit=settings.max_connections, keepalive_timeout=settings.keepalive_expiry),
-            timeout=aiohttp.ClientTimeout(
-                total=None, connect=connect, sock_connect=times["connect"], sock_read=times["read"]
-            ),
-            trace_configs=[] if counters is None else [_counting(counters)],
-            middlewares=(*guards, *pooling, *retries),
-        )
+
+def _connector(settings: ClientSettings) -> aiohttp.BaseConnector:
+    return aiohttp.TCPConnector(limit=settings.max_connections, keepalive_timeout=settings.keepalive_expiry)
+
+
+def _guards(settings: ClientSettings) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    return () if settings.policy is None else (policy_middleware(settings.policy),)
+
+
+def _retries(settings: ClientSettings) -> tuple[aiohttp.ClientMiddlewareType, ...]:
+    return (_retrying_middleware(settings.connect_retries),) if settings.connect_retries else ()
+
+
+def _options(settings: ClientSettings) -> dict[str, Any]:
+    times = settings.timeouts()
+    connect = None if times["pool"] is None or times["connect"] is None else times["pool"] + times["connect"]
+    return {
+        "base_url": settings.base_url or None,
+        "headers": settings.all_headers(),
+        "timeout": aiohttp.ClientTimeout(
+            total=None, connect=connect, sock_connect=times["connect"], sock_read=times["read"]
+        ),
+    }
 
 
 def _counting(counters: Counters) -> aiohttp.TraceConfig:

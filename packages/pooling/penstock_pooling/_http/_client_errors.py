@@ -27,6 +27,10 @@ class ClientErrors:
     timeout: type[Exception]
     transport: type[Exception]
 
+    def closed(self) -> Exception:
+        """Return what a request is told that comes, or comes from the queue, when its client is closed."""
+        return self.transport("this client is closed and sends nothing any more: borrow it anew")
+
     @contextmanager
     def spoken(self, request: Any) -> Iterator[None]:
         """Let refusals and deadlines leave the block as errors that are the limits' and the client's as well.

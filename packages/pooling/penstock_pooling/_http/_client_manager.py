@@ -24,9 +24,10 @@ CAPABILITY: Final = "managed-resources"
 class HTTPClientManager:
     """Lends named HTTP clients, `async with clients.client("openai") as client`; an async context manager itself.
 
-    In mode `enforce` there is one client for each event loop, which all borrowers have at once; what they do to close
-    it does nothing. In mode `off` each borrower gets a client of its own, which is closed when it gives it back;
-    `observe` does the same, and counts. It fits `ConcurrencyManager(clients=...)`.
+    Each borrower has a client object of its own for its block: headers, cookies, hooks and closing are its own affair.
+    In mode `enforce` those of an event loop share connections and their limit, which stay when a borrower is gone. In
+    mode `off` each opens and closes its own; `observe` does the same, and counts. It fits
+    `ConcurrencyManager(clients=...)`.
 
     Args:
         clients: The settings by name.
@@ -177,11 +178,8 @@ class NamedClient:
             return
         branch = self._branch()
         with branch.lending():
-            if mode is Mode.ENFORCE:
-                yield await branch.shared_client()
-            else:
-                async with branch.own_client() as client:
-                    yield client
+            async with branch.lent_client() if mode is Mode.ENFORCE else branch.own_client() as client:
+                yield client
 
     async def close(self, deadline: float) -> None:
         """Close its clients in every loop that runs."""
@@ -220,6 +218,7 @@ class Branch:
         self._settings = settings
         self._clients = _clients_of(settings.module)
         self._shared: Any = None
+        self._lent: set[Any] = set()  # clients over it that borrowers have
         self._ending: AsyncGenerator[None, None] | None = None
         self._loop = asyncio.get_running_loop()
         self._free = asyncio.Event()  # nobody has it
@@ -239,16 +238,16 @@ class Branch:
             if not self.counters.lent:
                 self._free.set()
 
-    async def shared_client(self) -> Any:
-        """Return the client of all borrowers, opened if there is none yet, or somebody has closed it."""
-        if self._shared is None or self._clients.is_closed(self._shared):
-            self._shared = self._clients.shared(self._settings, self.counters, self.limiter, self._tell_replaced)
-            self.counters.opened += 1
-            if self._ending is None:
-                self._ending = self._close_with_loop()
-                await anext(self._ending)
-            self._keep()
-        return self._shared
+    @asynccontextmanager
+    async def lent_client(self) -> AsyncIterator[Any]:
+        """Lend a client of the borrower's own over what all share."""
+        client = self._clients.lent(await self._opened(), self._settings)
+        self._lent.add(client)
+        try:
+            yield client
+        finally:
+            self._lent.discard(client)
+            await self._clients.close(client)
 
     @asynccontextmanager
     async def own_client(self) -> AsyncIterator[Any]:
@@ -258,7 +257,7 @@ class Branch:
             yield client
 
     async def close(self, deadline: float) -> None:
-        """Close the shared client when nobody has it any more, or at a time of `time.monotonic`."""
+        """Close what is shared when nobody has it any more, or at a time of `time.monotonic`."""
         if self.counters.lent:
             with suppress(TimeoutError):
                 async with asyncio.timeout(deadline - time.monotonic()):
@@ -266,6 +265,17 @@ class Branch:
         if self.counters.lent and self._shared is not None:
             emit("client.closed", self._name, lent=self.counters.lent)
         await self._close_shared()
+
+    async def _opened(self) -> Any:
+        """Return what all borrowers share, opened if there is none yet, or somebody has closed it."""
+        if self._shared is None or self._shared.closed:
+            self._shared = self._clients.shared(self._settings, self.counters, self.limiter, self._tell_replaced)
+            self.counters.opened += 1
+            if self._ending is None:
+                self._ending = self._close_with_loop()
+                await anext(self._ending)
+            self._keep()
+        return self._shared
 
     def _keep(self) -> None:
         """Keep it alive until it is closed or its loop is: collected with its connections open, it would complain."""
@@ -276,11 +286,13 @@ class Branch:
     async def _close_shared(self) -> None:
         _open.discard(self)
         shared, self._shared = self._shared, None
+        for client in [*self._lent]:
+            await self._clients.close(client)
         if shared is not None:
-            await self._clients.close(shared)
+            await shared.close()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
-        """Close the client when the event loop ends: `asyncio.run` closes the generators that are still open."""
+        """Close it when the event loop ends: `asyncio.run` closes the generators that are still open."""
         try:
             yield
         finally:
@@ -291,7 +303,7 @@ class Branch:
         emit("client.pool_replaced", self._name, why="connections were lost", requests=using)
 
 
-_open: set[Branch] = set()  # those with a shared client
+_open: set[Branch] = set()  # those with something shared
 
 
 def own_client(settings: ClientSettings) -> AbstractAsyncContextManager[Any]:

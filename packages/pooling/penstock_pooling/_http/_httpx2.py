@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
 import httpx2
 
 from penstock_pooling._http._client_errors import ClientErrors
 from penstock_pooling._http._policy_transport import GuardedStream, GuardedTransport
 from penstock_pooling._http._pooled_transport import PooledStream, PooledTransport
-from penstock_pooling._http._transport_clients import TransportClients
+from penstock_pooling._http._transport_clients import SharedTransport, TransportClients
 
 __all__ = ["CLIENTS", "PolicyTransport"]
 
@@ -34,26 +34,13 @@ class _PooledStream(PooledStream, httpx2.AsyncByteStream):
 
 
 class _PooledTransport(PooledTransport, httpx2.AsyncBaseTransport):
+    _module: ClassVar[ModuleType] = httpx2
     _stream = _PooledStream
     _errors = _ERRORS
-    _pool_timeout = httpx2.PoolTimeout
 
 
-class _LentClient(httpx2.AsyncClient):
-    """A client that many have at once: closing it is not for them to do."""
-
-    async def aclose(self) -> None:
-        """Do nothing: the client is somebody else's, too."""
-
-    async def close_for_all(self) -> None:
-        """Close it."""
-        await super().aclose()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *error: Any) -> None:
-        """Do nothing: the client is somebody else's, too."""
+class _SharedTransport(SharedTransport, httpx2.AsyncBaseTransport):
+    pass
 
 
-CLIENTS = TransportClients(httpx2, PolicyTransport, _PooledTransport, _LentClient)
+CLIENTS = TransportClients(httpx2, PolicyTransport, _PooledTransport, _SharedTransport)

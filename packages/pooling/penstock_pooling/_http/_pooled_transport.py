@@ -11,8 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import urllib.request
 from collections.abc import AsyncIterator, Callable
+from types import ModuleType
 from typing import Any, ClassVar
 
 from penstock_limits import Hold, Limiter
@@ -25,7 +25,7 @@ _AT_ONCE = 0.0
 
 
 class Pool:
-    """Connections by one route; replaced as a whole.
+    """Connections that are replaced as a whole.
 
     Attributes:
         transport: The client's own transport.
@@ -101,24 +101,24 @@ class PooledTransport:
     """Sends requests of one event loop over a bounded number of connections.
 
     Args:
-        make: Makes the client's own transport, for a proxy or for None.
+        make: Makes the client's own transport.
         limiter: Admits as many requests as there may be connections.
         replaced: Called when a pool has been replaced, with how many requests were on it.
     """
 
+    _module: ClassVar[ModuleType]
     _stream: ClassVar[type[Any]]
     _errors: ClassVar[ClientErrors]
-    _pool_timeout: ClassVar[type[Exception]]
 
-    def __init__(self, make: Callable[[str | None], Any], limiter: Limiter, replaced: Callable[[int], None]) -> None:
+    def __init__(self, make: Callable[[], Any], limiter: Limiter, replaced: Callable[[int], None]) -> None:
         self._make = make
         self._limiter = limiter
         self._replaced = replaced
         self._loop = asyncio.get_running_loop()
         self._process = os.getpid()
-        self._proxies = urllib.request.getproxies_environment()
-        self._pools: dict[str | None, Pool] = {}
-        self._retired: set[Pool] = set()  # in whose place there are others
+        self._pool = Pool(make())
+        self._retired: set[Pool] = set()  # in whose place there are others, or none
+        self._closed = False
         # Kept alive here: a hold that is collected together with a forgotten response gives its permit back at once,
         # and the connection is free only when that response has been closed.
         self.stays: set[Stay] = set()
@@ -134,54 +134,48 @@ class PooledTransport:
             RuntimeError: It is another process or event loop than the one that the client was opened in.
         """
         check_home(self._process, self._loop)
-        extensions = request.extensions
-        timeouts = extensions.get("timeout", {})
+        timeouts = request.extensions.get("timeout", {})
         with self._errors.spoken(request):
             hold = await self._limiter.hold(timeout=timeouts.get("pool"))
+        stay = Stay(self, hold, self._pool)
         try:
-            request.extensions = {**extensions, "timeout": {**timeouts, "pool": _AT_ONCE}}
-            return await self._send(request, hold)
-        finally:
-            request.extensions = extensions
-
-    async def _send(self, request: Any, hold: Hold) -> Any:
-        route = self._route(request.url)
-        pool = self._pools.get(route) or self._new(route)
-        stay = Stay(self, hold, pool)
-        try:
-            try:
-                response = await pool.transport.handle_async_request(request)
-            except self._pool_timeout:
-                stay.move(self._replaced_by(route, pool))
-                response = await stay.pool.transport.handle_async_request(request)
+            response = await self._send(self._at_once(request, timeouts), stay)
         except BaseException:
             stay.end()
             raise
         response.stream = self._stream(response.stream, stay, self._loop)
         return response
 
-    def _route(self, url: Any) -> str | None:
-        """Return the proxy for a URL, as the environment says."""
-        proxies = self._proxies
-        proxy = proxies.get(url.scheme) or proxies.get("all")
-        if not proxy or urllib.request.proxy_bypass_environment(url.host, proxies):  # type: ignore[attr-defined]
-            return None
-        return proxy if "://" in proxy else f"http://{proxy}"
+    def _at_once(self, request: Any, timeouts: dict[str, Any]) -> Any:
+        """Return a copy that waits for no connection: the request itself may be under way more than once."""
+        extensions = {**request.extensions, "timeout": {**timeouts, "pool": _AT_ONCE}}
+        return self._module.Request(
+            request.method, request.url, headers=request.headers, stream=request.stream, extensions=extensions
+        )
 
-    def _new(self, route: str | None) -> Pool:
-        pool = self._pools[route] = Pool(self._make(route))
-        return pool
+    async def _send(self, request: Any, stay: Stay) -> Any:
+        self._check_open()
+        try:
+            return await stay.pool.transport.handle_async_request(request)
+        except self._module.PoolTimeout:
+            self._check_open()
+        stay.move(self._replaced_by(stay.pool))
+        return await stay.pool.transport.handle_async_request(request)
 
-    def _replaced_by(self, route: str | None, lost: Pool) -> Pool:
+    def _check_open(self) -> None:
+        if self._closed:
+            raise self._errors.closed()
+
+    def _replaced_by(self, lost: Pool) -> Pool:
         """Return the pool that takes the place of one that has lost connections."""
-        if self._pools[route] is lost:  # nobody else has found it out meanwhile
-            self._new(route)
+        if self._pool is lost:  # nobody else has found it out meanwhile
+            self._pool = Pool(self._make())
             self._retired.add(lost)
             self._replaced(lost.using - 1)
-        return self._pools[route]
+        return self._pool
 
     def close_if_left(self, pool: Pool) -> None:
-        """Close a pool that has been replaced and that nobody uses any more."""
+        """Close a pool that gets no more requests, and that nobody uses any more."""
         if pool in self._retired and not pool.using:
             self._retired.discard(pool)
             self._do(pool.transport.aclose())
@@ -196,11 +190,12 @@ class PooledTransport:
         task.add_done_callback(self._chores.discard)
 
     async def aclose(self) -> None:
-        """Close every connection."""
-        pools = [*self._pools.values(), *self._retired]
-        self._pools.clear()
-        self._retired.clear()
-        for pool in pools:
+        """Close every connection, and send nothing any more."""
+        self._closed = True
+        self._retired.add(self._pool)
+        for pool in [*self._retired]:
+            if not pool.using:  # else it is closed once more: a connection may have been on its way
+                self._retired.discard(pool)
             await pool.transport.aclose()
         if self._chores:
             await asyncio.wait(self._chores)

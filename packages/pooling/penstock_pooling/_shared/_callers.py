@@ -1,0 +1,43 @@
+"""Which line of a program's code has asked for a connection."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import CodeType, FrameType
+
+from penstock_pooling._shared._waiters import Loan
+
+__all__ = ["borrowers", "caller"]
+
+_NOBODYS = ("contextlib", "penstock_limits.", "penstock_pooling.", "sqlalchemy.", "sqlmodel.")
+_SHOWN = 5  # lines of code in a message
+
+
+def caller() -> tuple[CodeType, int]:
+    """Return the code, and the line in it, that has called into the pool or the library above it."""
+    frame = sys._getframe(1)
+    while frame.f_globals.get("__name__", "").startswith(_NOBODYS):
+        above = frame.f_back or _frame_of_parent()
+        if above is None or above is frame:
+            break
+        frame = above
+    return frame.f_code, frame.f_lineno
+
+
+def borrowers(loans: Iterable[Loan], now: float) -> str:
+    """Return which lines have borrowed how many connections, and for how long; the first lent first."""
+    held: dict[str, list[float]] = {}
+    for loan in loans:
+        where = f"{loan.code.co_filename}:{loan.line} in {loan.code.co_qualname}"
+        held.setdefault(where, []).append(now - loan.lent_at)
+    lines = [f"{where} ({len(times)} for up to {max(times):.1f} s)" for where, times in held.items()]
+    more = [f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
+    return ", ".join(lines[:_SHOWN] + more) or "none"
+
+
+def _frame_of_parent() -> FrameType | None:
+    """Return where a task stands beside which SQLAlchemy runs, in a greenlet, what is to be awaited."""
+    greenlet = sys.modules.get("greenlet")
+    parent = None if greenlet is None else greenlet.getcurrent().parent
+    return None if parent is None else parent.gr_frame

@@ -1,0 +1,109 @@
+"""In place of psycopg's `connect`: sessions that many operations share, one after the other.
+
+`penstock_pooling.psycopg.connect` takes what `psycopg.connect` takes, and `AsyncConnection.connect` what that of
+`psycopg.AsyncConnection` takes. The mode of the capability `pooled-database` decides what they do: off, psycopg's own;
+observe, the same, counted; enforce, a connection of a pool.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from penstock_limits import Mode, mode_of
+
+from penstock_pooling._shared._callers import caller
+from penstock_pooling._shared._places import CAPABILITY
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["AsyncConnection", "close_pools", "connect"]
+
+
+def connect(conninfo: str = "", **settings: Any) -> psycopg.Connection[Any]:
+    """Connect as `psycopg.connect` does; in mode enforce, to a session that was opened before if one is free.
+
+    All calls with the same arguments share at most `rag_pool_max_size` sessions. `close()`, and the end of a `with`
+    block, gives the session back, as it was when it was opened.
+
+    Args:
+        conninfo: As for `psycopg.connect`.
+        **settings: As for `psycopg.connect`.
+
+    Raises:
+        PoolTimeoutError: No session came free within `database_operation_timeout`.
+        PoolDeadlockError: All are held by the caller, or by threads that wait as it does.
+        psycopg.Error: As for `psycopg.connect`.
+        ImportError: psycopg is not installed.
+    """
+    driver = _driver()
+    while (mode := mode_of(CAPABILITY)) is not Mode.OFF:
+        pool = driver.pool_for(driver.POOLS, conninfo, settings)
+        if pool is None:
+            break
+        if mode is Mode.OBSERVE:
+            return pool.watched(driver.psycopg.connect(conninfo, **settings))  # type: ignore[no-any-return]
+        loan = pool.borrow(*caller())
+        if loan is not None:
+            return driver.lend(pool, loan, conninfo, settings)  # type: ignore[no-any-return]
+    return driver.psycopg.connect(conninfo, **settings)  # type: ignore[no-any-return]
+
+
+class AsyncConnection:
+    """Stands for `psycopg.AsyncConnection` where a program connects."""
+
+    @staticmethod
+    async def connect(conninfo: str = "", **settings: Any) -> psycopg.AsyncConnection[Any]:
+        """Connect as `psycopg.AsyncConnection.connect` does; in mode enforce, as `connect()` of this module.
+
+        Each event loop has sessions of its own.
+
+        Args:
+            conninfo: As for `psycopg.AsyncConnection.connect`.
+            **settings: As for `psycopg.AsyncConnection.connect`.
+
+        Raises:
+            PoolTimeoutError: No session came free within `database_operation_timeout`.
+            PoolDeadlockError: All are held by the caller, or by tasks that wait as it does.
+            psycopg.Error: As for `psycopg.AsyncConnection.connect`.
+            ImportError: psycopg is not installed.
+        """
+        driver = _driver()
+        while (mode := mode_of(CAPABILITY)) is not Mode.OFF:
+            pool = driver.pool_for(driver.ASYNC_POOLS, conninfo, settings)
+            if pool is None:
+                break
+            if mode is Mode.OBSERVE:
+                connection = await driver.psycopg.AsyncConnection.connect(conninfo, **settings)
+                return pool.watched(connection)  # type: ignore[no-any-return]
+            loan = await pool.borrow_async(*caller())
+            if loan is not None:
+                connecting = partial(driver.AsyncConnection.connect, conninfo, **settings)
+                return await driver.lend_async(pool, loan, settings, connecting)  # type: ignore[no-any-return]
+        return await driver.psycopg.AsyncConnection.connect(conninfo, **settings)  # type: ignore[no-any-return]
+
+
+def close_pools() -> None:
+    """Close all sessions of the process that nobody has; those that are out are closed when they come back.
+
+    It may be called at the end of a program, or whenever none of its connections should stay open; what connects later
+    opens new ones.
+
+    Raises:
+        ImportError: psycopg is not installed.
+    """
+    driver = _driver()
+    driver.POOLS.close()
+    driver.ASYNC_POOLS.close()
+
+
+def _driver() -> ModuleType:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'penstock-pooling[psycopg]'", name="psycopg") from error
+    from penstock_pooling._shared import _psycopg
+
+    return _psycopg

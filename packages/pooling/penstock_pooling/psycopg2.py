@@ -1,0 +1,77 @@
+"""In place of psycopg2's `connect`: sessions that many operations share, one after the other.
+
+`penstock_pooling.psycopg2.connect` takes what `psycopg2.connect` takes. The mode of the capability `pooled-database`
+decides what it does: off, psycopg2's own; observe, the same, counted; enforce, a connection of a pool.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from penstock_limits import Mode, mode_of
+
+from penstock_pooling._shared._callers import caller
+from penstock_pooling._shared._places import CAPABILITY
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection
+
+__all__ = ["close_pools", "connect"]
+
+_OWN = ("async", "async_")  # a connection with one of these is driven by its program
+
+
+def connect(dsn: Any = None, connection_factory: Any = None, cursor_factory: Any = None, **settings: Any) -> connection:
+    """Connect as `psycopg2.connect` does; in mode enforce, to a session that was opened before if one is free.
+
+    All calls with the same arguments share at most `rag_pool_max_size` sessions. `close()` gives the session back, as
+    it was when it was opened; the end of a `with` block ends a transaction only, as ever. A call with a
+    `connection_factory`, or for an asynchronous connection, is psycopg2's in every mode.
+
+    Args:
+        dsn: As for `psycopg2.connect`.
+        connection_factory: As for `psycopg2.connect`.
+        cursor_factory: As for `psycopg2.connect`.
+        **settings: As for `psycopg2.connect`.
+
+    Raises:
+        PoolTimeoutError: No session came free within `database_operation_timeout`.
+        PoolDeadlockError: All are held by the caller, or by threads that wait as it does.
+        psycopg2.Error: As for `psycopg2.connect`.
+        ImportError: psycopg2 is not installed.
+    """
+    driver = _driver()
+    while (mode := mode_of(CAPABILITY)) is not Mode.OFF:
+        own = connection_factory is not None or any(map(settings.get, _OWN))
+        pool = None if own else driver.pool_for(dsn, settings)
+        if pool is None:
+            break
+        if mode is Mode.OBSERVE:
+            return pool.watched(driver.psycopg2.connect(dsn, None, cursor_factory, **settings))
+        loan = pool.borrow(*caller())
+        if loan is not None:
+            return driver.lend(pool, loan, dsn, cursor_factory, settings)
+    return driver.psycopg2.connect(dsn, connection_factory, cursor_factory, **settings)
+
+
+def close_pools() -> None:
+    """Close all sessions of the process that nobody has; those that are out are closed when they come back.
+
+    It may be called at the end of a program, or whenever none of its connections should stay open; what connects later
+    opens new ones.
+
+    Raises:
+        ImportError: psycopg2 is not installed.
+    """
+    _driver().POOLS.close()
+
+
+def _driver() -> ModuleType:
+    try:
+        import psycopg2  # noqa: F401
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'penstock-pooling[psycopg2]'", name="psycopg2") from error
+    from penstock_pooling._shared import _psycopg2
+
+    return _psycopg2
