@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import AsyncGenerator
 
 import pytest
-from penstock_pooling import Pool, PoolDeadlockError, PoolTimeoutError, create_pool
+from penstock_limits import ConcurrencyConfig, configure
+from penstock_pooling import Pool, PoolDeadlockError, PoolTimeoutError, close_pools, connect, create_pool
 
 from tests.pooling.waiting import reached
 
@@ -281,3 +282,18 @@ async def test_a_connection_borrowed_by_wait_for_is_its_callers(dsn: str, events
         await pool.release(connection)
 
     assert [event.details["task_ended"] for event in events if event.name == "pool.leaked"] == [False]
+
+
+async def test_a_connection_of_the_drop_in_that_was_cut_off_is_waited_for(dsn: str, switch: object) -> None:
+    """It comes free when the server has let go of it."""
+    configure(ConcurrencyConfig(rag_pool_min_size=1, rag_pool_max_size=1, database_operation_timeout=30))
+    try:
+        connection = await connect(dsn)
+        connection.terminate()
+        connection = await connect(dsn)
+
+        assert await connection.fetchval("SELECT 1") == 1
+
+        await connection.close()
+    finally:
+        await close_pools()
