@@ -240,8 +240,9 @@ async def test_a_caller_that_waits_goes_on_when_the_mode_is_switched_off(dsn: st
 
 async def test_a_full_pool_lets_wait_as_long_as_the_configuration_says(dsn: str, switch: Any) -> None:
     """Then it tells whose lines have the connections."""
-    configure(max_size=1, timeout=0.05)
+    configure(max_size=1)
     held = [await penstock_pooling.connect(dsn)]
+    configure(max_size=1, timeout=0.05)
     with pytest.raises(PoolTimeoutError) as caught:
         await penstock_pooling.connect(dsn)
 
@@ -254,8 +255,9 @@ async def test_a_full_pool_lets_wait_as_long_as_the_configuration_says(dsn: str,
 
 async def test_a_callers_own_deadline_goes_before_if_it_is_shorter(dsn: str, switch: Any) -> None:
     """A longer one does not: the configuration bounds all."""
-    configure(max_size=1, timeout=0.05)
+    configure(max_size=1)
     held = [await penstock_pooling.connect(dsn)]
+    configure(max_size=1, timeout=0.05)
     for timeout, allowed in ((0.02, 0.02), (60, 0.05), (None, 0.05)):
         with pytest.raises(PoolTimeoutError) as caught:
             await penstock_pooling.connect(dsn, timeout=timeout)

@@ -74,7 +74,8 @@ async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  #
 
 async def _observed(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> asyncpg.Connection:
     drop_in.observed += 1
-    _, pool = await _wanted(dsn, arguments)
+    wanted = _read(dsn, arguments)
+    pool = None if wanted is None else await _pool(wanted)
     if pool is None:
         return await asyncpg.connect(*dsn, **arguments)
     return await pool.observe(asyncpg.connect(*dsn, **arguments))
@@ -83,21 +84,33 @@ async def _observed(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> a
 async def _pooled(
     dsn: tuple[str | None, ...], arguments: dict[str, Any], code: CodeType, line: int
 ) -> asyncpg.Connection:
-    wanted, pool = await _wanted(dsn, arguments)
-    if pool is None or wanted is None:
-        drop_in.unpooled += 1
-        return await asyncpg.connect(*dsn, **arguments)
-    drop_in.pooled += 1
-    return await pool.lend(wanted.connection_class, wanted.patience(), code, line)
-
-
-async def _wanted(
-    dsn: tuple[str | None, ...], arguments: dict[str, Any]
-) -> tuple[ConnectArguments | None, ConnectPool | None]:
-    """Return arguments, as far as a pool can serve them, and that pool."""
-    room = await room_here()
     wanted = _read(dsn, arguments)
-    return wanted, None if room is None or wanted is None else await room.pool(wanted)
+    connection = None if wanted is None else await _lent(wanted, code, line)
+    if connection is None:
+        drop_in.unpooled += 1
+        connection = await asyncpg.connect(*dsn, **arguments)
+    return connection
+
+
+async def _lent(wanted: ConnectArguments, code: CodeType, line: int) -> asyncpg.Connection | None:
+    """Return a connection of a pool; None if there is no pool that would serve."""
+    time, patience = asyncio.get_running_loop().time, wanted.patience()
+    until = time() + patience
+    while (pool := await _pool(wanted)) is not None:
+        drop_in.pooled += 1
+        try:
+            return await pool.lend(wanted.connection_class, patience, code, line)
+        except asyncpg.InterfaceError:
+            if not pool.is_closing():
+                raise
+        patience = max(0.0, until - time())
+        drop_in.pooled -= 1  # `close_pools()` came meanwhile, and there is another pool for what goes on
+    return None
+
+
+async def _pool(wanted: ConnectArguments) -> ConnectPool | None:
+    room = await room_here()
+    return None if room is None else await room.pool(wanted)
 
 
 def _read(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> ConnectArguments | None:
