@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import CodeType, EllipsisType
 from typing import Any
 
@@ -52,10 +53,33 @@ def connect(*dsn: str | None, **arguments: Any) -> Coroutine[Any, Any, asyncpg.C
     return _pooled(dsn, arguments, *_borrowers.caller())
 
 
+def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def awaited(*args: Any, **arguments: Any) -> Any:
+        return await function(*args, **arguments)
+
+    return awaited
+
+
+class _CoroutineFunction(functools.partial[Any]):
+    """A function that returns coroutines, to those who ask `inspect` of Python 3.11: it asks what a partial is of."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        functools.update_wrapper(self, function)
+        self.at_once = inspect.unwrap(function)  # which a call calls, as in other versions
+
+    def __call__(self, *args: Any, **arguments: Any) -> Any:
+        return self.at_once(*args, **arguments)
+
+    def __reduce__(self) -> str:
+        return self.func.__qualname__  # functions are pickled by their names
+
+
 if sys.version_info >= (3, 12):  # as asyncpg's own is one, to those who ask
     connect = inspect.markcoroutinefunction(connect)
 else:
-    connect._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    connect = _CoroutineFunction(_awaited(connect))
 
 
 async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  # noqa: ASYNC109 - as the pools have it

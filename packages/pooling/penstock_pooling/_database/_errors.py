@@ -52,7 +52,7 @@ class PoolTimeoutError(AcquireTimeoutError):
         settings: What to raise for more connections, and for more time.
     """
 
-    settings = ("max_size", "acquire_timeout")
+    settings: tuple[str, str] = ("max_size", "acquire_timeout")
 
     def __init__(self, pool: str, queued: int, timeout: float, borrowers: str) -> None:
         super().__init__(pool, queued, timeout)
