@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import pickle
 import ssl
 from typing import Any
 from urllib.parse import urlsplit
@@ -240,8 +241,9 @@ async def test_a_caller_that_waits_goes_on_when_the_mode_is_switched_off(dsn: st
 
 async def test_a_full_pool_lets_wait_as_long_as_the_configuration_says(dsn: str, switch: Any) -> None:
     """Then it tells whose lines have the connections."""
-    configure(max_size=1, timeout=0.05)
+    configure(max_size=1)
     held = [await penstock_pooling.connect(dsn)]
+    configure(max_size=1, timeout=0.05)
     with pytest.raises(PoolTimeoutError) as caught:
         await penstock_pooling.connect(dsn)
 
@@ -249,13 +251,35 @@ async def test_a_full_pool_lets_wait_as_long_as_the_configuration_says(dsn: str,
     assert caught.value.allowed == 0.05
     assert "test_connect.py:" in str(caught.value)
     assert "_connect.py" not in str(caught.value).replace("test_connect.py", "")
+    for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert "raise rag_pool_max_size or database_operation_timeout" in str(error)
     await held[0].close()
+
+
+async def test_a_server_that_does_not_answer_is_told_with_what_to_raise(switch: Any) -> None:
+    """It is the configuration's deadline, of which the pool's user knows."""
+    configure(max_size=1, timeout=0.05)
+    gone = asyncio.Event()
+
+    async def stay_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(1_000):
+            pass
+        writer.close()
+        gone.set()
+
+    server = await asyncio.start_server(stay_silent, "127.0.0.1")
+    port = server.sockets[0].getsockname()[1]
+    with pytest.raises(PoolTimeoutError, match=r"could not connect .* raise database_operation_timeout"):
+        await penstock_pooling.connect(f"postgresql://u:p@127.0.0.1:{port}/d?sslmode=disable")
+    await gone.wait()
+    server.close()
 
 
 async def test_a_callers_own_deadline_goes_before_if_it_is_shorter(dsn: str, switch: Any) -> None:
     """A longer one does not: the configuration bounds all."""
-    configure(max_size=1, timeout=0.05)
+    configure(max_size=1)
     held = [await penstock_pooling.connect(dsn)]
+    configure(max_size=1, timeout=0.05)
     for timeout, allowed in ((0.02, 0.02), (60, 0.05), (None, 0.05)):
         with pytest.raises(PoolTimeoutError) as caught:
             await penstock_pooling.connect(dsn, timeout=timeout)

@@ -59,6 +59,12 @@ def dropped() -> int:
     return resource.statistics().dropped
 
 
+def calls() -> tuple[int, int]:
+    assert penstock_pooling.connect
+    (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
+    return resource.statistics().pooled, resource.statistics().unpooled
+
+
 # --- its place
 
 
@@ -317,6 +323,23 @@ async def test_closing_the_pools_waits_for_what_is_out(dsn: str, admin: Any) -> 
     await penstock_pooling.close_pools()
     await penstock_pooling.close_pools()
     assert await sessions(admin, name_in(dsn)) == 0
+
+
+async def test_a_caller_that_waits_while_the_pools_are_closed_gets_its_connection(dsn: str) -> None:
+    """From the pool that the next call makes, as it could have come a moment later; its deadline goes on."""
+    first = await penstock_pooling.connect(dsn)
+    waiting = asyncio.ensure_future(penstock_pooling.connect(dsn))
+    await reached(lambda: the_pool().statistics().queued == 1)
+    counted = calls()
+    closing = asyncio.ensure_future(penstock_pooling.close_pools())
+    second = await waiting
+
+    assert await second.fetchval("SELECT 1") == 1
+    assert calls() == counted
+    await second.close()
+    await first.close()
+    await closing
+    await penstock_pooling.close_pools()
 
 
 async def test_closing_the_pools_is_bounded(dsn: str, admin: Any, events: list) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
+import functools
 import gc
 import inspect
 import io
+import pickle
+import types
 import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
+from unittest import mock
 
 import asyncpg
 import penstock_pooling
@@ -559,7 +564,21 @@ async def has_a_wrong_time(connect: Connect, dsn: str) -> Any:
 async def is_a_coroutine_function(connect: Connect, dsn: str) -> Any:
     coroutine = connect(dsn)
     coroutine.close()
-    return asyncio.iscoroutinefunction(connect), inspect.iscoroutine(coroutine)
+    partly = functools.partial(connect, dsn)
+    known = [inspect.iscoroutinefunction(each) for each in (connect, partly)]
+    copied = pickle.loads(pickle.dumps(connect)) is connect, copy.deepcopy(connect) is connect
+    kept = (connect.__name__, inspect.isfunction(inspect.unwrap(connect)), callable(connect), bool(connect.__doc__))
+    return asyncio.iscoroutinefunction(connect), known, inspect.iscoroutine(coroutine), copied, kept
+
+
+@program
+async def is_mocked(connect: Connect, dsn: str) -> Any:
+    module = types.SimpleNamespace(connect=connect)
+    with mock.patch.object(module, "connect", autospec=True):
+        module.connect.return_value = "specified"
+        specified = await module.connect(dsn)
+    with mock.patch.object(module, "connect", return_value="patched") as patched:
+        return specified, await module.connect(dsn), isinstance(patched, mock.AsyncMock)
 
 
 async def outcome(run: Callable[[Connect, str], Awaitable[Any]], connect: Connect, dsn: str) -> tuple[str, Any]:

@@ -403,6 +403,7 @@ async def test_whoever_holds_all_and_asks_for_another_is_told_at_once(dsn: str, 
                 await penstock_pooling.connect(dsn)
 
     assert str(caught.value).count("test_connect_session.py:") == 2
+    assert str(caught.value).endswith("or raise rag_pool_max_size.")
     assert await statement.fetchval() == 1
     await first.close()
     await second.close()

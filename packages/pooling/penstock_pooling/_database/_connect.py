@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import inspect
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import CodeType, EllipsisType
 from typing import Any
 
@@ -52,10 +53,33 @@ def connect(*dsn: str | None, **arguments: Any) -> Coroutine[Any, Any, asyncpg.C
     return _pooled(dsn, arguments, *_borrowers.caller())
 
 
+def _awaited(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    async def awaited(*args: Any, **arguments: Any) -> Any:
+        return await function(*args, **arguments)
+
+    return awaited
+
+
+class _CoroutineFunction(functools.partial[Any]):
+    """A function that returns coroutines, to those who ask `inspect` of Python 3.11: it asks what a partial is of."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__()
+        functools.update_wrapper(self, function)
+        self.at_once = inspect.unwrap(function)  # which a call calls, as in other versions
+
+    def __call__(self, *args: Any, **arguments: Any) -> Any:
+        return self.at_once(*args, **arguments)
+
+    def __reduce__(self) -> str:
+        return self.func.__qualname__  # functions are pickled by their names
+
+
 if sys.version_info >= (3, 12):  # as asyncpg's own is one, to those who ask
     connect = inspect.markcoroutinefunction(connect)
 else:
-    connect._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]
+    connect = _CoroutineFunction(_awaited(connect))
 
 
 async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  # noqa: ASYNC109 - as the pools have it
@@ -74,7 +98,8 @@ async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  #
 
 async def _observed(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> asyncpg.Connection:
     drop_in.observed += 1
-    _, pool = await _wanted(dsn, arguments)
+    wanted = _read(dsn, arguments)
+    pool = None if wanted is None else await _pool(wanted)
     if pool is None:
         return await asyncpg.connect(*dsn, **arguments)
     return await pool.observe(asyncpg.connect(*dsn, **arguments))
@@ -83,21 +108,33 @@ async def _observed(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> a
 async def _pooled(
     dsn: tuple[str | None, ...], arguments: dict[str, Any], code: CodeType, line: int
 ) -> asyncpg.Connection:
-    wanted, pool = await _wanted(dsn, arguments)
-    if pool is None or wanted is None:
-        drop_in.unpooled += 1
-        return await asyncpg.connect(*dsn, **arguments)
-    drop_in.pooled += 1
-    return await pool.lend(wanted.connection_class, wanted.patience(), code, line)
-
-
-async def _wanted(
-    dsn: tuple[str | None, ...], arguments: dict[str, Any]
-) -> tuple[ConnectArguments | None, ConnectPool | None]:
-    """Return arguments, as far as a pool can serve them, and that pool."""
-    room = await room_here()
     wanted = _read(dsn, arguments)
-    return wanted, None if room is None or wanted is None else await room.pool(wanted)
+    connection = None if wanted is None else await _lent(wanted, code, line)
+    if connection is None:
+        drop_in.unpooled += 1
+        connection = await asyncpg.connect(*dsn, **arguments)
+    return connection
+
+
+async def _lent(wanted: ConnectArguments, code: CodeType, line: int) -> asyncpg.Connection | None:
+    """Return a connection of a pool; None if there is no pool that would serve."""
+    time, patience = asyncio.get_running_loop().time, wanted.patience()
+    until = time() + patience
+    while (pool := await _pool(wanted)) is not None:
+        drop_in.pooled += 1
+        try:
+            return await pool.lend(wanted.connection_class, patience, code, line)
+        except asyncpg.InterfaceError:
+            if not pool.is_closing():
+                raise
+        patience = max(0.0, until - time())
+        drop_in.pooled -= 1  # `close_pools()` came meanwhile, and there is another pool for what goes on
+    return None
+
+
+async def _pool(wanted: ConnectArguments) -> ConnectPool | None:
+    room = await room_here()
+    return None if room is None else await room.pool(wanted)
 
 
 def _read(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> ConnectArguments | None:

@@ -14,6 +14,7 @@ import asyncpg
 from penstock_limits import Mode, emit
 
 from penstock_pooling._database import _borrowers
+from penstock_pooling._database._errors import PoolQueueFullError, PoolTimeoutError
 from penstock_pooling._database._forks import forks
 from penstock_pooling._database._holder import Holder
 from penstock_pooling._database._lent import LentConnection, Loan, lent_upon
@@ -24,6 +25,7 @@ from penstock_pooling._database._statistics import PoolStatistics
 __all__ = ["ConnectPool", "ReturnCounters"]
 
 INACTIVE = 60.0  # seconds after which an idle connection is closed
+SETTINGS = ("rag_pool_max_size", "database_operation_timeout (or the timeout of the call)")  # what a user can raise
 BETWEEN_LOOKS = 1.0  # seconds between two looks for forgotten connections
 
 
@@ -240,6 +242,11 @@ class ConnectPool(Pool):
             raise
 
     # --- what is told
+
+    def _told(self, what: str, error: PoolTimeoutError | PoolQueueFullError) -> Exception:
+        if isinstance(error, PoolTimeoutError):
+            error.settings = SETTINGS
+        return super()._told(what, error)
 
     def _note_cleaned(self, borrower: str, loan: Loan) -> None:
         self._ends.cleaned += 1

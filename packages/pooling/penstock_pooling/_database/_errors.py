@@ -47,7 +47,12 @@ class PoolTimeoutError(AcquireTimeoutError):
         queued: How many callers waited with it.
         timeout: The deadline, in seconds.
         borrowers: Who has the connections: lines of code, and for how long; empty if it was connecting that took long.
+
+    Attributes:
+        settings: What to raise for more connections, and for more time.
     """
+
+    settings: tuple[str, str] = ("max_size", "acquire_timeout")
 
     def __init__(self, pool: str, queued: int, timeout: float, borrowers: str) -> None:
         super().__init__(pool, queued, timeout)
@@ -58,11 +63,12 @@ class PoolTimeoutError(AcquireTimeoutError):
         if not self.borrowers:
             return (
                 f"pool {self.limiter!r} could not connect to its server within {self.allowed:g} s, "
-                f"with what `init` and `setup` do. See whether the server is up, try again later, or give it more time."
+                f"with what `init` and `setup` do. See whether the server is up, try again later, or give it more "
+                f"time: raise {self.settings[1]}."
             )
         return (
             f"pool {self.limiter!r} lent no connection within {self.allowed:g} s; {self.counted} callers waited. "
-            f"Out are: {self.borrowers}. Give them back sooner, or raise max_size or acquire_timeout."
+            f"Out are: {self.borrowers}. Give them back sooner, or raise {self.settings[0]} or {self.settings[1]}."
         )
 
 
@@ -84,8 +90,8 @@ class PoolDeadlockError(PoolTimeoutError):
     def __str__(self) -> str:
         return (
             f"pool {self.limiter!r} would never serve this caller: it waits, and so do all who have its {self.counted} "
-            f"connections. Out are: {self.borrowers}. "
-            f"Use the connection that the task has, give it back before asking for another, or raise max_size."
+            f"connections. Out are: {self.borrowers}. Use the connection that the task has, "
+            f"give it back before asking for another, or raise {self.settings[0]}."
         )
 
 
