@@ -66,7 +66,7 @@ def tests_slow(session: nox.Session) -> None:
 def tests_of_runtime(session: nox.Session) -> None:
     """Run the runtime's tests on another interpreter, if it is installed: `nox -s tests-3.13`."""
     install(session)
-    session.run("pytest", "-m", "not slow", "tests/limits", "tests/pooling", *session.posargs)
+    session.run("pytest", "-m", "not slow", *(session.posargs or ("tests/limits", "tests/pooling")))
 
 
 for _version in ("3.11", "3.12", "3.13", "3.14"):
