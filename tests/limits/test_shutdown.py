@@ -145,7 +145,7 @@ def test_a_call_that_is_left_in_a_closed_loop_gives_its_permit_back_when_it_is_c
         left.call_exception_handler = print
         task = left.create_task(policy.call(hang))
         task._log_destroy_pending = False
-        left.run_until_complete(asyncio.sleep(0.01))
+        left.run_until_complete(asyncio.sleep(0))
         left.close()
         del task, left
         gc.collect()

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 from asyncpg.connresource import ConnectionResource
 
+from penstock_pooling._shared._callers import listed
+
 if TYPE_CHECKING:
     from penstock_pooling._database._holder import Holder
 
@@ -21,7 +23,6 @@ __all__ = ["borrowers", "caller", "cut_at", "is_inside", "is_kept", "place"]
 
 _OURS = ("penstock_pooling.", "penstock_limits.", "asyncpg.", "contextlib")
 _DEPTH = 3  # from a connection to its transaction, to the method that ends it, to the block that calls it
-_SHOWN = 5  # lines of code in a message
 
 
 def caller() -> tuple[CodeType, int]:
@@ -43,12 +44,8 @@ def place(holder: Holder) -> str:
 
 def borrowers(holders: Iterable[Holder], now: float) -> str:
     """Return which lines have borrowed how many connections, and for how long; the longest first."""
-    held: dict[str, list[float]] = {}
-    for holder in holders:
-        held.setdefault(place(holder), []).append(now - holder.lent_at)
-    lines = [f"{where} ({len(times)} for up to {max(times):.1f} s)" for where, times in held.items()]
-    more = [f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
-    return ", ".join(lines[:_SHOWN] + more) or "none, they are being opened or closed"
+    lines = listed((place(holder), now - holder.lent_at) for holder in holders)
+    return lines or "none, they are being opened or closed"
 
 
 def is_inside(task: Task[Any], frame: FrameType | None) -> bool:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from penstock_limits import ConfigurationError, Mode
 
-from penstock_pooling._database import _asyncpg
 from penstock_pooling._database._checks import mode_or_none, sizes
 from penstock_pooling._drivers import is_of_asyncpg, named_pool
 from penstock_pooling._settings import PoolSettings
@@ -210,8 +209,10 @@ class DatabasePoolManager:
         settings = self._settings[name]
         if settings.driver != "asyncpg":
             return named_pool(name, settings, self._mode)  # type: ignore[no-any-return]
+        from penstock_pooling import Pool
+
         dsn, arguments = settings.connect_with(name)
-        pool: Pool = _asyncpg.pools().Pool(
+        pool: Pool = Pool(
             dsn,
             name=name,
             mode=self._mode,

@@ -8,7 +8,7 @@ from types import CodeType, FrameType
 
 from penstock_pooling._shared._waiters import Loan
 
-__all__ = ["borrowers", "caller"]
+__all__ = ["borrowers", "caller", "listed"]
 
 _NOBODYS = ("contextlib", "penstock_limits.", "penstock_pooling.", "sqlalchemy.", "sqlmodel.")
 _SHOWN = 5  # lines of code in a message
@@ -27,13 +27,18 @@ def caller() -> tuple[CodeType, int]:
 
 def borrowers(loans: Iterable[Loan], now: float) -> str:
     """Return which lines have borrowed how many connections, and for how long; the first lent first."""
+    places = ((f"{each.code.co_filename}:{each.line} in {each.code.co_qualname}", now - each.lent_at) for each in loans)
+    return listed(places) or "none"
+
+
+def listed(borrowed: Iterable[tuple[str, float]]) -> str:
+    """Return places, and for how many seconds each has had a connection, as a message shows them; empty if there are none."""
     held: dict[str, list[float]] = {}
-    for loan in loans:
-        where = f"{loan.code.co_filename}:{loan.line} in {loan.code.co_qualname}"
-        held.setdefault(where, []).append(now - loan.lent_at)
+    for where, seconds in borrowed:
+        held.setdefault(where, []).append(seconds)
     lines = [f"{where} ({len(times)} for up to {max(times):.1f} s)" for where, times in held.items()]
     more = [f"and {len(lines) - _SHOWN} more lines"] if len(lines) > _SHOWN else []
-    return ", ".join(lines[:_SHOWN] + more) or "none"
+    return ", ".join(lines[:_SHOWN] + more)
 
 
 def _frame_of_parent() -> FrameType | None:
