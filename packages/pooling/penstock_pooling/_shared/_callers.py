@@ -32,7 +32,7 @@ def borrowers(loans: Iterable[Loan], now: float) -> str:
 
 
 def listed(borrowed: Iterable[tuple[str, float]]) -> str:
-    """Return places, and for how many seconds each has had a connection, as a message shows them; empty if there are none."""
+    """Return places, and for how many seconds each has had a connection, as a message shows it; may be empty."""
     held: dict[str, list[float]] = {}
     for where, seconds in borrowed:
         held.setdefault(where, []).append(seconds)
