@@ -13,7 +13,15 @@ import yaml
 from tests.docs.pages import ROOT
 from tests.docs.session import IGNORED
 
-PACKAGES = ("./packages/limits", "./packages/pooling", "./packages/cli", "./migrations", "./feature_flags")
+PACKAGES = (
+    "./packages/limits",
+    "./packages/pooling",
+    "./packages/tasks",
+    "./packages/guard",
+    "./packages/cli",
+    "./migrations",
+    "./feature_flags",
+)
 DEFECT = "import asyncio\n\n\nasync def main(urls, fetch):\n    await asyncio.gather(*[fetch(url) for url in urls])\n"
 GIT = ("git", "-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
 

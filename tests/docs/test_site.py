@@ -7,8 +7,10 @@ from pathlib import Path
 from types import ModuleType
 
 import penstock_flags
+import penstock_guard
 import penstock_limits
 import penstock_pooling
+import penstock_tasks
 import pytest
 
 from tests.browser import dom, needs_browser
@@ -63,7 +65,14 @@ def test_a_browser_finds_what_is_searched_on_the_disk(site: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("page", "package"), [("limits", penstock_limits), ("pooling", penstock_pooling), ("flags", penstock_flags)]
+    ("page", "package"),
+    [
+        ("limits", penstock_limits),
+        ("pooling", penstock_pooling),
+        ("tasks", penstock_tasks),
+        ("guard", penstock_guard),
+        ("flags", penstock_flags),
+    ],
 )
 def test_the_reference_has_every_public_name(site: Path, page: str, package: ModuleType) -> None:
     """What is in `__all__` has a place that can be linked to."""
