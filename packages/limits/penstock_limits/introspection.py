@@ -8,7 +8,7 @@ from asyncio import Task
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-__all__ = ["CallSite", "awaited_frames", "call_site"]
+__all__ = ["CallSite", "awaited_frames", "call_site", "frame_of"]
 
 _NOBODYS = ("asyncio.", "contextlib", "penstock_")
 _WRAPPERS = {"async_generator_asend", "async_generator_athrow", "coroutine_wrapper"}  # C types without attributes
@@ -65,13 +65,14 @@ def awaited_frames(task: Task[Any]) -> list[FrameType]:
     """
     found: list[FrameType] = []
     awaited: Any = task.get_coro()
-    while (frame := _frame_of(awaited)) is not None:
+    while (frame := frame_of(awaited)) is not None:
         found.append(frame)
         awaited = _unwrapped(_awaited_by(awaited))
     return found
 
 
-def _frame_of(awaited: object) -> FrameType | None:
+def frame_of(awaited: object) -> FrameType | None:
+    """Return the frame of a coroutine, generator or asynchronous generator; None of what has ended, or has none."""
     if isinstance(awaited, CoroutineType):
         return awaited.cr_frame
     if isinstance(awaited, GeneratorType):

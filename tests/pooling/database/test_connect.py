@@ -16,8 +16,8 @@ import penstock_pooling
 import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolTimeoutError
-from penstock_pooling._database._connect_arguments import ConnectArguments
-from penstock_pooling._database._connect_room import MANY, drop_in, room_here
+from penstock_pooling._connect.arguments import ConnectArguments
+from penstock_pooling._connect.room import MANY, drop_in, room_here
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions

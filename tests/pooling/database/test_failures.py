@@ -258,9 +258,9 @@ async def test_a_slow_setup_is_named_where_connecting_takes_too_long(dsn: str) -
 
 async def test_a_server_that_cannot_say_what_it_allows_is_used_all_the_same(dsn: str, monkeypatch) -> None:
     """Some only speak PostgreSQL's language."""
-    from penstock_pooling._database import _server
+    from penstock_pooling._asyncpg import server
 
-    monkeypatch.setattr(_server, "_QUESTION", "SELECT no_such_column")
+    monkeypatch.setattr(server, "_QUESTION", "SELECT no_such_column")
     async with create_pool(dsn, min_size=1, max_size=2) as pool:
         assert await pool.fetchval("SELECT 1") == 1
 

@@ -11,7 +11,7 @@ import penstock_pooling.psycopg2
 import psycopg
 import pytest
 from penstock_limits import ConcurrencyConfig
-from penstock_pooling._shared._places import Places
+from penstock_pooling._sessions.places import Places
 
 from tests.pooling.database.conftest import defaults, dsn, events  # noqa: F401
 from tests.pooling.drop_ins.drivers import DRIVERS, Driver

@@ -173,7 +173,8 @@ def test_close_pools_closes_what_nobody_has_now_and_the_rest_later(
 @pytest.mark.usefixtures("enforce")
 def test_old_sessions_and_idle_ones_are_closed(driver: Driver, own_dsn: str, pool, sessions, monkeypatch) -> None:
     """A session is not lent when its time has come; one that nobody needs is closed at the next use of any pool."""
-    from penstock_pooling._shared import _registry, _sessions
+    from penstock_pooling._drop_ins import registry
+    from penstock_pooling._sessions import sessions as kept
 
     first = closed(driver.connect(own_dsn))
     pool()._idle[0].expires = time.monotonic()
@@ -182,8 +183,8 @@ def test_old_sessions_and_idle_ones_are_closed(driver: Driver, own_dsn: str, poo
     assert second != first
     assert pool().statistics().expired == 1
 
-    monkeypatch.setattr(_sessions, "IDLE", -1.0)
-    monkeypatch.setattr(_registry, "SWEEP_EVERY", -1.0)
+    monkeypatch.setattr(kept, "IDLE", -1.0)
+    monkeypatch.setattr(registry, "SWEEP_EVERY", -1.0)
     with contextlib.closing(driver.connect(f"{own_dsn}&connect_timeout=10")):
         until(lambda: sessions() == 1)
 

@@ -175,7 +175,7 @@ class Held:
 
 
 def pooled(module: Any, transport: Held) -> Any:
-    made = importlib.import_module(f"penstock_pooling._http._{module.__name__}")._PooledTransport
+    made = importlib.import_module(f"penstock_pooling._http.{module.__name__}")._PooledTransport
     return made(lambda: transport, Limiter("held", max_running=1), lambda _: None)
 
 

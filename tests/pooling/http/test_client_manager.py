@@ -544,7 +544,7 @@ def test_what_is_no_setting_or_mode_is_refused() -> None:
 async def test_a_module_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra of that name."""
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    monkeypatch.delitem(sys.modules, "penstock_pooling._http._httpx2", raising=False)
+    monkeypatch.delitem(sys.modules, "penstock_pooling._http.httpx2", raising=False)
 
     with pytest.raises(ConfigurationError, match=r"'httpx2' is not installed: install penstock-pooling\[httpx2\]"):
         await HTTPClientManager(settings("httpx2")).client("openai").__aenter__()
