@@ -90,7 +90,8 @@ def close_pools() -> None:
     """Close all sessions of the process that nobody has; those that are out are closed when they come back.
 
     It may be called at the end of a program, or whenever none of its connections should stay open; what connects later
-    opens new ones.
+    opens new ones. It waits for nothing, so it is not awaited, as `penstock_pooling.close_pools()` is, which waits for
+    what is out.
 
     Raises:
         ImportError: psycopg is not installed.

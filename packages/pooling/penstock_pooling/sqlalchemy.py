@@ -78,7 +78,8 @@ def close_pools() -> None:
     """Close all connections of shared engines that nobody has; those that are out are closed when they come back.
 
     It may be called at the end of a program, or whenever none of its connections should stay open. The engines may be
-    used again. Those of other event loops are cut off.
+    used again. Those of other event loops are cut off. It waits for nothing, so it is not awaited, as
+    `penstock_pooling.close_pools()` is, which waits for what is out.
 
     Raises:
         ImportError: SQLAlchemy is not installed.

@@ -131,12 +131,11 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._forks = forks.watch()
         self._queue = HolderQueue(self._keeps)
         self._pooled = 0  # holders that are not for a single use
-        self._would_be_open = self._initsize
         self._lent: dict[Holder, None] = {}  # the first lent first
         self._having: dict[weakref.ref[Task[Any]] | None, int] = {}  # how many connections a task has
         self._deadlocks = DeadlockWatch()
         self._background: set[Task[None]] = set()
-        self._counters = Counters()
+        self._counters = Counters(would_be_open=self._initsize)
 
     def __repr__(self) -> str:
         size = f"{len(self._lent)} of {self._maxsize} out, {self.get_size()} open"
@@ -375,8 +374,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """Make a holder for one borrower, as there is no pool."""
         running = len(self._holders) - self._pooled
         if mode is Mode.OBSERVE:
-            self._counters.note_unpooled(running, self._would_be_open, self._maxsize, self._max_queued)
-            self._would_be_open = max(self._would_be_open, min(running + 1, self._maxsize))
+            self._counters.note_unpooled(running, self._maxsize, self._max_queued)
         holder = self._make_holder(single_use=True)
         self._holders.append(holder)
         return holder

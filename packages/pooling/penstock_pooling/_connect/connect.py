@@ -86,7 +86,8 @@ else:
 async def close_pools(*, timeout: float | EllipsisType | None = ...) -> None:  # noqa: ASYNC109 - as the pools have it
     """Close the pools that `connect()` has made in this event loop; the next call makes new ones.
 
-    A loop that ends as `asyncio.run` ends it closes what is idle by itself. This also waits for what is out.
+    A loop that ends as `asyncio.run` ends it closes what is idle by itself. This also waits for what is out, and so is
+    awaited; those of `penstock_pooling.psycopg` and its like wait for nothing, and are not.
 
     Args:
         timeout: How many seconds to wait before what is still out is cut off, and told; None for any time; 30 if it

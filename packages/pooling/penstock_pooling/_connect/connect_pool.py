@@ -273,9 +273,7 @@ class ConnectPool(Pool):
         Raises:
             Exception: What that raises.
         """
-        running, counters = self._observed_or_connecting, self._counters
-        counters.note_unpooled(running, self._would_be_open, self._maxsize, None)
-        self._would_be_open = max(self._would_be_open, min(running + 1, self._maxsize))
+        self._counters.note_unpooled(self._observed_or_connecting, self._maxsize, None)
         self._observed_or_connecting += 1
         try:
             connection = await connecting

@@ -6,7 +6,8 @@ import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
+from typing import Any, Self
 
 from penstock_limits import CircuitOpenError, LimitReachedError, PenstockError, RequestTooLargeError
 
@@ -26,6 +27,11 @@ class ClientErrors:
 
     timeout: type[Exception]
     transport: type[Exception]
+
+    @classmethod
+    def of(cls, module: ModuleType) -> Self:
+        """Return what the users of httpx or httpx2 expect."""
+        return cls(timeout=module.TimeoutException, transport=module.TransportError)
 
     def closed(self) -> Exception:
         """Return what a request is told that comes, or comes from the queue, when its client is closed."""

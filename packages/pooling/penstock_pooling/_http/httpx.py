@@ -1,4 +1,4 @@
-"""What guards, pools and lends the clients of httpx."""
+"""The policy transport and the clients of httpx."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from typing import ClassVar
 
 import httpx
 
-from penstock_pooling._http.client_errors import ClientErrors
-from penstock_pooling._http.policy_transport import GuardedStream, GuardedTransport
-from penstock_pooling._http.pooled_transport import PooledStream, PooledTransport
-from penstock_pooling._http.transport_clients import SharedTransport, TransportClients
+from penstock_pooling._http.policy_transport import GuardedTransport
+from penstock_pooling._http.transport_clients import TransportClients
 
 __all__ = ["CLIENTS", "PolicyTransport"]
-
-_ERRORS = ClientErrors(timeout=httpx.TimeoutException, transport=httpx.TransportError)
-
-
-class _GuardedStream(GuardedStream, httpx.AsyncByteStream):
-    pass
 
 
 class PolicyTransport(GuardedTransport, httpx.AsyncBaseTransport):
@@ -44,22 +36,6 @@ class PolicyTransport(GuardedTransport, httpx.AsyncBaseTransport):
     """
 
     _module: ClassVar[ModuleType] = httpx
-    _stream = _GuardedStream
-    _errors = _ERRORS
 
 
-class _PooledStream(PooledStream, httpx.AsyncByteStream):
-    pass
-
-
-class _PooledTransport(PooledTransport, httpx.AsyncBaseTransport):
-    _module: ClassVar[ModuleType] = httpx
-    _stream = _PooledStream
-    _errors = _ERRORS
-
-
-class _SharedTransport(SharedTransport, httpx.AsyncBaseTransport):
-    pass
-
-
-CLIENTS = TransportClients(httpx, PolicyTransport, _PooledTransport, _SharedTransport)
+CLIENTS = TransportClients(httpx, PolicyTransport)

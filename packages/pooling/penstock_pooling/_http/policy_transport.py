@@ -1,4 +1,4 @@
-"""A transport that sends under a policy; httpx and httpx2 share all of it but the base classes."""
+"""A transport that sends under a policy; httpx and httpx2 share all of it but the base class."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, ClassVar, Self
 
 from penstock_limits import KeptSlot, Policy
 
+from penstock_pooling._http.client_classes import as_stream
 from penstock_pooling._http.client_errors import ClientErrors
 from penstock_pooling._http.guard import Amounts, Guard, counts_as_failure
 
-__all__ = ["GuardedStream", "GuardedTransport"]
+__all__ = ["GuardedTransport"]
 
 
 class GuardedStream:
@@ -66,12 +67,12 @@ class GuardedTransport:
     """
 
     _module: ClassVar[ModuleType]
-    _stream: ClassVar[type[Any]]
-    _errors: ClassVar[ClientErrors]
 
     def __init__(self, policy: Policy | str, transport: Any = None, *, amounts: Amounts | None = None) -> None:
         self._guard = Guard(policy, amounts)
         self._transport = self._module.AsyncHTTPTransport() if transport is None else transport
+        self._errors = ClientErrors.of(self._module)
+        self._stream = as_stream(GuardedStream, self._module)
 
     def __repr__(self) -> str:
         return f"<PolicyTransport under {self._guard.policy!r}>"

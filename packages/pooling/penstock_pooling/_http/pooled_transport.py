@@ -13,13 +13,14 @@ import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from penstock_limits import Hold, Limiter
 
+from penstock_pooling._http.client_classes import as_stream
 from penstock_pooling._http.client_errors import ClientErrors
 
-__all__ = ["Pool", "PooledStream", "PooledTransport", "check_home"]
+__all__ = ["PooledTransport", "check_home"]
 
 _AT_ONCE = 0.0
 
@@ -101,16 +102,18 @@ class PooledTransport:
     """Sends requests of one event loop over a bounded number of connections.
 
     Args:
+        module: The client's module.
         make: Makes the client's own transport.
         limiter: Admits as many requests as there may be connections.
         replaced: Called when a pool has been replaced, with how many requests were on it.
     """
 
-    _module: ClassVar[ModuleType]
-    _stream: ClassVar[type[Any]]
-    _errors: ClassVar[ClientErrors]
-
-    def __init__(self, make: Callable[[], Any], limiter: Limiter, replaced: Callable[[int], None]) -> None:
+    def __init__(
+        self, module: ModuleType, make: Callable[[], Any], limiter: Limiter, replaced: Callable[[int], None]
+    ) -> None:
+        self._module = module
+        self._errors = ClientErrors.of(module)
+        self._stream = as_stream(PooledStream, module)
         self._make = make
         self._limiter = limiter
         self._replaced = replaced

@@ -10,13 +10,14 @@ from typing import Any
 
 from penstock_limits import Limiter
 
+from penstock_pooling._http.client_classes import as_transport
 from penstock_pooling._http.client_settings import ClientSettings
 from penstock_pooling._http.client_statistics import Counters
 from penstock_pooling._http.policy_transport import GuardedTransport
 from penstock_pooling._http.pooled_transport import PooledTransport
 from penstock_pooling._http.proxies import environment_proxies
 
-__all__ = ["SharedTransport", "TransportClients"]
+__all__ = ["TransportClients"]
 
 
 class SharedTransport:
@@ -75,21 +76,13 @@ class TransportClients:
     Args:
         module: The module.
         policy_transport: Its `PolicyTransport`.
-        pooled_transport: Its transport with a pool that replaces itself.
-        shared_transport: Its transport that borrowers cannot close.
     """
 
-    def __init__(
-        self,
-        module: ModuleType,
-        policy_transport: type[GuardedTransport],
-        pooled_transport: type[PooledTransport],
-        shared_transport: type[SharedTransport],
-    ) -> None:
+    def __init__(self, module: ModuleType, policy_transport: type[GuardedTransport]) -> None:
         self._module = module
         self._policy_transport = policy_transport
-        self._pooled_transport = pooled_transport
-        self._shared_transport = shared_transport
+        self._pooled_transport = as_transport(PooledTransport, module)
+        self._shared_transport = as_transport(SharedTransport, module)
 
     def own(self, settings: ClientSettings, counters: Counters | None) -> Any:
         """Return a client for one borrower, as the module makes it; an async context manager."""
@@ -137,7 +130,7 @@ class TransportClients:
                     verify=ssl, limits=self._limits(settings), retries=settings.connect_retries, proxy=proxy
                 )
 
-            pooled = self._pooled_transport(make, limiter, replaced)
+            pooled = self._pooled_transport(self._module, make, limiter, replaced)
             return pooled if settings.policy is None else self._policy_transport(settings.policy, pooled)
 
         proxies = environment_proxies(self._module)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from penstock_limits import ConfigurationError, Mode
 
-from penstock_pooling._named.drivers import is_of_asyncpg, named_pool
+from penstock_pooling._named.named_pool import NamedPool
 from penstock_pooling._pools.checks import mode_or_none, sizes
 from penstock_pooling._settings import PoolSettings
 
@@ -209,7 +209,7 @@ class DatabasePoolManager:
     def _make(self, name: str) -> Pool:
         settings = self._settings[name]
         if settings.driver != "asyncpg":
-            return named_pool(name, settings, self._mode)  # type: ignore[no-any-return]
+            return _pool_of_another_driver(name, settings, self._mode)  # type: ignore[no-any-return]
         from penstock_pooling import Pool
 
         dsn, arguments = settings.connect_with(name)
@@ -230,6 +230,19 @@ class DatabasePoolManager:
         )
         pool._connect = partial(_connect, name, pool._connect)
         return pool
+
+
+def _pool_of_another_driver(name: str, settings: PoolSettings, mode: Mode | None) -> Any:
+    try:
+        if settings.driver == "psycopg":
+            from penstock_pooling._named.psycopg_pool import NamedPsycopgPool
+
+            return NamedPsycopgPool(name, settings, mode)
+        from penstock_pooling._named.engine_pool import NamedEnginePool
+
+        return NamedEnginePool(name, settings, mode)
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'penstock-pooling[{settings.driver}]'", name=error.name) from error
 
 
 async def _connect(name: str, connect: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
@@ -253,5 +266,5 @@ async def _open(pool: Pool) -> None:
 
 
 def _forget(pool: Pool) -> None:
-    if not is_of_asyncpg(pool) or (pool._initialized and not pool._closed):
+    if isinstance(pool, NamedPool) or (pool._initialized and not pool._closed):
         pool.terminate()

@@ -60,7 +60,6 @@ class SessionPool(Places):
         self._endings = Endings()
         self._generation = 0
         self._watched: list[weakref.ref[Any]] = []  # what was opened in mode observe
-        self._would_be_open = 0
 
     @property
     def lifetime(self) -> float:
@@ -220,8 +219,7 @@ class SessionPool(Places):
         with self._locked():
             self._watched = [weakref.ref(each) for each in self._open_ones()]
             running, counters = len(self._watched), self._counters
-            counters.note_unpooled(running, self._would_be_open, self.max_size, None)
-            self._would_be_open = max(self._would_be_open, min(running + 1, self.max_size))
+            counters.note_unpooled(running, self.max_size, None)
             self._watched.append(weakref.ref(connection))
             counters.acquired += 1
             counters.opened += 1
