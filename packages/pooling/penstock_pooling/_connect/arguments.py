@@ -18,33 +18,10 @@ import asyncpg
 from penstock_limits import configuration
 
 from penstock_pooling._connect.lent import lent_class
+from penstock_pooling._pools.environment import environment
 
 __all__ = ["ConnectArguments"]
 
-# What asyncpg reads if an argument is not given.
-_VARIABLES = (
-    "PGDATABASE",
-    "PGDIRECTTLS",
-    "PGGSSLIB",
-    "PGHOST",
-    "PGKRBSRVNAME",
-    "PGOPTIONS",
-    "PGPASSFILE",
-    "PGPASSWORD",
-    "PGPORT",
-    "PGSERVICE",
-    "PGSERVICEFILE",
-    "PGSSLCERT",
-    "PGSSLCRL",
-    "PGSSLKEY",
-    "PGSSLMAXPROTOCOLVERSION",
-    "PGSSLMINPROTOCOLVERSION",
-    "PGSSLMODE",
-    "PGSSLNEGOTIATION",
-    "PGSSLROOTCERT",
-    "PGTARGETSESSIONATTRS",
-    "PGUSER",
-)
 _HOST = r"(?:[\w./-]+|\[[\w:.%]+\])(?::\d+)?"
 _HOSTS = re.compile(f"{_HOST}(?:,{_HOST})*")  # nothing that a mistyped dsn could have of a password
 _DATABASE = re.compile(r"[\w.-]*")
@@ -94,7 +71,7 @@ class ConnectArguments:
                 _frozen(dsn),
                 _frozen(rest),
                 record_class,
-                *(os.environ.get(variable) for variable in _VARIABLES),
+                *environment(),
             )
             hash(key)
             rest = {name: _own(value) for name, value in rest.items()}

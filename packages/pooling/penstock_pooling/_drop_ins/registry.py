@@ -11,22 +11,10 @@ from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Mappin
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from penstock_pooling._pools.environment import environment
+
 __all__ = ["Registry", "key_of", "server_of"]
 
-# What completes the arguments of a driver, as far as it says to whom and as whom to connect.
-ENVIRONMENT = (
-    "PGDATABASE",
-    "PGHOST",
-    "PGHOSTADDR",
-    "PGOPTIONS",
-    "PGPASSFILE",
-    "PGPASSWORD",
-    "PGPORT",
-    "PGSERVICE",
-    "PGSERVICEFILE",
-    "PGSSLMODE",
-    "PGUSER",
-)
 SWEEP_EVERY = 10.0  # seconds between two looks at what nobody has needed for long
 
 
@@ -147,8 +135,7 @@ def key_of(arguments: Mapping[str, Any]) -> Hashable:
 
     `1`, `1.0` and `True` are equal, and not the same to a driver.
     """
-    environment = tuple(map(os.environ.get, ENVIRONMENT))
-    key = (environment, tuple((name, type(value), value) for name, value in sorted(arguments.items())))
+    key = (environment(), tuple((name, type(value), value) for name, value in sorted(arguments.items())))
     try:
         hash(key)
     except TypeError:
