@@ -229,7 +229,7 @@ class Users:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of those that are forgotten
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 3))])
 def test_threads_use_it_at_random(seed: int, driver: Driver, own_dsn: str, pool, size, sessions) -> None:
     """Nobody gets a session that another has, or what another left; nothing is lost; never too many are open."""
     size(3, 600.0)
