@@ -20,7 +20,7 @@ from tests.pooling.drop_ins.drivers import DRIVERS, Driver
 @pytest.fixture(autouse=True)
 def clean(defaults: None) -> Iterator[None]:  # noqa: F811
     yield
-    gc.collect()
+    gc.collect(1)  # what a test has forgotten is young
     penstock_pooling.psycopg.close_pools()
     penstock_pooling.psycopg2.close_pools()
     penstock_limits.configure(ConcurrencyConfig())
