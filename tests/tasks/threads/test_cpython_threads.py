@@ -1,0 +1,64 @@
+"""CPython's own tests of threads, timers and thread pools, run on the drop-ins in every mode."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import threading
+import types
+import unittest
+from collections.abc import Iterator
+from unittest import mock
+
+import penstock_tasks
+import pytest
+
+from tests.limits.suites import run
+
+try:
+    import test.test_threading  # type: ignore[import-not-found]
+except ImportError:
+    pytest.skip(
+        "CONFORMANCE NOT CHECKED: this interpreter comes without its own `test` package", allow_module_level=True
+    )
+
+# They count what other tests and pytest plugins leave, or look at the classes themselves.
+OF_THE_MODULE = {
+    "test__all__",  # names of the module threading
+}
+
+
+def has(name: str) -> bool:
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        return False
+    return True
+
+
+@pytest.fixture
+def suites() -> Iterator[types.ModuleType]:
+    """A fresh copy of the module of tests, whose classes derive from the drop-ins."""
+    with (
+        mock.patch.object(threading, "Thread", penstock_tasks.Thread),
+        mock.patch.object(threading, "Timer", penstock_tasks.Timer),
+        mock.patch.dict(sys.modules),
+    ):
+        del sys.modules["test.test_threading"]
+        yield importlib.import_module("test.test_threading")
+    threading.excepthook = threading.__excepthook__
+
+
+def cases(module: types.ModuleType) -> list[type[unittest.TestCase]]:
+    found = [each for each in vars(module).values() if isinstance(each, type) and issubclass(each, unittest.TestCase)]
+    return [each for each in found if each.__module__ == module.__name__ and "Subinterp" not in each.__name__]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_threads_and_timers_pass_the_suite_of_threading(suites: types.ModuleType, any_mode: str) -> None:
+    """Threads, timers, locals, excepthook, atexit, fork, daemons, settrace."""
+    report, outcome = run(*cases(suites), without=OF_THE_MODULE)
+
+    assert outcome.wasSuccessful(), report
+    assert outcome.testsRun >= 100
