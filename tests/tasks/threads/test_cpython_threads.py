@@ -62,3 +62,13 @@ def test_threads_and_timers_pass_the_suite_of_threading(suites: types.ModuleType
 
     assert outcome.wasSuccessful(), report
     assert outcome.testsRun >= 100
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_suite_notices_a_wrong_thread(suites: types.ModuleType, enforce: None) -> None:
+    """One whose daemons are none: the drop-in is what the suite tests."""
+    with mock.patch.object(penstock_tasks.Thread, "daemon", False):
+        _, outcome = run(suites.ThreadTests)
+
+    assert len(outcome.failures) + len(outcome.errors) >= 2

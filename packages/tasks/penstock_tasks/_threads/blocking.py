@@ -91,7 +91,8 @@ async def to_thread(
     begun = time.monotonic()
     limiter = _calls.limiter()
     await limiter.acquire(timeout=timeout)
-    job = _Job(functools.partial(contextvars.copy_context().run, function, *args, **kwargs), function, limiter)
+    call: Callable[[], Any] = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+    job: _Job[T] = _Job(call, function, limiter)
     future = _calls.submit(job, mode)
     if mode is Mode.OBSERVE:
         return await _observed(job, future, begun, timeout)

@@ -97,7 +97,7 @@ class _Call:
         self._function = function
         self._submitted = time.monotonic()
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         self._counters.start(time.monotonic() - self._submitted)
         try:
             return self._function(*args, **kwargs)
@@ -223,8 +223,9 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
     def _end(self, *, late: bool = False) -> None:
         """Shut it down at the exit; what waits is cancelled, after the deadline if somebody had shut it down before."""
         assert self._penstock is not None
-        if self._shutdown and not late:
+        if (self._shutdown and not late) or (self._penstock.told and not self._penstock.enforces):
             return
+        self._penstock.told = True
         statistics = self.statistics()
         told = {"running": statistics.running, "queued": statistics.queued, "created": str(self._penstock.site)}
         if self._penstock.enforces:

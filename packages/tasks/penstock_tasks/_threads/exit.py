@@ -133,8 +133,6 @@ def _ends_now(thread: threading.Thread, ownership: Ownership) -> bool:
 
 def _wait(concerns: Callable[[threading.Thread, Ownership], bool], since: float) -> None:
     """Tell threads to stop, wait for some of them, and report who overstays; Ctrl-C ends the waiting."""
-    if _exit.before_waiting is not None:
-        _exit.before_waiting()
     try:
         while waited_for := _tell(concerns):
             left = since + _exit.seconds - time.monotonic()
@@ -154,6 +152,8 @@ def _tell(concerns: Callable[[threading.Thread, Ownership], bool]) -> list[threa
     if _exit.daemons_told is None and not _serves_somebody():
         _exit.daemons_told = time.monotonic()
     owned = owned_threads()
+    if _exit.before_waiting is not None:  # now: whoever works for an executor was found after it was made
+        _exit.before_waiting()
     for thread, ownership in owned:
         if _ends_now(thread, ownership):
             ownership.tell(thread)
