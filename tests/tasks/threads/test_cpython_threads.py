@@ -16,24 +16,13 @@ import pytest
 from tests.limits.suites import run
 
 try:
-    import test.test_threading  # type: ignore[import-not-found]
+    importlib.import_module("test.test_threading")
 except ImportError:
     pytest.skip(
         "CONFORMANCE NOT CHECKED: this interpreter comes without its own `test` package", allow_module_level=True
     )
 
-# They count what other tests and pytest plugins leave, or look at the classes themselves.
-OF_THE_MODULE = {
-    "test__all__",  # names of the module threading
-}
-
-
-def has(name: str) -> bool:
-    try:
-        importlib.import_module(name)
-    except ImportError:
-        return False
-    return True
+OF_THE_MODULE = {"test__all__"}  # it looks at the names of the module threading
 
 
 @pytest.fixture
@@ -44,7 +33,7 @@ def suites() -> Iterator[types.ModuleType]:
         mock.patch.object(threading, "Timer", penstock_tasks.Timer),
         mock.patch.dict(sys.modules),
     ):
-        del sys.modules["test.test_threading"]
+        sys.modules.pop("test.test_threading", None)
         yield importlib.import_module("test.test_threading")
     threading.excepthook = threading.__excepthook__
 
@@ -68,7 +57,7 @@ def test_threads_and_timers_pass_the_suite_of_threading(suites: types.ModuleType
 @pytest.mark.filterwarnings("ignore")
 def test_the_suite_notices_a_wrong_thread(suites: types.ModuleType, enforce: None) -> None:
     """One whose daemons are none: the drop-in is what the suite tests."""
-    with mock.patch.object(penstock_tasks.Thread, "daemon", False):
+    with mock.patch.object(penstock_tasks.Thread, "daemon", new=False):
         _, outcome = run(suites.ThreadTests)
 
     assert len(outcome.failures) + len(outcome.errors) >= 2

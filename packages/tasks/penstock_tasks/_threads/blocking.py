@@ -38,7 +38,8 @@ class ThreadTimeoutError(PenstockError, TimeoutError):
     """
 
     def __init__(self, function: str, seconds: float, thread: str | None, where: str) -> None:
-        super().__init__(function, seconds, thread, where)
+        super().__init__(function)
+        self.args = (function, seconds, thread, where)  # what it is pickled by; of these, an OSError would take two
         self.function = function
         self.seconds = seconds
         self.thread = thread
@@ -117,8 +118,9 @@ async def _in_time(job: _Job[T], future: asyncio.Future[T], begun: float, timeou
                 raise job.late(timeout)
         return await future
     finally:
-        future.cancel()
         job.leave()
+        if not future.get_loop().is_closed():  # else the task has been destroyed, and nobody can be told
+            future.cancel()
 
 
 class _Job(Generic[T]):
