@@ -17,7 +17,7 @@ from penstock_limits import Limiter, LimitSettings, Mode, PenstockError, configu
 from penstock_tasks._threads.counters import counters
 from penstock_tasks._threads.executor import ThreadPoolExecutor, enforcing
 from penstock_tasks._threads.exit import on_fork
-from penstock_tasks._threads.ownership import CAPABILITY, with_stop
+from penstock_tasks._threads.ownership import CAPABILITY, Stop, with_stop
 from penstock_tasks._threads.places import place_of
 
 __all__ = ["ThreadTimeoutError", "to_thread"]
@@ -134,7 +134,7 @@ class _Job(Generic[T]):
         self._call = call
         self._function = function
         self._limiter = limiter
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._turn = deque((None,))  # who takes it decides whether the call is made
         self._is_awaited = True
         self._has_ended = False

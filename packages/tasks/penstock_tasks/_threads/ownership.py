@@ -11,11 +11,44 @@ from typing import Final, TypeVar
 from penstock_limits import Mode, emit, mode_of
 from penstock_limits.introspection import CallSite, call_site
 
-__all__ = ["CAPABILITY", "Ownership", "new_ownership", "owned_threads", "ownership_of", "stop_event", "with_stop"]
+__all__ = [
+    "CAPABILITY",
+    "Ownership",
+    "Stop",
+    "new_ownership",
+    "owned_threads",
+    "ownership_of",
+    "stop_event",
+    "with_stop",
+]
 
 CAPABILITY: Final = "managed-threads"
 
 T = TypeVar("T")
+
+
+class Stop:
+    """Tells to stop; the event is made when somebody wants it, as it costs more than all else together."""
+
+    __slots__ = ("_events", "_told")
+
+    def __init__(self) -> None:
+        self._told = False
+        self._events: list[threading.Event] = []  # the first counts; two threads may have wanted it at once
+
+    def set(self) -> None:
+        """Tell."""
+        self._told = True
+        for event in self._events:
+            event.set()
+
+    def event(self) -> threading.Event:
+        """Return what is waited on."""
+        if not self._events:
+            self._events.append(threading.Event())
+        if self._told:
+            self._events[0].set()
+        return self._events[0]
 
 
 @dataclass(eq=False, slots=True)
@@ -28,7 +61,7 @@ class Ownership:
         site: The line that made it.
         is_worker: Whether it works for an executor, and so may not outlive it.
         created: When it was made, as `time.monotonic()` has it.
-        stop: Set to tell it to stop; that of the call it makes, if it makes one for a task.
+        stop: Tells it to stop; that of the call it makes, if it makes one for a task.
         told: Whether it was told.
         reported: Whether it was reported as left behind.
     """
@@ -38,7 +71,7 @@ class Ownership:
     site: CallSite
     is_worker: bool = False
     created: float = field(default_factory=time.monotonic)
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
     told: bool = False
     reported: bool = False
 
@@ -93,13 +126,13 @@ def stop_event(thread: threading.Thread | None = None) -> threading.Event:
     thread = thread or threading.current_thread()
     ownership = ownership_of(thread)
     if ownership is not None and ownership.enforces:
-        return ownership.stop
+        return ownership.stop.event()
     event: threading.Event = vars(thread).setdefault("_penstock_stop", threading.Event())
     return event
 
 
-def with_stop(stop: threading.Event, call: Callable[[], T]) -> T:
-    """Make a call in the current thread that is told to stop by an event of its own."""
+def with_stop(stop: Stop, call: Callable[[], T]) -> T:
+    """Make a call in the current thread that is told to stop by an event of the call."""
     ownership = ownership_of(threading.current_thread())
     if ownership is None or not ownership.enforces:
         return call()
