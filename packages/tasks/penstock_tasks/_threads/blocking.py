@@ -164,7 +164,8 @@ class _Job(Generic[T]):
             self._limiter.release()
             return ThreadTimeoutError(_name(self._function), seconds, None, "")
         where = None if thread is None or thread.ident is None else place_of(thread.ident)
-        return ThreadTimeoutError(_name(self._function), seconds, "" if thread is None else thread.name, str(where))
+        shown = "a line that it has just left" if where is None else str(where)
+        return ThreadTimeoutError(_name(self._function), seconds, NAME if thread is None else thread.name, shown)
 
     def leave(self) -> None:
         """Wait for it no longer; if it runs, it is told to stop, and keeps its permit until it ends."""
@@ -211,7 +212,7 @@ class _Calls:
     def limiter(self) -> Limiter:
         """Return the limiter, of the size that is configured now."""
         settings = configuration().limits.get(NAME) or _DEFAULT
-        if settings is not self._settings or self._limiter is None:
+        if settings != self._settings or self._limiter is None:
             with self._lock:
                 return self._sized(settings)
         return self._limiter
@@ -238,7 +239,7 @@ class _Calls:
             on_fork(self.forget)
         if self._limiter is None:
             self._limiter = _CallLimiter(NAME, max_running=settings.max_running, max_queued=settings.max_queued)
-        elif settings is not self._settings:
+        elif settings != self._settings:
             self._limiter.resize(settings.max_running, max_queued=settings.max_queued)
             if self._executor is not None:  # those calls end in it that it has; they have their permits
                 self._executor.shutdown(wait=False)
