@@ -1,4 +1,4 @@
-"""How the threads of penstock_tasks look to a type checker; never run."""
+"""Never run: type checkers must infer what is asserted here, of threads."""
 
 from __future__ import annotations
 
