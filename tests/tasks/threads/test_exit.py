@@ -6,10 +6,15 @@
 from __future__ import annotations
 
 import signal
+import sys
 
 import pytest
 
 from tests.tasks.threads.programs import run
+
+starts_threads_at_the_exit = pytest.mark.skipif(
+    sys.version_info[:2] == (3, 12), reason="CPython 3.12 starts no thread any more when main has ended"
+)
 
 SOON = 40.0  # seconds: less than hang() takes, more than any machine needs for the rest
 
@@ -198,6 +203,7 @@ def test_a_second_interrupt_ends_the_waiting() -> None:
     assert "did not stop" in ended.errors
 
 
+@starts_threads_at_the_exit
 @pytest.mark.parametrize("daemon", [True, False])
 def test_a_thread_started_at_the_exit_is_told_to_stop_too(daemon: bool) -> None:
     """And waited for."""
@@ -214,6 +220,25 @@ def test_a_thread_started_at_the_exit_is_told_to_stop_too(daemon: bool) -> None:
 
     assert sorted(ended.lines) == ["first ends", "second ends"]
     assert ended.errors == ""
+
+
+@starts_threads_at_the_exit
+def test_a_thread_started_while_the_exit_waits_for_another_is_told_at_once() -> None:
+    """Not when that has ended, or the deadline has passed."""
+    ended = run(
+        """
+        set_exit_deadline(2)
+        start(Thread(target=hang, daemon=True))
+        def first():
+            begun.release()
+            stop_event().wait()
+            time.sleep(0.1)
+            Thread(target=rest, args=("second",), daemon=True).start()
+        start(Thread(target=first, daemon=True))
+        """
+    )
+
+    assert ended.lines == ["second ends"]
 
 
 def test_a_thread_first_made_at_the_exit_is_told_to_stop() -> None:
@@ -356,6 +381,7 @@ def test_without_an_owner_an_executor_does_all_it_has(mode: str) -> None:
     assert ended.lines == ["0", "1", "2"]
 
 
+@starts_threads_at_the_exit
 def test_an_idle_executor_holds_nothing() -> None:
     """Also one that is made when main has ended, and one that nobody has any more."""
     ended = run(
@@ -476,6 +502,26 @@ def test_a_child_of_multiprocessing_tells_its_threads() -> None:
     )
 
     assert ended.lines == ["rest ends", "0"]
+
+
+@pytest.mark.skipif(
+    sys.version_info < (3, 13), reason="children of multiprocessing run no atexit functions before 3.13"
+)
+def test_a_child_of_multiprocessing_waits_for_its_daemons() -> None:
+    """Although it has forgotten the exit functions of its parent."""
+    ended = run(
+        """
+        import multiprocessing
+        Thread(target=int).start()
+        def child():
+            start(Thread(target=rest, daemon=True))
+        process = multiprocessing.get_context("fork").Process(target=child)
+        process.start()
+        process.join()
+        """
+    )
+
+    assert ended.lines == ["rest ends"]
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5", True, None])

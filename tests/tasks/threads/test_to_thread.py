@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import gc
 import pickle
 import random
 import threading
@@ -28,6 +29,7 @@ from penstock_limits.testing import recorded
 from penstock_tasks import ThreadTimeoutError, stop_event, to_thread
 from penstock_tasks._threads import blocking
 from penstock_tasks._threads.counters import counters
+from penstock_tasks._threads.ownership import Stop, ownership_of, with_stop
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
 
@@ -299,6 +301,21 @@ async def test_each_call_has_a_stop_event_of_its_own(enforce: None, gate: Gate) 
     assert await to_thread(lambda: stop_event().is_set()) is False
 
 
+async def test_a_call_between_two_looks_of_the_exit_is_told_too(enforce: None) -> None:
+    """And the thread's own event is the thread's again afterwards."""
+
+    def in_worker() -> tuple[bool, bool, bool]:
+        ownership = ownership_of(threading.current_thread())
+        assert ownership is not None
+        before = stop_event()
+        untold = with_stop(Stop(), lambda: stop_event().is_set())
+        ownership.told = True
+        told = with_stop(Stop(), lambda: stop_event().is_set())
+        return untold, told, stop_event() is before
+
+    assert await to_thread(in_worker) == (False, True, True)
+
+
 async def test_a_new_size_holds_for_what_runs(enforce: None, gate: Gate) -> None:
     """Growing lets waiting calls in; shrinking waits for those that are too many."""
     limit(1)
@@ -393,6 +410,7 @@ def test_a_loop_that_is_closed_with_a_waiting_call_loses_no_permit(enforce: None
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
     del task, tasks
+    gc.collect()
 
     gate.open.set()
 
