@@ -21,7 +21,7 @@ class Block:
     def __init__(self) -> None:
         task = asyncio.current_task()
         if task is None:
-            raise RuntimeError("a task manager and its scopes are entered in a task; there is none here")
+            raise RuntimeError("task managers and scopes are entered in a task: there is no parent task here")
         self.task: Task[Any] = task
         self._cancelling = task.cancelling()
         self._interrupted = False
