@@ -108,12 +108,12 @@ class Ending:
         """Neither wait for a task nor cancel it, as it waits for the end itself."""
         self._spared.add(task)
         self._without = {*self._without, task}
-        self._wake()  # to look again who is left
+        self.look_again()  # to look again who is left
 
     def hurry(self) -> None:
         """Wait no longer for tasks to end by themselves."""
         self._hurries = True
-        self._wake()
+        self.look_again()
 
     async def drain(self, seconds: float) -> bool:
         """Wait until all have ended, but for the lasting ones; tell whether they have, or nobody wanted to wait."""
@@ -162,9 +162,10 @@ class Ending:
         if task not in self._without:
             self._left -= 1
         if self._left <= 0:
-            self._wake()
+            self.look_again()
 
-    def _wake(self) -> None:
+    def look_again(self) -> None:
+        """Look who is left, as somebody may have gone."""
         if self._wakes is not None and not self._wakes.done():
             self._wakes.set_result(None)
 

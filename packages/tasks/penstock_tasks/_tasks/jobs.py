@@ -76,6 +76,7 @@ class Jobs:
         succeeded: How many have ended with a result.
         failed: With an error.
         cancelled: By a cancellation.
+        left_behind: How many have been let go, as they did not stop.
         now: The loop's time.
     """
 
@@ -89,6 +90,7 @@ class Jobs:
         "_timer",
         "cancelled",
         "failed",
+        "left_behind",
         "many",
         "now",
         "running",
@@ -112,7 +114,7 @@ class Jobs:
         self.running: MutableMapping[Task[Any], Known] = {} if self._enforces else WeakKeyDictionary()
         self.many = -1  # as long as there is no timer, the first is too many
         self.tells_at_once = not self._enforces or on_failure is not None
-        self.succeeded = self.failed = self.cancelled = 0
+        self.succeeded = self.failed = self.cancelled = self.left_behind = 0
         # What loop.time does, for half its price; loops with a time of their own have their own.
         plain = getattr(loop.time, "__func__", None) is asyncio.BaseEventLoop.time
         self.now = time.monotonic if plain else loop.time
@@ -131,6 +133,7 @@ class Jobs:
         """Own a task no longer, though it runs on."""
         task.remove_done_callback(self._done)
         known = self.running.pop(task, None)
+        self.left_behind += known is not None
         return None if known is None else Job._make(known)
 
     def sweep(self) -> None:

@@ -140,7 +140,7 @@ class TaskManager:
         self._errors: list[BaseException] = []
         self._ending: Ending | None = None
         self._ending_task: Task[ShutdownReport] | None = None
-        self._timed_out = self._left_behind = 0
+        self._timed_out = 0
 
     def __repr__(self) -> str:
         running = 0 if self._jobs is None else len(self._jobs.running)
@@ -392,17 +392,17 @@ class TaskManager:
         jobs = self._jobs
         if jobs is not None and self._thread == get_ident():
             jobs.sweep()
-        succeeded, failed, cancelled = (0, 0, 0) if jobs is None else (jobs.succeeded, jobs.failed, jobs.cancelled)
+        ended = (0, 0, 0, 0) if jobs is None else (jobs.succeeded, jobs.failed, jobs.cancelled, jobs.left_behind)
         running = 0 if jobs is None else len(jobs.running)
         services = [each for each in tuple(self._repeated) if isinstance(each, Service)]
         return TaskManagerStatistics(
             mode=self.mode,
             running=running,
-            started=running + succeeded + failed + cancelled + self._left_behind,
-            succeeded=succeeded,
-            failed=failed,
-            cancelled=cancelled,
-            left_behind=self._left_behind,
+            started=running + sum(ended),
+            succeeded=ended[0],
+            failed=ended[1],
+            cancelled=ended[2],
+            left_behind=ended[3],
             timed_out=self._timed_out,
             services=sum(each.state in ("running", "waiting") for each in services),
             periodic=len(self._repeated) - len(services),
@@ -580,7 +580,6 @@ class TaskManager:
         self.report = report = await self._ending.cancel(self._cancel_timeout)
         self._state = "closed"
         self._jobs.close()
-        self._left_behind += len(report.left_behind)
         _forget(self)
         leave_resource(self)
         emit("tasks.shut_down", self.name, seconds=round(report.seconds, 3), **_as_keys(report.counts()))
@@ -601,8 +600,9 @@ class TaskManager:
         return {task for task in services if task is not None and not task.done()}
 
     def _leave_behind(self, task: Task[Any]) -> None:
-        self._left_behind += 1
         leave_behind(self.name, self._jobs, task)
+        if self._ending is not None:
+            self._ending.look_again()
 
 
 _open: WeakSet[TaskManager] = WeakSet()

@@ -10,13 +10,15 @@ import signal
 import threading
 from asyncio import Task
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from penstock_tasks._tasks.waits import stands_at
 
-__all__ = ["Stoppable", "Watch", "watch"]
+__all__ = ["GRACE", "Stoppable", "Watch", "watch"]
 
 logger = logging.getLogger("penstock.tasks")
+
+GRACE: Final = 1.0  # seconds beyond the deadlines for whoever keeps to them, to say what has happened
 
 
 class Stoppable(Protocol):
@@ -97,7 +99,7 @@ class Watch:
                 signal.raise_signal(self._caught)
             return
         patience = sum(member.patience for member in self._members)
-        self._timer = self.loop.call_later(patience, self._give_up)
+        self._timer = self.loop.call_later(patience + GRACE, self._give_up)
         for member in tuple(self._members):
             self._stop(member)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Task
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -29,20 +30,31 @@ def waits_on(task: Task[Any]) -> str | None:
     frames = awaited_frames(task)
     if awaited is None:
         return None
-    for frame in reversed(frames):
-        if not _module(frame).startswith(_LIBRARIES) or _module(frame).startswith(_OURS):
-            break
-        if (told := _told(frame)) is not None:
-            return told
+    told = [_told(frame) for frame in _of_libraries(reversed(frames))]
+    named = [each for each in told if each and each.endswith("'")]
+    for each in (*named, *told):
+        if each is not None:
+            return each
     if isinstance(awaited, Task):
         return f"task {awaited.get_name()!r}"
-    return _kind(type(awaited).__name__)
+    children = getattr(awaited, "_children", None)
+    return _kind(type(awaited).__name__) if children is None else f"gather of {len(children)}"
+
+
+def _of_libraries(frames: Iterable[FrameType]) -> Iterator[FrameType]:
+    """Yield frames until one of a program: what is in it is not what is waited for."""
+    for frame in frames:
+        if not _module(frame).startswith(_LIBRARIES) or _module(frame).startswith(_OURS):
+            return
+        yield frame
 
 
 def _told(frame: FrameType) -> str | None:
     names = frame.f_locals
     if frame.f_code.co_name == "sleep" and "delay" in names:
         return f"sleep of {names['delay']:g} s"
+    if frame.f_code.co_name == "_wait" and isinstance(names.get("fs"), set):
+        return f"wait of {len(names['fs'])}"
     waited_for = names.get("limiter", names.get("self"))
     if waited_for is None or isinstance(waited_for, Task):
         return None
