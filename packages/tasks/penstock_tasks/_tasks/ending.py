@@ -158,6 +158,8 @@ class Ending:
         return pending
 
     def _note(self, task: Task[Any]) -> None:
+        if task not in self._ended:  # all is over, and it was done before it could say so: keep nothing of it
+            return
         self._ended[task] = self._loop.time() - self._begun
         if task not in self._without:
             self._left -= 1
