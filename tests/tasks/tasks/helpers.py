@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 
@@ -32,8 +32,6 @@ async def fail(error: BaseException) -> None:
 async def stubborn(until: asyncio.Event) -> str:
     """Swallow every cancellation until it may end."""
     while not until.is_set():
-        try:
+        with suppress(asyncio.CancelledError):
             await until.wait()
-        except asyncio.CancelledError:
-            pass
     return "ended at last"

@@ -76,7 +76,9 @@ async def test_enforcing_without_a_manager_the_loop_keeps_it() -> None:
 
     assert errors == [error]
     assert f"{__file__}:{line} in" in error.__notes__[0]
-    [keeper] = [each for each in resources() if (each.kind, each.name) == ("tasks", "loop") and each.statistics().running]
+    [keeper] = [
+        each for each in resources() if (each.kind, each.name) == ("tasks", "loop") and each.statistics().running
+    ]
     assert keeper.statistics().running == 1
     alive().cancel()
 

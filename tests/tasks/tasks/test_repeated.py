@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ def test_a_service_that_fails_is_started_again_later_and_later() -> None:
                 await asyncio.sleep(100)
                 assert (service.state, service.runs, service.failures, service.running) == ("running", 6, 5, True)
                 assert (tasks.statistics().services, tasks.statistics().restarts) == (1, 5)
-        waits = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+        waits = [after - before for before, after in itertools.pairwise(starts)]
         assert all(wait <= bound for wait, bound in zip(waits, [1, 2, 4, 4, 4], strict=True)), waits
         assert len(set(waits)) == 5
         assert len(errors) == 5
@@ -87,7 +88,7 @@ def test_giving_up_ends_a_manager_that_asks_for_it() -> None:
         async def serve() -> None:
             raise ConnectionError
 
-        with reported() as errors, pytest.raises(ExceptionGroup) as caught:
+        with reported() as errors, pytest.raises(ExceptionGroup) as caught:  # noqa: PT012
             async with TaskManager(on_failure="cancel") as tasks:
                 tasks.service(serve, restart=RestartPolicy(max_restarts=3))
                 await asyncio.Event().wait()

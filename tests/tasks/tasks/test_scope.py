@@ -16,7 +16,7 @@ async def test_a_failure_cancels_the_siblings_and_is_raised() -> None:
     """The manager, and its other tasks, go on; nothing is reported as well."""
     async with TaskManager() as tasks:
         other = tasks.create_task(asyncio.sleep(0, "other"))
-        with reported() as errors, pytest.raises(ExceptionGroup, match="tasks of scope 'ingest' have failed") as caught:
+        with reported() as errors, pytest.raises(ExceptionGroup, match="tasks of scope 'ingest' have failed") as caught:  # noqa: PT012
             async with tasks.scope("ingest") as scope:
                 sibling = scope.create_task(asyncio.Event().wait())
                 scope.start_soon(fail, ValueError())
@@ -39,7 +39,7 @@ async def test_a_failure_in_a_scope_is_the_scopes_even_if_failures_cancel_all() 
 async def test_scopes_nest() -> None:
     """A failure within goes out through both."""
     async with TaskManager() as tasks:
-        with pytest.raises(ExceptionGroup) as caught:
+        with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012
             async with tasks.scope("outer") as outer, outer.scope("inner") as inner:
                 sibling = outer.create_task(asyncio.Event().wait())
                 inner.start_soon(fail, ValueError())
@@ -68,7 +68,7 @@ def test_a_stubborn_task_is_left_behind_by_its_scope() -> None:
         async with TaskManager(drain_timeout=0, cancel_timeout=4) as tasks:
             loop = asyncio.get_running_loop()
             before = loop.time()
-            with pytest.raises(ExceptionGroup):
+            with pytest.raises(ExceptionGroup):  # noqa: PT012
                 async with tasks.scope("short", cancel_timeout=1) as scope:
                     scope.start_soon(stubborn, asyncio.Event())
                     scope.start_soon(fail, ValueError())

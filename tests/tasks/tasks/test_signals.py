@@ -37,7 +37,9 @@ def run(program: str, *signals: int, timeout: float = 60) -> tuple[int, str, str
     """Start a program, send signals when it is ready, and return its status, output, log and how long it took."""
     with (
         tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen([sys.executable, "-c", START + program], stdout=subprocess.PIPE, stderr=log, text=True) as process,
+        subprocess.Popen(
+            [sys.executable, "-c", START + program], stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
     ):
         guard = threading.Timer(timeout, process.kill)
         guard.start()
@@ -83,7 +85,7 @@ asyncio.run(main())
 
 
 def test_sigterm_under_load_ends_within_the_deadline_with_a_report() -> None:
-    """The process dies of the signal, as without; the log says how each job has ended, and where the stubborn one is."""
+    """It dies of the signal, as without; the log says how each job has ended, and where the stubborn one is."""
     status, _, log, seconds = run(UNDER_LOAD, signal.SIGTERM)
 
     assert status == -signal.SIGTERM

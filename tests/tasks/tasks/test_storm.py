@@ -7,6 +7,7 @@ that made the task; nothing is left in the manager, nor in the loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import random
 from collections import Counter
@@ -21,7 +22,7 @@ from penstock_tasks import TaskManager
 from penstock_tasks._tasks.jobs import Jobs
 
 
-class Lost(Exception):
+class LostError(Exception):
     """An error of the storm; each task's has a number of its own."""
 
 
@@ -56,13 +57,11 @@ class Storm:
         await self.pause(depth)
         self.numbers += 1
         self.raised[self.numbers] += 1
-        raise Lost(self.numbers)
+        raise LostError(self.numbers)
 
     async def late(self, depth: int) -> None:
-        try:
+        with contextlib.suppress(TimeoutError):
             await self.tasks.timeout_wrapper(self.pause(depth), self.random.choice([0, 0.0005, 0.5]))
-        except TimeoutError:
-            pass
 
     async def parent(self, depth: int) -> None:
         """Awaits one child, and leaves another to its fate."""
@@ -73,7 +72,7 @@ class Storm:
         try:
             if child is not None:
                 await child
-        except Lost as error:
+        except LostError as error:
             self.caught[error.args[0]] += 1
         except asyncio.CancelledError:
             # asyncio gives an awaiter that is cancelled in the same turn the cancellation in place of the error.
@@ -89,7 +88,7 @@ class Storm:
             async with self.tasks.scope("group") as scope:
                 for _ in range(self.random.randint(0, 3)):
                     scope.start_soon(self.work, depth + 1)
-        except* Lost as group:
+        except* LostError as group:
             self.catch(group)
         except* RuntimeError:  # the manager shuts down, or the scope
             self.refused += 1
@@ -117,7 +116,7 @@ class Storm:
 
     def note(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        assert isinstance(error, Lost), context
+        assert isinstance(error, LostError), context
         assert any("was made at" in each for each in error.__notes__)
         self.reported[error.args[0]] += 1
 
@@ -147,9 +146,11 @@ class Storm:
         assert self.begun == self.ended
         assert self.limiter.statistics().running == 0
         for handle in self.handles:  # whoever still holds a task can still ask
-            if not handle.cancelled() and isinstance(handle.exception(), Lost) and self.nobody_knows(handle.exception()):
-                self.caught[handle.exception().args[0]] += 1
+            error = None if handle.cancelled() else handle.exception()
+            if isinstance(error, LostError) and self.nobody_knows(error):
+                self.caught[error.args[0]] += 1
         self.handles.clear()
+        error = None
         gc.collect()
         await asyncio.sleep(0)
         known = self.caught + self.reported
@@ -157,8 +158,7 @@ class Storm:
         assert all(count == 1 for count in self.reported.values()), "an error was reported twice"
         assert not set(self.caught) & set(self.reported), "an error was raised, and reported as well"
 
-    def nobody_knows(self, error: BaseException | None) -> bool:
-        assert error is not None
+    def nobody_knows(self, error: LostError) -> bool:
         return not self.caught[error.args[0]] and not self.reported[error.args[0]]
 
 
@@ -169,9 +169,7 @@ def storm(seed: int, size: int, drain_timeout: float) -> Storm:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    seed=st.integers(0, 2**32), size=st.integers(1, 200), drain_timeout=st.sampled_from([0, 0.0005, 0.01, 60])
-)
+@given(seed=st.integers(0, 2**32), size=st.integers(1, 200), drain_timeout=st.sampled_from([0, 0.0005, 0.01, 60]))
 def test_nothing_is_left_and_nothing_lost(seed: int, size: int, drain_timeout: float) -> None:
     """Whatever happens, in any order."""
     storm(seed, size, drain_timeout)

@@ -242,10 +242,10 @@ class TaskManager:
         # No lookup of the running loop: it costs a system call. A task of this loop, in this thread, says the same.
         if self._thread != get_ident() or (parent := current_task(loop)) is None:
             return self._start(coro, name, context, sys._getframe(1), "")
-        if context is None:
-            task = loop.create_task(coro, name=name)  # type: ignore[union-attr] # as it takes work in, it has a loop
+        if name is None and context is None:
+            task = loop.create_task(coro)  # type: ignore[union-attr] # as it takes work in, it has a loop
         else:
-            task = loop.create_task(coro, name=name, context=context)  # type: ignore[union-attr]
+            task = loop.create_task(coro, **_given(name, context))  # type: ignore[union-attr]
         if (jobs := self._jobs) is not None:
             frame = sys._getframe(1)
             known = frame.f_code, frame.f_lasti, ref(parent), jobs.now(), ""
@@ -480,12 +480,11 @@ class TaskManager:
         **kwargs: Any,
     ) -> Task[T]:
         self._admit(coro)
-        if context is not None:
-            kwargs["context"] = context
+        kwargs |= _given(name, context)
         if limit is not None:
-            task = penstock_limits.create_task(coro, limit=limit, name=name, **kwargs)
+            task = penstock_limits.create_task(coro, limit=limit, **kwargs)
         else:
-            task = self._the_loop().create_task(coro, name=name, **kwargs)
+            task = self._the_loop().create_task(coro, **kwargs)
         if self._jobs is not None:
             self._jobs.watch(task, self._jobs.known(frame, part_of))
         return task
@@ -646,6 +645,12 @@ def _close_in_child() -> None:
     """Let no manager of the parent take work in: its loop does not run here."""
     for manager in list(_open):
         manager._thread = None
+
+
+def _given(name: str | None, context: Context | None) -> dict[str, Any]:
+    """Return what was given: from 3.14 on a task factory is handed every keyword, and may not know all."""
+    given = {"name": name, "context": context}
+    return {key: value for key, value in given.items() if value is not None}
 
 
 def _as_keys(counts: dict[str, int]) -> dict[str, int]:
