@@ -125,6 +125,31 @@ except KeyboardInterrupt:
     assert (status, output) == (0, "work done\ninterrupted\n")
 
 
+def test_a_signal_while_it_drains_does_not_cut_that_short() -> None:
+    """It asks for what goes on already."""
+    program = """
+async def work():
+    while tasks._state == "open":
+        await asyncio.sleep(0)
+    ready()
+    while not tasks._signalled:
+        await asyncio.sleep(0)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    print("work done", flush=True)
+
+async def main():
+    global tasks
+    async with TaskManager(drain_timeout=60) as tasks:
+        tasks.start_soon(work)
+
+asyncio.run(main())
+"""
+    status, output, _, _ = run(program, signal.SIGTERM)
+
+    assert (status, output) == (-signal.SIGTERM, "work done\n")
+
+
 def test_two_managers_in_one_block_both_drain() -> None:
     """The inner one first."""
     program = """

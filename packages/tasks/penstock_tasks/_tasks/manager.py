@@ -559,13 +559,16 @@ class TaskManager:
             self._ending.spare(caller)
         if at_once:
             self._ending.hurry()
-        cancelled = False
+        cancelled, signalled = False, self._signalled
         while not self._ending_task.done():
             try:
                 await asyncio.wait([self._ending_task])
             except asyncio.CancelledError:
                 cancelled = True
-                self._ending.hurry()
+                if self._signalled and not signalled:
+                    signalled = True  # it was the signal, which asks for what goes on already
+                else:
+                    self._ending.hurry()
         if cancelled:
             raise asyncio.CancelledError
         return self._ending_task.result()
