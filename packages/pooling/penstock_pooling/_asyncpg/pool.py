@@ -199,6 +199,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         try:
             if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
+            if holder.has_news():
+                await holder.hear()
             proxy = await (holder.acquire() if holder.is_ready() else self._opened(holder, began, patience))
         except BaseException:
             self._queue.put_nowait(holder)
