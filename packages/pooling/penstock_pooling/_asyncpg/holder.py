@@ -106,7 +106,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
             if not self.is_connected():
                 return
         try:
-            await self._con.execute("", timeout=self._pool._patience)
+            await self._con.execute("SELECT 1", timeout=self._pool._patience)
         except Exception:  # noqa: BLE001 - whatever it is, another is opened in its place
             self.terminate()
 
