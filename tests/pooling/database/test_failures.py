@@ -404,6 +404,7 @@ async def test_a_session_that_the_server_has_just_ended_is_not_lent(
 ) -> None:
     """Although the event loop has not had the time to see it."""
     monkeypatch.setenv("PENSTOCK_MODE_POOLED_DATABASE", "enforce")
+    monkeypatch.setattr("penstock_pooling._asyncpg.pool.LOOK_AFTER", 0.0)
     async with create_pool(dsn, min_size=1, max_size=1) as pool:
         lend = pool.acquire if way == "pool" else partial(penstock_pooling.connect, dsn)
         connection = await lend()
@@ -418,8 +419,9 @@ async def test_a_session_that_the_server_has_just_ended_is_not_lent(
     await penstock_pooling.close_pools()
 
 
-async def test_a_session_that_was_told_something_while_idle_is_lent(dsn: str) -> None:
+async def test_a_session_that_was_told_something_while_idle_is_lent(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What came was not its end."""
+    monkeypatch.setattr("penstock_pooling._asyncpg.pool.LOOK_AFTER", 0.0)
     async with create_pool(dsn, min_size=1, max_size=1) as pool:
         pid = await pool.fetchval("SELECT pg_backend_pid()")
         (holder,) = pool._holders

@@ -34,6 +34,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         frame: The frame that has that block, and gives the connection back; None if that is not known.
         returning: What gives it back just now.
         lent_at: When, in the loop's time.
+        idle_since: When it came back last.
         told: Whether it was told that it is out for too long.
         stand_in: What the borrower has in place of the pool's own proxy, if it has something else.
         backend: The number and the secret of the server's process.
@@ -51,6 +52,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         "ending",
         "expires",
         "frame",
+        "idle_since",
         "lent_at",
         "lexical",
         "returning",
@@ -70,7 +72,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.lexical = False
         self.frame: FrameType | None = None
         self.returning: asyncio.Task[Any] | None = None
-        self.lent_at = 0.0
+        self.lent_at = self.idle_since = 0.0
         self.told = False
         self.stand_in: weakref.ref[Any] | None = None
         self.backend: tuple[Any, Any] = (None, None)

@@ -118,11 +118,13 @@ async def _pooled(dsn: tuple[str | None, ...], arguments: dict[str, Any], site: 
 async def _lent(dsn: tuple[str | None, ...], arguments: dict[str, Any], site: CallSite) -> asyncpg.Connection | None:
     """Return a connection of a pool; None if there is no pool that would serve."""
     time = asyncio.get_running_loop().time
-    began = time()
+    until: float | None = None
     while (wanted := _read(dsn, arguments)) is not None and (pool := await _pool(wanted)) is not None:
         drop_in.pooled += 1
+        patience = wanted.patience() if until is None else max(0.0, until - time())
+        until = until or time() + patience
         try:
-            return await pool.lend(wanted.connection_class, max(0.0, began + wanted.patience() - time()), site)
+            return await pool.lend(wanted.connection_class, patience, site)
         except EnvironmentChangedError:
             pass
         except asyncpg.InterfaceError:
