@@ -47,8 +47,9 @@ def connect(conninfo: str = "", **settings: Any) -> psycopg.Connection[Any]:
         if mode is Mode.OBSERVE:
             return pool.watched(ours.psycopg.connect(conninfo, **settings))  # type: ignore[no-any-return]
         loan = pool.borrow(call_site(*LIBRARIES))
-        if loan is not None:
-            return ours.lend(pool, loan, conninfo, settings)  # type: ignore[no-any-return]
+        connection = None if loan is None else ours.lend(pool, loan, conninfo, settings)
+        if connection is not None:
+            return connection  # type: ignore[no-any-return]
     return ours.psycopg.connect(conninfo, **settings)  # type: ignore[no-any-return]
 
 
@@ -80,9 +81,11 @@ class AsyncConnection:
                 connection = await ours.psycopg.AsyncConnection.connect(conninfo, **settings)
                 return pool.watched(connection)  # type: ignore[no-any-return]
             loan = await pool.borrow_async(call_site(*LIBRARIES))
-            if loan is not None:
-                connecting = partial(ours.AsyncConnection.connect, conninfo, **settings)
-                return await ours.lend_async(pool, loan, settings, connecting)  # type: ignore[no-any-return]
+            if loan is None:
+                continue
+            connecting = partial(ours.AsyncConnection.connect, conninfo, **settings)
+            if (connection := await ours.lend_async(pool, loan, settings, connecting)) is not None:
+                return connection  # type: ignore[no-any-return]
         return await ours.psycopg.AsyncConnection.connect(conninfo, **settings)  # type: ignore[no-any-return]
 
 

@@ -51,8 +51,9 @@ def connect(dsn: Any = None, connection_factory: Any = None, cursor_factory: Any
         if mode is Mode.OBSERVE:
             return pool.watched(ours.psycopg2.connect(dsn, None, cursor_factory, **settings))
         loan = pool.borrow(call_site(*LIBRARIES))
-        if loan is not None:
-            return ours.lend(pool, loan, dsn, cursor_factory, settings)
+        connection = None if loan is None else ours.lend(pool, loan, dsn, cursor_factory, settings)
+        if connection is not None:
+            return connection
     return ours.psycopg2.connect(dsn, connection_factory, cursor_factory, **settings)
 
 

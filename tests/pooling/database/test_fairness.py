@@ -129,9 +129,9 @@ async def test_nothing_waits_beyond_the_default_deadline(operation: str, dsn: st
 
         with pytest.raises(PoolTimeoutError, match=r"'rag' lent no connection within 0.01 s.*test_fairness.py:\d+"):
             await asyncio.create_task(ask())
+        assert [event.name for event in events] == ["pool.timed_out"]
         await pool.release(holder)
 
-        assert [event.name for event in events] == ["pool.timed_out"]
         assert pool.statistics().timed_out == 1
         assert await pool.fetchval("SELECT 1") == 1
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import math
 import weakref
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -13,9 +14,11 @@ from asyncpg.pool import PoolConnectionHolder
 from penstock_limits.introspection import CallSite
 
 from penstock_pooling._asyncpg.ending import Ending
+from penstock_pooling._pools.lines import news_of
 
 __all__ = ["Holder"]
 
+TURNS = 5  # of the event loop: what was sent last is read, then the end of the line, then its loss is told
 OUTDATED = -1  # no generation of any pool: asyncpg closes such a connection when it is given back
 
 
@@ -31,6 +34,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         frame: The frame that has that block, and gives the connection back; None if that is not known.
         returning: What gives it back just now.
         lent_at: When, in the loop's time.
+        idle_since: When it came back last.
         told: Whether it was told that it is out for too long.
         stand_in: What the borrower has in place of the pool's own proxy, if it has something else.
         backend: The number and the secret of the server's process.
@@ -43,10 +47,12 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     __slots__ = (
         "_expiry",
+        "_news",
         "backend",
         "ending",
         "expires",
         "frame",
+        "idle_since",
         "lent_at",
         "lexical",
         "returning",
@@ -66,12 +72,13 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.lexical = False
         self.frame: FrameType | None = None
         self.returning: asyncio.Task[Any] | None = None
-        self.lent_at = 0.0
+        self.lent_at = self.idle_since = 0.0
         self.told = False
         self.stand_in: weakref.ref[Any] | None = None
         self.backend: tuple[Any, Any] = (None, None)
         self.ending: Ending | None = None
         self._expiry: asyncio.TimerHandle | None = None
+        self._news: Callable[[], object] | None = None
 
     def is_ready(self) -> bool:
         """Tell whether its connection can be lent as it is, without waiting for anything."""
@@ -86,7 +93,24 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         await super().connect()
         protocol = self._con._protocol
         self.backend = protocol.backend_pid, protocol.backend_secret
+        line = self._con._transport.get_extra_info("socket")
+        self._news = None if line is None else news_of(line.fileno())
         self._pool._note_opened(self)
+
+    def has_news(self) -> bool:
+        """Tell whether the server has sent something to a connection that nobody has: mostly, its end."""
+        return self._news is not None and self.is_connected() and bool(self._news())
+
+    async def hear(self) -> None:
+        """Let the event loop take in what has come; the connection is closed if that was its end."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+            if not self.is_connected():
+                return
+        try:
+            await self._con.execute("SELECT 1", timeout=self._pool._patience)
+        except Exception:  # noqa: BLE001 - whatever it is, another is opened in its place
+            self.terminate()
 
     def live(self, seconds: float) -> None:
         """Have the connection replaced after some time, idle or not."""
@@ -122,7 +146,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         if self._con is not None and not self._con.is_closed() and self._generation != self._pool._generation:
             self._maybe_cancel_inactive_callback()
             self._cancel_expiry()
-            connection, self._con = self._con, None
+            connection, self._con, self._news = self._con, None, None
             with contextlib.suppress(Exception):  # then it is gone all the same
                 await connection.close(timeout=self._pool._patience)
         return await self.acquire()
@@ -146,6 +170,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     def _release_on_close(self) -> None:
         self._cancel_expiry()
+        self._news = None
         if self._in_use is not None and self._con._aborted and self._pool._may_wait():
             with contextlib.suppress(OSError, ValueError, AttributeError):  # there is no line to it any more
                 self.ending = Ending(self._con, self.backend)

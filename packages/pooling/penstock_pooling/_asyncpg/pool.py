@@ -36,6 +36,9 @@ from penstock_pooling._pools.statistics import PoolStatistics
 __all__ = ["Pool"]
 
 JITTER = 0.1  # the share of its life by which a connection may go earlier, so that not all go at once
+LOOK_AFTER = (
+    0.01  # seconds from which on an idle connection is looked at before it is lent: its server may have ended it
+)
 PATIENCE = 5.0  # seconds for closing a connection that nobody has, before it is cut off
 
 
@@ -199,6 +202,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         try:
             if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
+            if began - holder.idle_since >= LOOK_AFTER and holder.has_news():
+                await holder.hear()
             proxy = await (holder.acquire() if holder.is_ready() else self._opened(holder, began, patience))
         except BaseException:
             self._queue.put_nowait(holder)
@@ -321,7 +326,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._having[reference] = left
         else:
             self._having.pop(reference, None)
-        held = self._loop.time() - holder.lent_at
+        holder.idle_since = now = self._loop.time()
+        held = now - holder.lent_at
         self._counters.note_hold(held)
         if holder.told:
             emit("pool.returned", self._name, borrower=str(holder.site), seconds=held)

@@ -39,6 +39,7 @@ class ConnectArguments:
         arguments: All others that concern the session.
         connection_class: The class that the caller wants; any may stand upon one session.
         record_class: As for asyncpg.
+        completed_by: The variables of the environment that complete them.
         timeout: The caller's deadline; ... if it has said nothing, None for none.
     """
 
@@ -48,6 +49,7 @@ class ConnectArguments:
     arguments: dict[str, Any]
     connection_class: type
     record_class: type
+    completed_by: tuple[Any, ...]
     timeout: Any
 
     def __repr__(self) -> str:
@@ -67,17 +69,13 @@ class ConnectArguments:
         try:
             lent_class(connection_class)
             by_identity = tuple(_by_identity([dsn, *rest.values()]))
-            key = (
-                _frozen(dsn),
-                _frozen(rest),
-                record_class,
-                *environment(),
-            )
+            completed_by = environment()
+            key = (_frozen(dsn), _frozen(rest), record_class, completed_by)
             hash(key)
             rest = {name: _own(value) for name, value in rest.items()}
         except Exception:  # noqa: BLE001 - an argument may raise what it likes if it is compared
             return None
-        return cls(key, by_identity, dsn, rest, connection_class, record_class, timeout)
+        return cls(key, by_identity, dsn, rest, connection_class, record_class, completed_by, timeout)
 
     def patience(self) -> float:
         """Return for how many seconds the caller waits."""

@@ -15,7 +15,7 @@ from penstock_limits import Mode, mode_of
 from penstock_limits.introspection import CallSite, call_site
 
 from penstock_pooling._connect.arguments import ConnectArguments
-from penstock_pooling._connect.connect_pool import ConnectPool
+from penstock_pooling._connect.connect_pool import ConnectPool, EnvironmentChangedError
 from penstock_pooling._connect.room import drop_in, room_here
 from penstock_pooling._pools.callers import LIBRARIES
 from penstock_pooling._pools.capability import CAPABILITY
@@ -108,27 +108,29 @@ async def _observed(dsn: tuple[str | None, ...], arguments: dict[str, Any]) -> a
 
 
 async def _pooled(dsn: tuple[str | None, ...], arguments: dict[str, Any], site: CallSite) -> asyncpg.Connection:
-    wanted = _read(dsn, arguments)
-    connection = None if wanted is None else await _lent(wanted, site)
+    connection = await _lent(dsn, arguments, site)
     if connection is None:
         drop_in.unpooled += 1
         connection = await asyncpg.connect(*dsn, **arguments)
     return connection
 
 
-async def _lent(wanted: ConnectArguments, site: CallSite) -> asyncpg.Connection | None:
+async def _lent(dsn: tuple[str | None, ...], arguments: dict[str, Any], site: CallSite) -> asyncpg.Connection | None:
     """Return a connection of a pool; None if there is no pool that would serve."""
-    time, patience = asyncio.get_running_loop().time, wanted.patience()
-    until = time() + patience
-    while (pool := await _pool(wanted)) is not None:
+    time = asyncio.get_running_loop().time
+    until: float | None = None
+    while (wanted := _read(dsn, arguments)) is not None and (pool := await _pool(wanted)) is not None:
         drop_in.pooled += 1
+        patience = wanted.patience() if until is None else max(0.0, until - time())
+        until = until or time() + patience
         try:
             return await pool.lend(wanted.connection_class, patience, site)
+        except EnvironmentChangedError:
+            pass
         except asyncpg.InterfaceError:
             if not pool.is_closing():
                 raise
-        patience = max(0.0, until - time())
-        drop_in.pooled -= 1  # `close_pools()` came meanwhile, and there is another pool for what goes on
+        drop_in.pooled -= 1  # `close_pools()` came meanwhile, or so; there is another pool for what goes on
     return None
 
 

@@ -19,14 +19,19 @@ from penstock_pooling._asyncpg.holder import Holder
 from penstock_pooling._asyncpg.pool import Pool
 from penstock_pooling._connect.lent import LentConnection, Loan, lent_upon
 from penstock_pooling._connect.session import Session
+from penstock_pooling._pools.environment import environment
 from penstock_pooling._pools.errors import PoolQueueFullError, PoolTimeoutError
 from penstock_pooling._pools.statistics import PoolStatistics
 
-__all__ = ["ConnectPool", "ReturnCounters"]
+__all__ = ["ConnectPool", "EnvironmentChangedError", "ReturnCounters"]
 
 INACTIVE = 60.0  # seconds after which an idle connection is closed
 SETTINGS = ("rag_pool_max_size", "database_operation_timeout (or the timeout of the call)")  # what a user can raise
 BETWEEN_LOOKS = 1.0  # seconds between two looks for forgotten connections
+
+
+class EnvironmentChangedError(asyncpg.InterfaceError):  # type: ignore[misc]
+    """What would be opened now would be a connection of another pool: a variable has changed while a caller waited."""
 
 
 class ReturnCounters:
@@ -51,6 +56,7 @@ class ConnectPool(Pool):
         dsn: As for `asyncpg.connect`.
         arguments: More arguments for it.
         record_class: As for it.
+        completed_by: The variables of the environment that complete the arguments.
         counters: Where returns are counted.
         has_enough: Asked when a connection comes back: whether enough are idle in the loop, in all pools together.
 
@@ -66,6 +72,7 @@ class ConnectPool(Pool):
         dsn: str | None,
         arguments: dict[str, Any],
         record_class: type,
+        completed_by: tuple[Any, ...],
         counters: ReturnCounters,
         has_enough: Callable[[], bool],
     ) -> None:
@@ -80,6 +87,7 @@ class ConnectPool(Pool):
             record_class=record_class,
         )
         self.set_connect_args(dsn, **arguments)
+        self._completed_by = completed_by
         self._ends = counters
         self._has_enough = has_enough
         self.soon_idle = 0
@@ -131,6 +139,11 @@ class ConnectPool(Pool):
             raise
         holder.stand_in = weakref.ref(lent)
         return lent
+
+    async def _get_new_connection(self) -> Any:
+        if self._completed_by != environment():
+            raise EnvironmentChangedError("the environment has changed")
+        return await super()._get_new_connection()
 
     async def _wait(self, patience: float | None) -> Holder | None:
         self._look_for_forgotten()

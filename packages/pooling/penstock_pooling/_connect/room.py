@@ -135,6 +135,7 @@ class Room:
             dsn=wanted.dsn,
             arguments=wanted.arguments,
             record_class=wanted.record_class,
+            completed_by=wanted.completed_by,
             counters=drop_in.returns,
             has_enough=self._has_enough,
         )

@@ -22,7 +22,8 @@ from psycopg.adapt import AdaptersMap
 from psycopg.conninfo import conninfo_to_dict
 
 from penstock_pooling._drop_ins.registry import Registry, key_of, server_of
-from penstock_pooling._sessions.sessions import PATIENCE, Session, SessionPool, has_news
+from penstock_pooling._pools.lines import has_news
+from penstock_pooling._sessions.sessions import PATIENCE, Session, SessionPool
 from penstock_pooling._sessions.waiters import Loan
 
 __all__ = [
@@ -44,6 +45,8 @@ CLEAN = b"DISCARD ALL"
 
 class PsycopgPool(SessionPool):
     """Sessions of libpq for one set of arguments."""
+
+    drivers_error = psycopg.OperationalError
 
     def _is_alive(self, session: Session) -> bool:
         return session.handle.status == pq.ConnStatus.OK and not has_news(session.handle.socket)
@@ -114,6 +117,14 @@ class Connection(_Shared, psycopg.Connection[Any]):  # type: ignore[misc] # both
 
     __module__ = "psycopg"
 
+    def __exit__(self, *error: Any) -> None:
+        """End the transaction, and give the session back also if that fails, or the server has ended it."""
+        try:
+            super().__exit__(*error)
+        finally:
+            if self._loan is not None:
+                self.close()
+
     def close(self) -> None:
         """Give the session back, as it was when it was opened."""
         loan, session = self._take_back()
@@ -137,6 +148,14 @@ class AsyncConnection(_Shared, psycopg.AsyncConnection[Any]):  # type: ignore[mi
     """A connection whose `close()` gives its session back."""
 
     __module__ = "psycopg"
+
+    async def __aexit__(self, *error: Any) -> None:
+        """End the transaction, and give the session back also if that fails, or the server has ended it."""
+        try:
+            await super().__aexit__(*error)
+        finally:
+            if self._loan is not None:
+                await self.close()
 
     async def close(self) -> None:
         """Give the session back, as it was when it was opened."""
@@ -168,13 +187,16 @@ def pool_for(pools: Registry[PsycopgPool], conninfo: str, settings: Mapping[str,
     return None if key is None else pools.pool(key, lambda: _name_of(where))
 
 
-def lend(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Mapping[str, Any]) -> Connection:
-    """Return a connection for somebody who has a place."""
+def lend(pool: PsycopgPool, loan: Loan, conninfo: str, settings: Mapping[str, Any]) -> Connection | None:
+    """Return a connection for somebody who has a place; None, and no place, if it would belong to another pool."""
     try:
         session = pool.lend()
         if session is not None:
             return _revived(Connection, pool, loan, session, settings)
         pool.wait_for_room()
+        if not pool.may_open():
+            pool.give_back(loan)
+            return None
         return _opened(Connection.connect(conninfo, **settings), pool, loan)
     except BaseException:
         pool.give_back(loan)
@@ -186,13 +208,16 @@ async def lend_async(
     loan: Loan,
     settings: Mapping[str, Any],
     connect: Callable[[], Coroutine[Any, Any, AsyncConnection]],
-) -> AsyncConnection:
-    """Return a connection for somebody who has a place."""
+) -> AsyncConnection | None:
+    """Return a connection for somebody who has a place; None, and no place, if it would belong to another pool."""
     try:
         session = pool.lend()
         if session is not None:
             return _revived(AsyncConnection, pool, loan, session, settings)
         await pool.wait_for_room_async()
+        if not pool.may_open():
+            pool.give_back(loan)
+            return None
         opening = asyncio.ensure_future(connect())
     except BaseException:
         pool.give_back(loan)

@@ -18,7 +18,8 @@ import psycopg2
 from psycopg2 import extensions
 
 from penstock_pooling._drop_ins.registry import Registry, key_of, server_of
-from penstock_pooling._sessions.sessions import Session, SessionPool, has_news
+from penstock_pooling._pools.lines import has_news
+from penstock_pooling._sessions.sessions import Session, SessionPool
 from penstock_pooling._sessions.waiters import Loan
 
 __all__ = ["POOLS", "lend", "pool_for"]
@@ -240,12 +241,17 @@ def pool_for(dsn: Any, settings: Mapping[str, Any]) -> Psycopg2Pool | None:
     return None if key is None else POOLS.pool(key, lambda: _name_of(dsn, settings))
 
 
-def lend(pool: Psycopg2Pool, loan: Loan, dsn: Any, cursor_factory: Any, settings: Mapping[str, Any]) -> Connection:
-    """Return a connection for somebody who has a place."""
+def lend(
+    pool: Psycopg2Pool, loan: Loan, dsn: Any, cursor_factory: Any, settings: Mapping[str, Any]
+) -> Connection | None:
+    """Return a connection for somebody who has a place; None, and no place, if it would belong to another pool."""
     try:
         session = pool.lend()
         if session is None:
             pool.wait_for_room()
+            if not pool.may_open():
+                pool.give_back(loan)
+                return None
             connection = psycopg2.connect(dsn, connection_factory=Connection, **settings)
             session = pool.opened(None)
             session.initial = connection.encoding

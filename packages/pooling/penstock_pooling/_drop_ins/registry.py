@@ -19,6 +19,8 @@ SWEEP_EVERY = 10.0  # seconds between two looks at what nobody has needed for lo
 
 
 class _Pool(Protocol):
+    environment: tuple[Any, ...] | None
+
     @property
     def name(self) -> str: ...
 
@@ -65,6 +67,7 @@ class Registry(Generic[P]):
                 pool = pools.get(key)
                 if pool is None:
                     pool = pools[key] = self._make(self._free_name(f"{self._driver} {name()}"))
+                    pool.environment = environment()
         return pool
 
     def close(self) -> None:

@@ -11,14 +11,15 @@ from typing import Any
 
 from penstock_limits import Mode
 from penstock_limits.introspection import call_site
-from sqlalchemy import event
+from sqlalchemy import event, exc
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import Pool
 from sqlalchemy.util import await_only
 
 from penstock_pooling._drop_ins.registry import Registry, key_of
 from penstock_pooling._pools.callers import LIBRARIES
-from penstock_pooling._sessions.sessions import PATIENCE, Session, SessionPool, has_news
+from penstock_pooling._pools.lines import has_news
+from penstock_pooling._sessions.sessions import PATIENCE, Session, SessionPool
 from penstock_pooling._sessions.waiters import Loan
 
 __all__ = ["ASYNC_ENGINES", "ENGINES", "AsyncSharedPool", "SharedPool", "observed", "pool_for", "shared"]
@@ -41,6 +42,8 @@ class EnginePool(SessionPool):
         engine: What is given to whoever asks; None until there is one.
     """
 
+    drivers_error = exc.TimeoutError
+
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.engine: Any = None
@@ -52,11 +55,19 @@ class EnginePool(SessionPool):
         closed = getattr(connection, "closed", None)
         if closed is None:
             closed = connection.is_closed() if hasattr(connection, "is_closed") else False
-        return not closed and not (hasattr(connection, "fileno") and has_news(connection.fileno()))
+        if closed:
+            return False
+        try:
+            return not has_news(self._descriptor(session.handle))
+        except OSError:
+            return True  # it has no line that could be looked at
 
     def _descriptor(self, handle: Any) -> int:
         try:
-            return int(handle.driver_connection.fileno())
+            connection = handle.driver_connection
+            if hasattr(connection, "fileno"):
+                return int(connection.fileno())
+            return int(connection._transport.get_extra_info("socket").fileno())  # asyncpg
         except Exception as error:  # each driver has its own; some have no such thing
             raise OSError from error
 

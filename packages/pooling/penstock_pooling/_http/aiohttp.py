@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -106,6 +107,15 @@ def _retrying_middleware(retries: int) -> aiohttp.ClientMiddlewareType:
     return retried
 
 
+def _noting_middleware(responses: weakref.WeakSet[Any]) -> aiohttp.ClientMiddlewareType:
+    async def noted(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+        response: aiohttp.ClientResponse = await handler(request)
+        responses.add(response)
+        return response
+
+    return noted
+
+
 async def _open_middleware(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
     """Refuse what comes from the queue after its session, or what it shares, was closed."""
     if request.session.closed:
@@ -140,6 +150,9 @@ class Shared:
 class AiohttpClients:
     """Opens sessions of aiohttp."""
 
+    def __init__(self) -> None:
+        self._responses: weakref.WeakKeyDictionary[Any, weakref.WeakSet[Any]] = weakref.WeakKeyDictionary()
+
     def own(self, settings: ClientSettings, counters: Counters | None) -> Any:
         """Return a session for one borrower; an async context manager."""
         return aiohttp.ClientSession(
@@ -162,18 +175,23 @@ class AiohttpClients:
 
     def lent(self, shared: Shared, settings: ClientSettings) -> Any:
         """Return a borrower's session: headers, cookies and the like are its own, connections are shared."""
-        return aiohttp.ClientSession(
+        responses: weakref.WeakSet[Any] = weakref.WeakSet()
+        session = aiohttp.ClientSession(
             connector=shared.connector,
             connector_owner=False,
             trace_configs=[shared.tracing],
-            middlewares=shared.middlewares,
+            middlewares=(_noting_middleware(responses), *shared.middlewares),
             **_options(settings),
         )
+        self._responses[session] = responses
+        return session
 
-    @staticmethod
-    async def close(session: Any) -> None:
-        """Close a borrower's session."""
+    async def close(self, session: Any) -> None:
+        """Close a borrower's session, and the responses that it has left open, as a connector of its own does."""
         await session.close()
+        for response in [*self._responses.get(session, ())]:
+            if response.connection is not None:  # else it was received whole, and may be read still
+                response.close()
 
 
 def _connector(settings: ClientSettings) -> aiohttp.BaseConnector:

@@ -19,6 +19,7 @@ from penstock_pooling._http.client_statistics import ClientStatistics, Counters
 __all__ = ["CAPABILITY", "HTTPClientManager", "own_client"]
 
 CAPABILITY: Final = "managed-resources"
+UNKNOWN: Final = "default"  # for what is counted, and has no settings
 
 
 class HTTPClientManager:
@@ -54,6 +55,7 @@ class HTTPClientManager:
         self._closed = False
         self._settings = MappingProxyType(dict(clients))
         self._clients = {name: NamedClient(name, settings, self) for name, settings in clients.items()}
+        self._default: NamedClient | None = None
 
     def __repr__(self) -> str:
         return f"<HTTPClientManager {self.mode}: {', '.join(sorted(self._clients)) or 'no clients'}>"
@@ -83,6 +85,16 @@ class HTTPClientManager:
             )
         return self._clients[name].lent()
 
+    def default(self) -> AbstractAsyncContextManager[Any]:
+        """Lend httpx with its defaults to somebody who asks for an unknown client; all of them are counted as one.
+
+        Raises:
+            RuntimeError: The manager is closed.
+        """
+        if self._default is None:
+            self._default = NamedClient(UNKNOWN, ClientSettings(), self)
+        return self._default.lent()
+
     def statistics(self, name: str, /) -> ClientStatistics:
         """Return a snapshot of a client's counters.
 
@@ -101,8 +113,9 @@ class HTTPClientManager:
         """
         self._closed = True
         deadline = time.monotonic() + self._close_timeout
-        for client in self._clients.values():
-            await client.close(deadline)
+        for client in (*self._clients.values(), self._default):
+            if client is not None:
+                await client.close(deadline)
 
     async def __aenter__(self) -> Self:
         return self

@@ -40,15 +40,16 @@ def http(name: str, /) -> AbstractAsyncContextManager[Any]:
 
     Args:
         name: A name in `[tool.penstock.clients]`. An unknown one is httpx with its defaults unless the mode is
-            `enforce`.
+            `enforce`; `observe` counts it as `default`.
 
     Raises:
         ConfigurationError: No client has this name, and the mode is `enforce`; the message lists those there are.
     """
     manager = _managers[-1]
-    if name not in manager.settings and manager.mode is not Mode.ENFORCE:
-        return own_client(ClientSettings())
-    return manager.client(name)
+    mode = manager.mode
+    if name in manager.settings or mode is Mode.ENFORCE:
+        return manager.client(name)
+    return own_client(ClientSettings()) if mode is Mode.OFF else manager.default()
 
 
 async def close_clients() -> None:

@@ -20,31 +20,31 @@ from penstock_pooling._http.proxies import environment_proxies
 __all__ = ["TransportClients"]
 
 
-class SharedTransport:
-    """What the clients of all borrowers send by: closing it is not for them to do.
+class LentTransport:
+    """What one borrower's client sends by: closing it closes the borrower's own responses, and nothing of others.
 
     Args:
-        transport: What sends.
+        transport: What sends for all.
         count: Counts what it sends.
     """
 
     def __init__(self, transport: Any, count: Count) -> None:
         self._transport = transport
         self._count = count
+        self._bodies: weakref.WeakSet[Any] = weakref.WeakSet()
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request."""
         self._count.request()
         response = await self._transport.handle_async_request(request)
         self._count.response(response)
+        self._bodies.add(response.stream)
         return response
 
     async def aclose(self) -> None:
-        """Do nothing: other borrowers send by it, too."""
-
-    async def close_for_all(self) -> None:
-        """Close it."""
-        await self._transport.aclose()
+        """Close the responses that the borrower has left open, as the client's own transport does."""
+        for body in [*self._bodies]:
+            await body.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,12 @@ class Shared:
     Attributes:
         transport: What sends.
         mounts: What sends instead, by URL pattern: through the proxies of the environment.
+        count: Counts what they send.
     """
 
     transport: Any
     mounts: dict[str, Any]
+    count: Count
 
     @property
     def closed(self) -> bool:
@@ -67,7 +69,7 @@ class Shared:
     async def close(self) -> None:
         """Close it for all."""
         for each in {self.transport, *self.mounts.values()} - {None}:
-            await each.close_for_all()
+            await each.aclose()
 
 
 class TransportClients:
@@ -82,7 +84,7 @@ class TransportClients:
         self._module = module
         self._policy_transport = policy_transport
         self._pooled_transport = as_transport(PooledTransport, module)
-        self._shared_transport = as_transport(SharedTransport, module)
+        self._lent_transport = as_transport(LentTransport, module)
 
     def own(self, settings: ClientSettings, counters: Counters | None) -> Any:
         """Return a client for one borrower, as the module makes it; an async context manager."""
@@ -99,19 +101,16 @@ class TransportClients:
         self, settings: ClientSettings, counters: Counters, limiter: Limiter, replaced: Callable[[int], None]
     ) -> Shared:
         """Return what all borrowers of this event loop share."""
-        transport, mounts = self._transports(settings, limiter, replaced)
-        count = Count(counters)
-        return Shared(
-            self._shared_transport(transport, count),
-            {
-                pattern: None if mount is None else self._shared_transport(mount, count)
-                for pattern, mount in mounts.items()
-            },
-        )
+        return Shared(*self._transports(settings, limiter, replaced), Count(counters))
 
     def lent(self, shared: Shared, settings: ClientSettings) -> Any:
         """Return a borrower's client: headers, cookies, hooks and the like are its own, connections are shared."""
-        return self._module.AsyncClient(transport=shared.transport, mounts=shared.mounts, **self._options(settings))
+
+        def by(transport: Any) -> Any:
+            return None if transport is None else self._lent_transport(transport, shared.count)
+
+        mounts = {pattern: by(mount) for pattern, mount in shared.mounts.items()}
+        return self._module.AsyncClient(transport=by(shared.transport), mounts=mounts, **self._options(settings))
 
     @staticmethod
     async def close(client: Any) -> None:

@@ -37,6 +37,8 @@ class NamedPool(SessionPool):
         mode: Its mode; None for that of the capability `pooled-database`.
     """
 
+    to_raise = PoolTimeoutError.settings
+
     def __init__(self, name: str, settings: PoolSettings, mode: Mode | None) -> None:
         self._settings = settings
         self._fixed_mode = mode
@@ -166,7 +168,7 @@ class NamedPool(SessionPool):
             with self._locked():
                 self._counters.timed_out += 1
             assert timeout is not None
-            raise PoolTimeoutError(self._name, 0, timeout, "") from error
+            raise self._refusal(PoolTimeoutError(self._name, 0, timeout, "")) from error
 
     def check(self) -> None:
         """Refuse whoever is in another event loop or process than the pool, or too late.
@@ -228,12 +230,14 @@ class NamedPool(SessionPool):
         self.check()
         self._refuse_all()
         patience = self._settings.close_timeout if isinstance(timeout, EllipsisType) else timeout
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                while self._lent:  # noqa: ASYNC110 - they may come back in any way
-                    await asyncio.sleep(GLANCE)
-        await self._end_idle()
-        self.terminate()
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience):
+                    while self._lent:  # noqa: ASYNC110 - they may come back in any way
+                        await asyncio.sleep(GLANCE)
+            await self._end_idle()
+        finally:
+            self.terminate()
 
     def terminate(self) -> None:
         """Cut off all connections; who waits for one is refused."""

@@ -12,9 +12,12 @@ PenstockError
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 from penstock_limits import AcquireTimeoutError, PenstockError, QueueFullError
 
-__all__ = ["PoolDeadlockError", "PoolPlaceError", "PoolQueueFullError", "PoolTimeoutError"]
+__all__ = ["PoolDeadlockError", "PoolPlaceError", "PoolQueueFullError", "PoolTimeoutError", "as_drivers_own"]
 
 
 class PoolQueueFullError(QueueFullError):
@@ -113,3 +116,26 @@ class PoolPlaceError(PenstockError, RuntimeError):
             f"pool {self.pool!r} was opened in another {self.place}, and its connections work only there: "
             f"open a pool in each {self.place} that needs one."
         )
+
+
+def as_drivers_own(error: PoolQueueFullError | PoolTimeoutError, base: Any) -> Exception:
+    """Return an error that is one of a driver's classes, too: code that was written for the driver handles it.
+
+    Args:
+        error: The error.
+        base: The class.
+    """
+    kind: Any = type(error)
+    told: Exception = _both(kind, base)(*error.args)
+    base.__init__(told, str(error))  # the driver's attributes are set there
+    told.args = error.args
+    told.__dict__.update(vars(error))
+    return told
+
+
+@functools.cache
+def _both(kind: Any, base: Any) -> Any:
+    def reduce(self: Any) -> object:
+        return kind, self.args  # elsewhere, it is what it is without the driver
+
+    return type(kind.__name__, (kind, base), {"__doc__": kind.__doc__, "__module__": __name__, "__reduce__": reduce})

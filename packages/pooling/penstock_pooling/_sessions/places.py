@@ -16,7 +16,7 @@ from penstock_limits.introspection import CallSite
 from penstock_pooling._pools.callers import listed
 from penstock_pooling._pools.capability import CAPABILITY
 from penstock_pooling._pools.counters import Counters
-from penstock_pooling._pools.errors import PoolDeadlockError, PoolQueueFullError, PoolTimeoutError
+from penstock_pooling._pools.errors import PoolDeadlockError, PoolQueueFullError, PoolTimeoutError, as_drivers_own
 from penstock_pooling._pools.statistics import PoolStatistics
 from penstock_pooling._sessions.ownership import may_be_handed_on
 from penstock_pooling._sessions.waiters import Borrower, Loan, TaskWaiter, ThreadWaiter, Waiter
@@ -32,7 +32,14 @@ class Places:
 
     Args:
         name: What people know it by; no secret.
+
+    Attributes:
+        to_raise: The settings to raise for more places, and for more time.
+        drivers_error: What code that was written for the driver catches, where one class can be both.
     """
+
+    to_raise: tuple[str, str] = ("rag_pool_max_size", "database_operation_timeout")
+    drivers_error: type[Exception] | None = None
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -216,7 +223,7 @@ class Places:
             self._counters.rejected += 1
             error = PoolQueueFullError(self._name, queued, most, self._out())
         emit("pool.rejected", self._name, counted=queued, allowed=most, borrowers=error.borrowers)
-        raise error
+        raise self._refusal(error)
 
     def _after(self, waiter: Waiter, began: float) -> Loan | None:
         if not waiter.admitted:
@@ -234,7 +241,7 @@ class Places:
             self._counters.timed_out += 1
             error = PoolTimeoutError(self._name, len(self._waiters) + 1, patience, self._out())
         emit("pool.timed_out", self._name, allowed=patience, borrowers=error.borrowers)
-        raise error
+        raise self._refusal(error)
 
     def _withdraw(self, waiter: Waiter) -> None:
         """Leave nothing behind of a caller that goes without a connection."""
@@ -257,7 +264,7 @@ class Places:
             self._counters.deadlocked += 1
             error = PoolDeadlockError(self._name, len(lent), self.max_size, self._out())
         emit("pool.deadlocked", self._name, allowed=self.max_size, borrowers=error.borrowers)
-        raise error
+        raise self._refusal(error)
 
     def _comes_from_its_borrower(self, loan: Loan, waiting: set[Borrower]) -> bool:
         if loan.site in self._handing_on:
@@ -271,6 +278,11 @@ class Places:
         return True
 
     # --- what is told
+
+    def _refusal(self, error: PoolQueueFullError | PoolTimeoutError) -> Exception:
+        if isinstance(error, PoolTimeoutError):
+            error.settings = self.to_raise
+        return error if self.drivers_error is None else as_drivers_own(error, self.drivers_error)
 
     def statistics(self) -> PoolStatistics:
         """Return a snapshot of its counters."""

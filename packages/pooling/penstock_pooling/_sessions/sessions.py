@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import select
 import time
 import weakref
 from abc import abstractmethod
@@ -15,10 +14,11 @@ from typing import Any, TypeVar
 
 from penstock_limits import Mode
 
+from penstock_pooling._pools.environment import environment
 from penstock_pooling._sessions.endings import GLANCE, Endings
 from penstock_pooling._sessions.places import Places
 
-__all__ = ["Session", "SessionPool", "has_news"]
+__all__ = ["Session", "SessionPool"]
 
 C = TypeVar("C")
 
@@ -52,7 +52,12 @@ class SessionPool(Places):
 
     Args:
         name: What people know it by; no secret.
+
+    Attributes:
+        environment: The variables by which its arguments are completed; None if it does not matter.
     """
+
+    environment: tuple[Any, ...] | None = None
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -125,6 +130,10 @@ class SessionPool(Places):
             if aside:
                 self._put_back(aside)
         return None
+
+    def may_open(self) -> bool:
+        """Tell whether what is opened now belongs here: the environment may have changed while a caller waited."""
+        return self.environment in (None, environment())
 
     def wait_for_room(self) -> None:
         """Wait until one more session is not one too many for the server."""
@@ -234,12 +243,3 @@ class SessionPool(Places):
 
     def _count_running(self) -> int:
         return len(self._lent) + sum(1 for _ in self._open_ones())
-
-
-def has_news(descriptor: int) -> bool:
-    """Tell whether something came while nobody asked for it: the server has closed the session, or is about to."""
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([descriptor], [], [], 0)[0])

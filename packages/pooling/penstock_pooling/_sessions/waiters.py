@@ -102,11 +102,12 @@ class TaskWaiter:
         return bool(done)
 
     def leave(self, *, admitted: bool) -> bool:
+        self.admitted = admitted  # first: the task may run on, in its own thread, before this one does
         try:  # not woken here: this may be the garbage collector, in any thread
             self._future.get_loop().call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop is closed
+            self.admitted = None
             return False
-        self.admitted = admitted
         return True
 
     def _wake(self) -> None:
