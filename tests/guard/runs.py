@@ -62,7 +62,15 @@ def run(folder: Path, source: str | Path, *arguments: str, ini: str = "", **envi
     report.unlink(missing_ok=True)
     foreign = ("PENSTOCK_", "PYTEST_", "COV_")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--penstock-guard-report={report}", *arguments]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        f"--penstock-guard-report={report}",
+        *arguments,
+    ]
     done = subprocess.run(
         command,
         cwd=folder,

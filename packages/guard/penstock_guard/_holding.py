@@ -29,6 +29,7 @@ _WORLD = (
     int,
     float,
 )  # what leads everywhere, or nowhere
+_LOOPS = ("EventLoopPolicy", "ChildWatcher")  # by name: in Python 3.14 to ask for these classes warns
 _NOBODYS = ("_pytest.", "pytest.", "pluggy.", "penstock_guard.")
 
 
@@ -71,4 +72,5 @@ def _led_to(each: object) -> Iterable[object]:
 
 
 def _leads_everywhere(each: object) -> bool:
-    return isinstance(each, _WORLD) or (type(each).__module__ or "").startswith(_NOBODYS)
+    kind = type(each)
+    return isinstance(each, _WORLD) or (kind.__module__ or "").startswith(_NOBODYS) or kind.__name__.endswith(_LOOPS)

@@ -16,6 +16,7 @@ import anyio
 import asyncpg
 import httpx
 import penstock_limits
+import psycopg_pool
 import pytest
 from penstock_limits import CircuitBreaker, Limiter, Mode, enter_resource, retry
 from penstock_limits.testing import run_in_virtual_time
@@ -238,8 +239,10 @@ async def test_client_of_a_fixture(session):
 
 
 async def test_pool_that_is_closed():
-    pool = asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none", min_size=0)
-    pool.terminate()
+    async with asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none", min_size=0):
+        pass
+    KEPT.append(asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none"))  # never opened
+    psycopg_pool.ConnectionPool("host=127.0.0.1 port=1", min_size=0, max_size=1, open=True).close()
 
 
 async def test_blocked_loop_for_a_moment():

@@ -12,7 +12,6 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import aiohttp
 import asyncpg
 import httpx
-import penstock_limits
 import psycopg_pool
 import pytest
 from penstock_limits import CircuitBreaker, Limiter, Mode, enter_resource
@@ -105,9 +104,14 @@ def test_socket():
     KEPT.append(socket.create_server(("127.0.0.1", 0)))
 
 
-async def test_socket_of_a_stream():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        KEPT.append(await asyncio.open_connection(*server.getsockname()))
+@pytest.fixture(scope="session")
+def server():
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening.getsockname()
+
+
+async def test_socket_of_a_stream(server):
+    KEPT.append(await asyncio.open_connection(*server))
 
 
 def test_file(tmp_path):
@@ -125,12 +129,11 @@ async def test_client_of_aiohttp():
 
 
 async def test_pool():
-    KEPT.append(asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none", min_size=0))
+    KEPT.append(await asyncpg.create_pool("postgresql://nobody@127.0.0.1:1/none", min_size=0))
 
 
 def test_pool_of_psycopg():
-    KEPT.append(psycopg_pool.ConnectionPool("host=127.0.0.1 port=1", open=False))
-    KEPT[-1]._closed = False  # as if it were open, without a server
+    KEPT.append(psycopg_pool.ConnectionPool("host=127.0.0.1 port=1", min_size=0, max_size=1, open=True))
 
 
 async def test_blocked_loop():
@@ -251,10 +254,11 @@ def end_all():
             kept.set()
         elif isinstance(kept, (ThreadPoolExecutor, ProcessPoolExecutor)):
             kept.shutdown()
+        elif isinstance(kept, psycopg_pool.ConnectionPool):
+            kept.close()
         elif isinstance(kept, subprocess.Popen):
             kept.kill()
             kept.communicate()
         elif isinstance(kept, asyncio.subprocess.Process):
             kept._transport._proc.kill()
             kept._transport._proc.wait()
-    assert penstock_limits

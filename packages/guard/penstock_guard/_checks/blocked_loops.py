@@ -11,7 +11,7 @@ from penstock_limits.introspection import CallSite
 
 from penstock_guard._accusations import Accusation, accuse
 from penstock_guard._checks.check import Watch
-from penstock_guard._sites import site_of, stack_of
+from penstock_guard._sites import modules_between, site_of, stack_of
 
 __all__ = ["BlockedLoops"]
 
@@ -23,7 +23,10 @@ Blocked = list[tuple[float, "CallSite | None", tuple[str, ...]]]
 
 
 class BlockedLoops:
-    """Asks the watchdog: it says where the code stands of a loop that does not answer."""
+    """Asks the watchdog: it says where the code stands of a loop that does not answer.
+
+    What imports a module does so once for all tests, and is not accused.
+    """
 
     names = ("blocked-loop",)
 
@@ -32,7 +35,8 @@ class BlockedLoops:
         blocked: Blocked = []
 
         def note(frame: FrameType, seconds: float) -> None:
-            blocked.append((seconds, site_of(frame), stack_of(frame)))
+            if not any(module == "importlib._bootstrap" for module, _ in modules_between(frame)):
+                blocked.append((seconds, site_of(frame), stack_of(frame)))
 
         def begin(loop: asyncio.AbstractEventLoop) -> None:
             watch.watchdog.watch(loop, watch.test.settings.block, note)

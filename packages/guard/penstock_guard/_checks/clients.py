@@ -37,13 +37,20 @@ class _Kind:
 
 _closed: Final = operator.attrgetter("closed")
 _is_closed: Final = operator.attrgetter("is_closed")
+
+
+def _is_idle(pool: Any) -> bool:
+    """Tell whether a pool of asyncpg's is closed, or was never opened."""
+    return bool(pool.is_closing()) or not getattr(pool, "_initialized", True)
+
+
 _KINDS: Final = (
     _Kind("client", "httpx", "AsyncClient", _is_closed),
     _Kind("client", "httpx", "Client", _is_closed),
     _Kind("client", "httpx2", "AsyncClient", _is_closed),
     _Kind("client", "httpx2", "Client", _is_closed),
     _Kind("client", "aiohttp", "ClientSession", _closed),
-    _Kind("pool", "asyncpg.pool", "Pool", operator.methodcaller("is_closing")),
+    _Kind("pool", "asyncpg.pool", "Pool", _is_idle),
     _Kind("pool", "psycopg_pool", "AsyncConnectionPool", _closed),
     _Kind("pool", "psycopg_pool", "ConnectionPool", _closed),
 )

@@ -20,7 +20,7 @@ REMEDY: Final = (
     "Stop the thread and join it; penstock_tasks.Thread has an owner that does.",
 )
 PATIENCE: Final = 0.2  # seconds in which threads that are about to end may end
-LOOPS_OWN: Final = ("asyncio_", "uvloop_")  # of a loop's default executor, which ends with its loop
+LOOPS_OWN: Final = ("asyncio_", "uvloop_", "asyncio-waitpid-")  # a default executor's, which end with their loop
 
 
 class Threads:
