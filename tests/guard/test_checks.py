@@ -96,7 +96,9 @@ def test_the_line_is_the_one_that_made_it(leaking: Run) -> None:
 
 def test_what_ends_or_is_limited_is_not_accused(tmp_path: Path) -> None:
     """Nor what somebody owns: a fixture, a manager, a loop, asyncio.run."""
-    clean = run(tmp_path, SUITES / "clean.py", "--penstock-guard=report", ini=INI)
+    ini = "penstock_guard_fanout = 10\npenstock_guard_block = 30\n"
+
+    clean = run(tmp_path, SUITES / "clean.py", "--penstock-guard=report", ini=ini)
 
     assert clean.status == 0, clean.text
     assert clean.accused == []

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import aiohttp
 import anyio
@@ -216,7 +217,7 @@ def log(tmp_path):
 
 
 def test_file_of_a_fixture(log):
-    with open(log.name) as file:
+    with Path(log.name).open() as file:
         assert file.read() == ""
 
 
@@ -251,10 +252,12 @@ async def test_blocked_loop_for_a_moment():
         pass
 
 
+@pytest.mark.penstock_guard(block=0.2)
 async def test_blocked_thread():
     await asyncio.to_thread(time.sleep, 0.3)
 
 
+@pytest.mark.penstock_guard(block=0.2)
 def test_blocked_outside_of_the_loop():
     async def main():
         await asyncio.sleep(0)
