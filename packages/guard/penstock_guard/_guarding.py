@@ -57,15 +57,20 @@ def guarded(item: pytest.Item, settings: Settings, watchdog: Watchdog) -> Iterat
 
 
 def _accusations(looking: list[tuple[Check, Any]], watch: Watch, settings: Settings) -> Iterator[Accusation]:
+    of_line: dict[object, list[Accusation]] = {}
     for check, state in looking:
-        for accusation in check.after(watch, state):
-            if accusation.check not in settings.ignore:
-                yield _once(accusation)
+        for each in check.after(watch, state):
+            if each.check not in settings.ignore:
+                place = id(each) if each.path is None else (each.path, each.line)
+                of_line.setdefault((each.check, each.code, place), []).append(each)
+    yield from map(_once, of_line.values())
 
 
-def _once(accusation: Accusation) -> Accusation:
-    """Return what goes into the report: a stack of one line says no more than the line."""
-    return replace(accusation, stack=()) if len(accusation.stack) == 1 else accusation
+def _once(of_line: list[Accusation]) -> Accusation:
+    """Return what the report says of a line: the first, and how many more; a stack of one line is the line."""
+    first, more = of_line[0], len(of_line) - 1
+    message = f"{first.message} (and {more} more of this line)" if more else first.message
+    return replace(first, message=message, stack=first.stack if len(first.stack) > 1 else ())
 
 
 def _owners(item: pytest.Item) -> tuple[object, ...]:

@@ -6,6 +6,8 @@ import asyncio
 import functools
 import gc
 import inspect
+import unittest
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -37,8 +39,8 @@ class Loops:
 
     def __init__(self, test: WatchedTest) -> None:
         self._test = test
-        self._known: list[asyncio.AbstractEventLoop] = []
-        self.settled: list[asyncio.AbstractEventLoop] = []
+        self._known: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
+        self.settled: weakref.WeakSet[asyncio.AbstractEventLoop] = weakref.WeakSet()
         self.entered: list[Callable[[asyncio.AbstractEventLoop], None]] = []
         self.left: list[Callable[[asyncio.AbstractEventLoop], None]] = []
         self.begun: list[Callable[[], None]] = []
@@ -61,8 +63,8 @@ class Loops:
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take note that code of the test runs in a loop from now on."""
-        if not any(known is loop for known in self._known):
-            self._known.append(loop)
+        if loop not in self._known:
+            self._known.add(loop)
             for attach in self._test.on_loop:
                 attach(loop)
         for enter in self.entered:
@@ -83,7 +85,7 @@ class Loops:
             await asyncio.sleep(0)
         for look in self.at_end:
             look(loop)
-        self.settled.append(loop)
+        self.settled.add(loop)
 
 
 @contextmanager
@@ -94,15 +96,22 @@ def following(item: pytest.Item, test: WatchedTest, loops: Loops) -> Iterator[No
     if not inspect.iscoroutinefunction(function):
         yield
         return
+    own = name in vars(holder) or not isinstance(holder, unittest.TestCase)
     setattr(holder, name, _followed(function, test, loops))
     try:
         yield
     finally:
-        setattr(holder, name, function)
+        if own:
+            setattr(holder, name, function)
+        else:
+            delattr(holder, name)
 
 
 def _where(item: pytest.Item) -> tuple[Any, str]:
     """Return where the plugins of event loops look up the coroutine function."""
+    instance = getattr(item, "instance", None)
+    if isinstance(instance, unittest.TestCase):
+        return instance, instance._testMethodName
     function = getattr(item, "obj", None)
     hypothesis = getattr(function, "hypothesis", None)
     return (item, "obj") if hypothesis is None else (hypothesis, "inner_test")

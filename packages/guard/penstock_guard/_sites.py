@@ -14,7 +14,7 @@ __all__ = ["is_users", "modules_between", "site_here", "site_of", "stack_of"]
 _FOLDERS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 _LIBRARIES = tuple(f"{folder}{os.sep}" for each in _FOLDERS for folder in {each, os.path.realpath(each)})
 _WATCHERS = ("penstock_guard.", "blockbuster.")
-_PLUMBING = ("asyncio.", "contextlib", "threading", "penstock_")
+_PLUMBING = ("asyncio.", "contextlib", "threading", "penstock_", "blockbuster.")
 
 
 def site_here() -> CallSite | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import ExitStack
 from contextvars import ContextVar
@@ -74,20 +75,24 @@ class WatchedTest:
             name: Its name.
             around: Called with the original and its arguments.
         """
-        original, own = getattr(owner, name), name in vars(owner)
+        original = getattr(owner, name)
+        to_restore = original if name in vars(owner) else None
+        keeper, token = weakref.ref(owner), object()  # a loop that the test drops must not live on here
 
         @functools.wraps(original)
         def replaced(*args: Any, **kwargs: Any) -> Any:
             return around(original, *args, **kwargs)
 
         def restore() -> None:
-            if vars(owner).get(name) is not replaced:  # somebody has replaced it since: it leads on to the original
-                return
-            if own:
-                setattr(owner, name, original)
-            else:
+            owner = keeper()
+            if owner is None or getattr(vars(owner).get(name), "token", None) is not token:
+                return  # somebody has replaced it since: it leads on to the original
+            if to_restore is None:
                 delattr(owner, name)
+            else:
+                setattr(owner, name, to_restore)
 
+        replaced.token = token  # type: ignore[attr-defined]
         setattr(owner, name, replaced)
         self.when_done(restore)
 

@@ -96,7 +96,7 @@ def _note(frame: Any, loop: VirtualTimeLoop, delay: float, lines: dict[tuple[str
     if any(module.startswith("penstock_") for module, _ in between):  # ours are random
         return
     library = any(module.partition(".")[0] in LIBRARIES for module, _ in between)
-    if not library and sys.exception() is None:
+    if not library and not isinstance(sys.exception(), Exception):  # a cancellation is no failure
         return
     site = site_of(frame)
     key = ("", 0) if site is None else (site.path, site.line)
