@@ -379,6 +379,35 @@ def test_retry_with_jitter():
     run_in_virtual_time(main)
 
 
+def test_retry_in_two_loops_with_one_seed():
+    async def main():
+        chance = random.Random(1)
+        try:
+            await fails()
+        except OSError:
+            await asyncio.sleep(chance.random())
+
+    run_in_virtual_time(main)
+    run_in_virtual_time(main)
+
+
+def test_wait_while_cancelled():
+    async def stubborn():
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            await asyncio.sleep(1)
+
+    async def main():
+        tasks = [asyncio.create_task(stubborn()) for _ in range(2)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    run_in_virtual_time(main)
+
+
 def test_retry_of_penstock():
     async def main():
         with pytest.raises(OSError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -60,28 +61,32 @@ class Retries:
 
     names = ("retry",)
 
-    def before(self, watch: Watch) -> dict[tuple[str, int], _Line]:
-        """Begin to listen, in loops of virtual time."""
-        lines: dict[tuple[str, int], _Line] = {}
+    def before(self, watch: Watch) -> list[dict[tuple[str, int], _Line]]:
+        """Begin to listen, in loops of virtual time, each with a time of its own."""
+        of_loops: list[dict[tuple[str, int], _Line]] = []
 
         def follow(loop: Any) -> None:
             if isinstance(loop, VirtualTimeLoop):
-                watch.test.replace(loop, "call_later", _hearing(watch, loop, lines))
+                of_loops.append({})
+                watch.test.replace(loop, "call_later", _hearing(watch, weakref.ref(loop), of_loops[-1]))
 
         watch.test.on_loop.append(follow)
-        return lines
+        return of_loops
 
-    def after(self, watch: Watch, state: dict[tuple[str, int], _Line]) -> Iterator[Accusation]:
+    def after(self, watch: Watch, state: list[dict[tuple[str, int], _Line]]) -> Iterator[Accusation]:
         """Accuse lines whose delays follow a rule."""
-        for line in state.values():
+        for line in (line for lines in state for line in lines.values()):
             fault = line.fault()
             if fault is not None:
                 yield accuse("retry", LIBRARY if line.library else BY_HAND, fault, line.site)
 
 
-def _hearing(watch: Watch, loop: VirtualTimeLoop, lines: dict[tuple[str, int], _Line]) -> Callable[..., Any]:
+def _hearing(
+    watch: Watch, reference: weakref.ref[VirtualTimeLoop], lines: dict[tuple[str, int], _Line]
+) -> Callable[..., Any]:
     def call_later(original: Callable[..., Any], delay: float, *args: Any, **kwargs: Any) -> Any:
-        if delay > 0 and watch.test.owns_this():
+        loop = reference()
+        if loop is not None and delay > 0 and watch.test.owns_this():
             _note(sys._getframe(2), loop, delay, lines)
         return original(delay, *args, **kwargs)
 
