@@ -8,7 +8,7 @@ from asyncio import Task
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-__all__ = ["CallSite", "awaited_frames", "call_site", "frame_of"]
+__all__ = ["CallSite", "awaited_coroutines", "awaited_frames", "call_site", "frame_of"]
 
 _NOBODYS = ("penstock_", "asyncio.", "contextlib")
 _WRAPPERS = {"async_generator_asend", "async_generator_athrow", "coroutine_wrapper"}  # C types without attributes
@@ -65,10 +65,15 @@ def awaited_frames(task: Task[Any]) -> list[FrameType]:
 
     Coroutines, generators and asynchronous generators are followed. A task that runs has its outermost frame only.
     """
-    found: list[FrameType] = []
+    return [frame for awaited in awaited_coroutines(task) if (frame := frame_of(awaited)) is not None]
+
+
+def awaited_coroutines(task: Task[Any]) -> list[Any]:
+    """Return the coroutines, generators and asynchronous generators whose frames `awaited_frames` returns."""
+    found: list[Any] = []
     awaited: Any = task.get_coro()
-    while (frame := frame_of(awaited)) is not None:
-        found.append(frame)
+    while frame_of(awaited) is not None:
+        found.append(awaited)
         awaited = _unwrapped(_awaited_by(awaited))
     return found
 
