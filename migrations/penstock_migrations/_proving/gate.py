@@ -195,10 +195,13 @@ def _unverified() -> Seen:
     return Outcome.INCONCLUSIVE, "not verified as the code is now: run penstock verify"
 
 
-_DEFECTS = frozenset({"nothing-unbounded", "nothing-unpooled"})  # what is left to be mended, and does no new harm
+_DEFECTS = frozenset(
+    {"nothing-unbounded", "nothing-unpooled", "nothing-unowned"}
+)  # what is left to be mended, and does no new harm
 _CHECKS: dict[str, Callable[[Phase, Evidence], Seen]] = {
     "nothing-unbounded": _nothing_left(1),
     "nothing-unpooled": _nothing_left(2),
+    "nothing-unowned": _nothing_left(3),
     "nothing-new": _nothing_new,
     "compiles": _compiles,
     "tests-off": _tests("off"),
