@@ -59,7 +59,12 @@ class Research(unittest.TestCase):
         self.assertEqual(asyncio.run(read_all(["a", "bb"])), [1, 2])
 """
 
-NAMES = {"PEN101": "unbounded-gather", "PEN102": "unbounded-task-loop", "PEN201": "connection-per-operation"}
+NAMES = {
+    "PEN101": "unbounded-gather",
+    "PEN102": "unbounded-task-loop",
+    "PEN201": "connection-per-operation",
+    "PEN301": "unowned-thread",
+}
 
 # Runs in a fifth of the time that pytest needs to start.
 TEST_COMMAND = ("--test-command", "python -m unittest discover -s tests")

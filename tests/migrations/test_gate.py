@@ -42,10 +42,7 @@ def test_all_evidence_and_nothing_left_passes():
 
 def test_what_this_release_does_not_cover_is_named():
     """A pass never hides what nobody has judged."""
-    assert judge(phase(1), GOOD).not_covered == (
-        "No unmanaged thread creation",
-        "Basic resource usage visibility",
-    )
+    assert judge(phase(1), GOOD).not_covered == ("Basic resource usage visibility",)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +59,7 @@ def test_what_this_release_does_not_cover_is_named():
         {"unreadable": ("broken.py",)},
         {"hidden": ("PEN102",)},
         {"hidden": ("PEN201",)},
+        {"hidden": ("PEN303",)},
         {"verification": None, "findings": (finding(fix=Fix.NONE),)},
     ],
     ids=[
@@ -76,6 +74,7 @@ def test_what_this_release_does_not_cover_is_named():
         "unreadable",
         "rule-ignored",
         "rule-of-connections-ignored",
+        "rule-of-executors-ignored",
         "no-tests-and-findings",
     ],
 )
@@ -89,13 +88,14 @@ def test_missing_evidence_is_inconclusive(changes):
     [
         {"findings": (finding(fix=Fix.NONE),)},
         {"findings": (finding(code="PEN201", fix=Fix.NONE),)},
+        {"findings": (finding(code="PEN301", fix=Fix.NONE),)},
         {"verification": verified(problems=("a.py:1: PEN101 is new",))},
         {"verification": verified(broken=("a.py: does not compile",), tests=())},
         {"verification": verified(tests=(ran("off"), ran("enforce", status=1)))},
         {"verification": verified(tests=(ran("off", status=None), ran("enforce")))},
         {"verification": verified(tests=(ran("off", status=1),)), "mode_source": None},
     ],
-    ids=["finding", "connection", "new", "broken", "tests-enforce", "timeout", "harm-and-missing"],
+    ids=["finding", "connection", "thread", "new", "broken", "tests-enforce", "timeout", "harm-and-missing"],
 )
 def test_an_unmet_criterion_fails(changes):
     """With the evidence at hand, or when the rewrite does harm, whatever else is missing."""
@@ -109,6 +109,7 @@ def test_each_defect_counts_for_its_own_criterion():
     assert {check.name: check.outcome for check in left.checks if check.name.startswith("nothing-un")} == {
         "nothing-unbounded": Outcome.PASS,
         "nothing-unpooled": Outcome.FAIL,
+        "nothing-unowned": Outcome.PASS,
     }
 
 

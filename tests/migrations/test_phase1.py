@@ -60,7 +60,7 @@ def test_without_the_projects_tests_it_is_inconclusive(project, report):
 
     assert result.exit_code == 3
     assert report()["verdict"] == "inconclusive"
-    assert "No unmanaged thread creation" in report()["not_covered"]
+    assert "Basic resource usage visibility" in report()["not_covered"]
     assert "Not covered by this release" in result.stdout
 
 

@@ -16,7 +16,7 @@ from penstock_migrations.rule import Fix
 __all__ = ["executor_swap"]
 
 _NO_DROP_IN = "there is no drop-in for {}: shut it down where its owner ends, or share one and shut that down"
-_DROPPED = "at exit, what is queued still runs; enforced, it is dropped after a deadline: is all of it waited for?"
+_CANCELLED = "what is queued at exit runs to its end; enforced, it is cancelled: is all of it waited for?"
 _SUBMITTING = frozenset({"submit", "map"})
 _WAITS = frozenset({"result", "exception"})
 _TOGETHER = frozenset({"gather", "wait", "wait_for", "as_completed", "shield", "wrap_future", "list", "tuple", "dict"})
@@ -40,7 +40,7 @@ def _remarks(module: Module, lost: LostExecutor) -> list[Remark]:
     is_seen = lost.attribute is None or lost.attribute.startswith("_")
     if works and is_seen and all(_is_waited_for(module, work, _DEEP) for work in works):
         return []
-    return [(Fix.REVIEW, _DROPPED)]
+    return [(Fix.REVIEW, _CANCELLED)]
 
 
 def _works(module: Module, lost: LostExecutor) -> Iterator[ast.Call]:

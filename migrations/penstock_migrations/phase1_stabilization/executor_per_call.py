@@ -37,10 +37,11 @@ One executor made once bounds all calls together. Where the work must end with t
 ## Fix safety
 
 `ThreadPoolExecutor(...)` becomes `penstock_tasks.ThreadPoolExecutor(...)`, with the same arguments. With the
-capability `managed-threads` off it is the old class; enforced, the exit owns it: it is counted, and shut down with a
-deadline. Work that is still queued then, and that runs to its end today, is dropped; so the rewrite is safe where the
-call waits for all that it submits, and left to review elsewhere. The drop-in gives each executor an end, and does not
-make one of them for all calls: where the threads add up, share one executor, or use `with`.
+capability `managed-threads` off it is the old class; enforced, the exit owns it: it is counted, and shut down. Work
+that is still queued then is cancelled, and what runs is waited for up to a deadline, where all of it ran to its end
+before; so the rewrite is safe where the call waits for all that it submits, and left to review elsewhere. The drop-in
+gives each executor an end, and does not make one of them for all calls: where the threads add up, share one executor,
+or use `with`.
 
 Nothing is rewritten for processes, for which there is no drop-in, and where [unowned-thread](unowned-thread.md) would
 leave a thread alone, too.
