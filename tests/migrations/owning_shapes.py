@@ -25,8 +25,8 @@ def work(*numbers):
 
 """
 
-# Each defines `run`, which is called without arguments; the last work tells so, by `told`. So they can be run before and
-# after.
+# Each defines `run`, which is called without arguments; the last work tells so, by `told`. So they can be run before
+# and after.
 SAFE = {
     "a daemon on the spot": """
 def run():
