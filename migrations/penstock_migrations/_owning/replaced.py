@@ -44,11 +44,12 @@ def _replacements(text: bytes) -> Iterator[tuple[str, str, str]]:
 
 
 def _is_meant(form: str, owner: str, file: Path, text: bytes) -> bool:
-    """Say whether an owner is the file's module; the library itself is replaced for every module."""
+    """Say whether an owner is the file's module; of another name, or the library itself, where that is imported."""
     stem = file.parent.name if file.stem == "__init__" else file.stem
     words = owner.split(".")
     while words and words[-1] in _LIBRARIES:
         words.pop()
-    if not words or words[-1] == stem:
+    if words and words[-1] == stem:
         return True
-    return form == "object" and re.search(rf"\b{re.escape(stem)}\b".encode(), text) is not None
+    imported = rf"^[ \t]*(?:from|import)\b[^\n]*\b{re.escape(stem)}\b".encode()
+    return (not words or form == "object") and re.search(imported, text, re.MULTILINE) is not None
