@@ -27,6 +27,13 @@ async def record(event):
 
 ```python
 async def record(event):
+    penstock_tasks.create_task(store.save(event))
+```
+
+That task has an owner, which keeps it and tells of its failure. By hand it is:
+
+```python
+async def record(event):
     task = asyncio.create_task(store.save(event))
     running.add(task)
     task.add_done_callback(running.discard)
@@ -37,7 +44,13 @@ them, waits for them and passes their errors on.
 
 ## Fix safety
 
-Never rewritten: who keeps the task, and who waits for it at the end, is for a person to choose.
+`asyncio.create_task(...)` becomes `penstock_tasks.create_task(...)`, with the same arguments. With the capability
+`managed-threads` off it is the old call; enforced, the task is kept until it is done, its failure is reported with
+the place that created it, and it is ended when the loop ends. The rewrite is safe.
+
+Nothing is rewritten where a loop's method or `ensure_future` makes the task: the loop may be another one, and what is
+given a future already. A task that a loop of data makes is unbounded as well (PEN102), which comes first. What tests
+replace, and what may stand for something else, is left alone.
 
 A finding of low severity is advice: a name that is never read keeps the task as long as its function runs.
 """
@@ -48,6 +61,8 @@ from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
 from penstock_migrations._lifetimes.tasks import unreferenced
+from penstock_migrations._owning.replaced import leave_what_is_replaced
+from penstock_migrations._owning.tasks import task_swap
 from penstock_migrations.rule import Defect, Example, Options, Rule
 
 __all__ = ["RULE", "detect"]
@@ -56,12 +71,16 @@ __all__ = ["RULE", "detect"]
 def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that create a task and throw it away."""
     for call, name, severity in unreferenced(module):
+        swap = task_swap(module, call)
         yield Defect(
             node=call,
             severity=severity,
             message=f"nothing refers to the task of {name}: it may be collected while it runs, and its errors are lost;"
-            " keep it until it is done",
-            fix_reason="Who keeps the task, and who waits for it at the end, is for a person to choose.",
+            " keep it until it is done, or use penstock_tasks.create_task",
+            fix=swap.fix,
+            fix_reason=swap.reason,
+            rewrites=swap.rewrites,
+            callees=swap.replaced,
         )
 
 
@@ -71,6 +90,7 @@ RULE = Rule(
     code="PEN603",
     triggers=(b"create_task", b"ensure_future"),
     detect=detect,
+    settle=leave_what_is_replaced,
     bad=(
         Example(
             "a statement",
@@ -79,6 +99,14 @@ import asyncio
 
 async def record(event):
     asyncio.create_task(store.save(event))
+""",
+            """
+import asyncio
+
+import penstock_tasks
+
+async def record(event):
+    penstock_tasks.create_task(store.save(event))
 """,
         ),
         Example(
@@ -98,6 +126,15 @@ import asyncio
 
 def record(event):
     task = asyncio.create_task(store.save(event))
+    task.add_done_callback(log_failure)
+""",
+            """
+import asyncio
+
+import penstock_tasks
+
+def record(event):
+    task = penstock_tasks.create_task(store.save(event))
     task.add_done_callback(log_failure)
 """,
         ),
