@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from fractions import Fraction
 
 from penstock_limits import Limiter, Mode
 from penstock_limits.testing import run_in_virtual_time
@@ -197,3 +198,20 @@ async def test_a_chain_of_a_thousand_is_shown() -> None:
 
     assert len(tree) == 1001
     assert str(tree).count("link") >= 1001
+
+
+async def test_it_can_be_seen_from_another_thread() -> None:
+    """And when its loop does not run any more."""
+    async with TaskManager(drain_timeout=0) as tasks:
+        tasks.start_soon(asyncio.sleep, 3600, name="rests")
+        await settled()
+        assert "rests" in str(await asyncio.to_thread(tasks.tree))
+    assert len(await asyncio.to_thread(tasks.tree)) == 0
+
+
+async def test_a_sleep_of_any_kind_of_number_is_shown() -> None:
+    """A fraction of a second knows no format of floats on Python 3.11."""
+    async with TaskManager(drain_timeout=0) as tasks:
+        tasks.start_soon(asyncio.sleep, Fraction(7200, 2), name="rests")
+        await settled()
+        assert named(tasks)["rests"].waits_on == "sleep of 3600 s"

@@ -151,6 +151,11 @@ class Service(Repeated):
     def __repr__(self) -> str:
         return f"<Service {self.name!r} {self.state}: started {self.runs} times, {self.failures} failed>"
 
+    @property
+    def restarts(self) -> int:
+        """How often it has been started again."""
+        return max(0, self.runs - 1)
+
     def _stop_intake(self) -> None:
         super()._stop_intake()
         if self.state == "waiting":
