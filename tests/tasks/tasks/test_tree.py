@@ -215,3 +215,18 @@ async def test_a_sleep_of_any_kind_of_number_is_shown() -> None:
         tasks.start_soon(asyncio.sleep, Fraction(7200, 2), name="rests")
         await settled()
         assert named(tasks)["rests"].waits_on == "sleep of 3600 s"
+
+
+async def test_a_service_is_shown_by_its_function() -> None:
+    """Not by that of ours which calls it; and a time is not shown to the nanosecond."""
+
+    async def rest() -> None:
+        await asyncio.sleep(70.123456)
+
+    async with TaskManager(drain_timeout=0) as manager:
+        manager.service(rest, name="rest")
+        await settled_but_busy()
+        node = named(manager)["rest"]
+
+    assert node.function.endswith("<locals>.rest")
+    assert node.waits_on == "sleep of 70.123 s"
