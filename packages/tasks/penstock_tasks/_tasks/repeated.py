@@ -115,8 +115,8 @@ class Repeated:
         self._timer = None
         self.runs += 1
         job = self._job._replace(since=self._loop.time())
-        work = _awaited(*self._call)
-        work.__qualname__ = getattr(self._call[0], "__qualname__", work.__qualname__)  # what is shown of the task
+        work: Any = _awaited(*self._call)
+        work.__qualname__ = getattr(self._call[0], "__qualname__", self.name)  # what is shown of the task
         task = self._manager._launch(work, self.name, self._context.copy(), job)
         self.task = task
         task.add_done_callback(self._ended)
