@@ -348,9 +348,11 @@ async def test_what_a_cancelled_task_makes_to_clean_up_is_the_loops(monkeypatch:
         try:
             await asyncio.sleep(3600)
         finally:
-            made.append(create_task(asyncio.sleep(0, "cleaned up")))
+            made.append(create_task(gate.wait()))
 
-    async with TaskManager(drain_timeout=0.01) as tasks:
+    gate = asyncio.Event()
+    async with TaskManager(drain_timeout=0.01, cancel_timeout=0.01) as tasks:
         tasks.start_soon(work, name="work")
     assert ends(tasks.report) == [("work", "cancelled")]
-    assert await made[0] == "cleaned up"
+    gate.set()
+    assert await made[0]
