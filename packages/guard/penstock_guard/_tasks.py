@@ -89,13 +89,12 @@ class TaskLog:
         def create_task(original: Callable[..., AnyTask], *args: Any, **kwargs: Any) -> AnyTask:
             task = original(*args, **kwargs)
             if not task.done() and self._test.owns_this():
-                self._add(loop, task)
+                self._test.safely(self._add, sys._getframe(2), loop, task)
             return task
 
         self._test.replace(loop, "create_task", create_task)
 
-    def _add(self, loop: asyncio.AbstractEventLoop, task: AnyTask) -> None:
-        caller = sys._getframe(3)  # of `create_task`: what is above are this method and the two that replace it
+    def _add(self, caller: FrameType, loop: asyncio.AbstractEventLoop, task: AnyTask) -> None:
         site = site_of(caller)
         key = ("", 0) if site is None else (site.path, site.line)
         place = self._places.get(key)

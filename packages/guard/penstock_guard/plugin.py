@@ -82,6 +82,7 @@ class Guard:
         self._known = None if self._updates else _baseline.read(self._baseline_path)
         self._watchdog: Watchdog | None = None
         self._entries: list[dict[str, Any]] = []
+        self._broken: dict[str, int] = {}
         self._tests = self._unguarded = 0
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -97,7 +98,7 @@ class Guard:
         entries = [_report.as_entry(each, item.nodeid, self._config.rootpath) for each in verdict.accusations]
         for entry in entries:
             entry["baseline"] = self._known is not None and _baseline.key_of(entry) in self._known
-        item.stash[VERDICT] = {"entries": entries, "guarded": verdict.guarded}
+        item.stash[VERDICT] = {"entries": entries, "guarded": verdict.guarded, "broken": list(verdict.broken)}
         failing = [] if self._updates else self._failing(settings.mode, entries)
         if failing:
             pytest.fail(f"penstock guard:\n{_report.as_text(failing)}", pytrace=False)
@@ -111,6 +112,7 @@ class Guard:
         report = yield
         if call.when == "call" and VERDICT in item.stash:
             setattr(report, ATTRIBUTE, item.stash[VERDICT])
+            del item.stash[VERDICT]  # what runs again is watched again
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -121,6 +123,8 @@ class Guard:
         self._tests += verdict["guarded"]
         self._unguarded += not verdict["guarded"]
         self._entries += verdict["entries"]
+        for each in verdict["broken"]:
+            self._broken[each] = self._broken.get(each, 0) + 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -138,6 +142,8 @@ class Guard:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what tests are accused of."""
         _report.summarize(terminalreporter, self._entries, tests=self._tests, unguarded=self._unguarded)
+        for each, number in self._broken.items():
+            terminalreporter.write_line(f"penstock guard failed itself, in {number} tests: {each}", yellow=True)
         if self._updates:
             terminalreporter.write_line(f"penstock guard: the baseline is {self._baseline_path}")
 
