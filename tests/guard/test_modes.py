@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guard.runs import Run, run
+from tests.guard.runs import SUITES, Run, run
 
 LEAK = """
 import socket, pytest
@@ -279,3 +279,40 @@ def test_nothing_is_said_where_nothing_is_accused(tmp_path: Path) -> None:
 
     assert done.status == 0
     assert summary(done) == ""
+
+
+def test_it_changes_no_outcome_and_fails_no_test_by_its_own_defects(tmp_path: Path) -> None:
+    """Nothing is kept alive, no thread is counted, patches do not pile up; what fails of the guard is told."""
+    done = run(tmp_path, SUITES / "sensitive.py", "--penstock-guard=fail")
+
+    assert done.status == 0, done.text
+    assert done.report is not None
+    assert done.accused == []
+    assert done.report["failures"] == ["_pools: RuntimeError('broken for the test')"]
+    assert "penstock guard failed itself, in 2 tests: _pools: RuntimeError('broken for the test')" in done.text
+
+
+def test_what_runs_again_is_accused_for_each_run(tmp_path: Path) -> None:
+    """The verdict of a run that passed is not told again of one that fails by itself."""
+    source = """
+import socket, pytest
+KEPT = []
+def test_twice(request):
+    KEPT.append(socket.socket())
+    assert len(KEPT) < 2
+"""
+    conftest = """
+from _pytest.runner import runtestprotocol
+def pytest_runtest_protocol(item, nextitem):
+    for _ in range(2):
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        item._initrequest()
+        runtestprotocol(item, nextitem=nextitem)
+    return True
+"""
+    (tmp_path / "conftest.py").write_text(conftest)
+
+    done = run(tmp_path, source, "--penstock-guard")
+
+    assert (done.counts("failed"), done.counts("passed")) == (1, 1), done.text
+    assert done.accused == [("test_twice", "socket")]

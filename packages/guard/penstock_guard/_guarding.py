@@ -72,11 +72,15 @@ def _looking(watch: Watch) -> Iterator[tuple[Check, Any]]:
 def _accusations(looking: list[tuple[Check, Any]], watch: Watch, settings: Settings) -> Iterator[Accusation]:
     of_line: dict[object, list[Accusation]] = {}
     for check, state in looking:
-        for each in watch.test.safely(lambda check=check, state=state: list(check.after(watch, state))) or ():
+        for each in watch.test.safely(_seen, check, watch, state) or ():
             if each.check not in settings.ignore:
                 place = id(each) if each.path is None else (each.path, each.line)
                 of_line.setdefault((each.check, each.code, place), []).append(each)
     yield from map(_once, of_line.values())
+
+
+def _seen(check: Check, watch: Watch, state: Any) -> list[Accusation]:
+    return list(check.after(watch, state))
 
 
 def _once(of_line: list[Accusation]) -> Accusation:

@@ -94,8 +94,8 @@ def _blocks(entries: list[Entry]) -> list[list[Entry]]:
     return sorted(blocks.values(), key=lambda block: block[0]["baseline"])
 
 
-def write(path: Path, mode: str, entries: list[Entry], tests: int) -> None:
-    """Write the report as one JSON object."""
-    document = {"version": VERSION, "mode": mode, "tests": tests, "accusations": entries}
+def write(path: Path, mode: str, entries: list[Entry], tests: int, failures: list[str]) -> None:
+    """Write the report as one JSON object; failures are the guard's own."""
+    document = {"version": VERSION, "mode": mode, "tests": tests, "accusations": entries, "failures": failures}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -115,9 +115,11 @@ class Watchdog:
                     self._changed.wait()
                     continue
                 period = min(LONGEST, min(each.patience for each in self._patients.values()) / PERIODS)
-                passed = self._sleep(period)
-                for patient in tuple(self._patients.values()):
-                    patient.look(passed)
+                self._look(self._sleep(period))
+
+    def _look(self, passed: float) -> None:  # not in the loop that waits: it would keep the last event loop alive
+        for patient in tuple(self._patients.values()):
+            patient.look(passed)
 
     def _sleep(self, period: float) -> float:
         """Sleep, and return how long loops can have stood still of their own: not while the machine gave us no time."""

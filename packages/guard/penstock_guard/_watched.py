@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import threading
+import traceback
 import weakref
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
@@ -52,7 +53,7 @@ class WatchedTest:
     def __init__(self, settings: Settings, owners: Callable[[], Iterable[object]]) -> None:
         self.settings = settings
         self.owners = owners
-        self.threads: set[threading.Thread] = set()
+        self.threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self.on_loop: list[Callable[[Any], None]] = []
         self.foreign = False  # it runs in an event loop that is not asyncio's
         self.broken: list[str] = []
@@ -69,7 +70,7 @@ class WatchedTest:
         try:
             return function(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - a defect of the guard must never break a test
-            self.broken.append(f"{function.__module__}.{function.__qualname__}: {error!r}")
+            self.broken.append(f"{_place_of(error)}: {error!r}")
             return None
 
     def _is_own_thread(self) -> bool:
@@ -90,13 +91,13 @@ class WatchedTest:
         """
         original = _without_ended(getattr(owner, name))
         to_restore = original if name in vars(owner) else None
-        keeper = weakref.ref(owner)  # a loop that the test drops must not live on here
         replaced = _replacement(original, around)
+        keeper, ours = weakref.ref(owner), weakref.ref(replaced)  # a loop that the test drops must not live on here
         _replacements[replaced] = self
 
         def restore() -> None:
             owner = keeper()
-            if owner is None or vars(owner).get(name) is not replaced:
+            if owner is None or vars(owner).get(name) is not ours():
                 return  # somebody has replaced it since: it leads on to the original
             if to_restore is None:
                 delattr(owner, name)
@@ -120,6 +121,13 @@ class WatchedTest:
         """Put back all that was replaced."""
         self._undo.close()
         self.ended = True
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the innermost function of the guard in which an error was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [frame for frame in frames if frame.f_globals.get("__name__", "").startswith("penstock_guard.")]
+    return ours[-1].f_code.co_qualname
 
 
 _replacements: weakref.WeakKeyDictionary[Callable[..., Any], WatchedTest] = weakref.WeakKeyDictionary()

@@ -135,7 +135,7 @@ class Guard:
             return
         path = self._config.getoption("penstock_guard_report") or os.environ.get("PENSTOCK_GUARD_REPORT")
         if path and (self._settings.mode != "off" or self._tests):
-            _report.write(Path(path), self._settings.mode, self._entries, self._tests)
+            _report.write(Path(path), self._settings.mode, self._entries, self._tests, list(self._broken))
         if self._updates:
             _baseline.write(self._baseline_path, self._entries)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import thread as executors
 from dataclasses import dataclass
@@ -30,18 +31,20 @@ class _Started:
     """A thread.
 
     Attributes:
-        thread: It.
+        thread: Returns it; None if it has ended and nobody holds it.
         site: The line that started it.
         executor: Returns what it works for, None if that is gone; None if it works for nobody.
     """
 
-    thread: threading.Thread
+    thread: weakref.ref[threading.Thread]
     site: CallSite | None
     executor: Callable[[], Any] | None
 
     def is_left(self) -> bool:
         """Tell whether it runs, and will: those of an executor end with it, and anyio's with their loop."""
-        thread = self.thread
+        thread = self.thread()
+        if thread is None:
+            return False
         own = thread.name.startswith(LOOPS_OWN) or type(thread).__module__.startswith("anyio.")
         return thread.is_alive() and not own and thread is not threading.current_thread() and not self._serves()
 
@@ -61,7 +64,7 @@ class Threads:
 
         def note(site: CallSite | None, thread: threading.Thread) -> None:
             watch.test.threads.add(thread)
-            started.append(_Started(thread, site, _executor_of(thread)))
+            started.append(_Started(weakref.ref(thread), site, _executor_of(thread)))
 
         watch.test.note(threading.Thread, "start", note)
         return started
@@ -69,10 +72,10 @@ class Threads:
     def after(self, watch: Watch, state: list[_Started]) -> Iterator[Accusation]:
         """Accuse those that live on."""
         for _ in range(STEPS):
-            left = next((each for each in state if each.is_left()), None)
+            left = next((thread for each in state if each.is_left() and (thread := each.thread())), None)
             if left is not None:
-                left.thread.join(PATIENCE / STEPS)
-        suspects = [Made(each.thread, each.site) for each in state if each.is_left()]
+                left.join(PATIENCE / STEPS)
+        suspects = [Made(thread, each.site) for each in state if each.is_left() and (thread := each.thread())]
         for made in watch.left(suspects, lambda _: True):
             kind = "daemon thread" if made.thing.daemon else "thread"
             yield accuse("thread", REMEDY, f"the {kind} {made.thing.name!r} was left running", made.site)
