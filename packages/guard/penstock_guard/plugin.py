@@ -77,6 +77,8 @@ class Guard:
         self._config = config
         self._settings = _settings.of_session(config)
         self._forced_off = config.getoption("penstock_guard") == "off"
+        self._report_path = config.getoption("penstock_guard_report") or os.environ.get("PENSTOCK_GUARD_REPORT")
+        self._taken = _take_environment(config, self._settings.mode)
         self._updates = bool(config.getoption("penstock_guard_update_baseline"))
         self._baseline_path = config.rootpath / config.getini("penstock_guard_baseline")
         self._known = None if self._updates else _baseline.read(self._baseline_path)
@@ -133,11 +135,15 @@ class Guard:
             self._watchdog.stop()
         if hasattr(self._config, "workerinput"):
             return
-        path = self._config.getoption("penstock_guard_report") or os.environ.get("PENSTOCK_GUARD_REPORT")
-        if path and (self._settings.mode != "off" or self._tests):
-            _report.write(Path(path), self._settings.mode, self._entries, self._tests, list(self._broken))
+        if self._report_path and (self._settings.mode != "off" or self._tests):
+            path = Path(self._report_path)
+            _report.write(path, self._settings.mode, self._entries, self._tests, list(self._broken))
         if self._updates:
             _baseline.write(self._baseline_path, self._entries)
+
+    def pytest_unconfigure(self) -> None:
+        """Give the environment back."""
+        os.environ.update(self._taken)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what tests are accused of."""
@@ -159,6 +165,17 @@ class Guard:
 
             self._watchdog = Watchdog()
         return self._watchdog
+
+
+def _take_environment(config: pytest.Config, mode: str) -> dict[str, str]:
+    """Take our variables out of the environment: what tests start of pytest themselves is not to be watched.
+
+    Workers of xdist are told by the option.
+    """
+    taken = {name: os.environ.pop(name) for name in ("PENSTOCK_GUARD", "PENSTOCK_GUARD_REPORT") if name in os.environ}
+    if taken and mode != "off":
+        config.option.penstock_guard = mode
+    return taken
 
 
 VERDICT = pytest.StashKey[dict[str, Any]]()
