@@ -78,7 +78,7 @@ class Guard:
         self._settings = _settings.of_session(config)
         self._forced_off = config.getoption("penstock_guard") == "off"
         self._report_path = config.getoption("penstock_guard_report") or os.environ.get("PENSTOCK_GUARD_REPORT")
-        self._taken = _take_environment(config, self._settings.mode)
+        self._taken = _take_environment()
         self._updates = bool(config.getoption("penstock_guard_update_baseline"))
         self._baseline_path = config.rootpath / config.getini("penstock_guard_baseline")
         self._known = None if self._updates else _baseline.read(self._baseline_path)
@@ -86,6 +86,11 @@ class Guard:
         self._entries: list[dict[str, Any]] = []
         self._broken: dict[str, int] = {}
         self._tests = self._unguarded = 0
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist the mode, as the environment no longer says it."""
+        node.workerinput[ATTRIBUTE] = self._settings.mode
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -167,15 +172,9 @@ class Guard:
         return self._watchdog
 
 
-def _take_environment(config: pytest.Config, mode: str) -> dict[str, str]:
-    """Take our variables out of the environment: what tests start of pytest themselves is not to be watched.
-
-    Workers of xdist are told by the option.
-    """
-    taken = {name: os.environ.pop(name) for name in ("PENSTOCK_GUARD", "PENSTOCK_GUARD_REPORT") if name in os.environ}
-    if taken and mode != "off":
-        config.option.penstock_guard = mode
-    return taken
+def _take_environment() -> dict[str, str]:
+    """Take our variables out of the environment: what tests start of pytest themselves is not to be watched."""
+    return {name: os.environ.pop(name) for name in ("PENSTOCK_GUARD", "PENSTOCK_GUARD_REPORT") if name in os.environ}
 
 
 VERDICT = pytest.StashKey[dict[str, Any]]()
