@@ -11,7 +11,7 @@ from types import FrameType
 
 from penstock_limits.introspection import CallSite
 
-__all__ = ["Origin", "is_users", "modules_between", "origin_of", "site_here", "site_of", "stack_of"]
+__all__ = ["Origin", "is_librarys", "is_users", "modules_between", "origin_of", "site_here", "site_of", "stack_of"]
 
 _FOLDERS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 _LIBRARIES = tuple(f"{folder}{os.sep}" for each in _FOLDERS for folder in {each, os.path.realpath(each)})
@@ -84,8 +84,12 @@ def stack_of(frame: FrameType) -> tuple[str, ...]:
 
 def is_users(frame: FrameType) -> bool:
     """Tell whether a frame is of the user's program or tests: no library's, nor ours."""
-    path = frame.f_code.co_filename
-    return not (path.startswith("<") or path.startswith(_LIBRARIES) or _module(frame).startswith("penstock_"))
+    return not (is_librarys(frame.f_code.co_filename) or _module(frame).startswith("penstock_"))
+
+
+def is_librarys(path: str) -> bool:
+    """Tell whether a file is of a library or of Python, or none."""
+    return path.startswith(("<", *_LIBRARIES))
 
 
 def _is_callers_end(frame: FrameType) -> bool:

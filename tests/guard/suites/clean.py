@@ -316,6 +316,25 @@ async def test_fan_out_of_penstock():
         pass
 
 
+async def test_fan_out_of_a_server():
+    """A task for each connection is the server's; the line that connects is limited."""
+    everyone, limit = asyncio.Barrier(30), asyncio.Semaphore(30)
+
+    async def serve(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async def connect(address):
+        async with limit:
+            _, writer = await asyncio.open_connection(*address)
+            await everyone.wait()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        await asyncio.gather(*[connect(server.sockets[0].getsockname()) for _ in range(30)])
+
+
 async def test_fan_out_in_chunks():
     for _ in range(5):
         await asyncio.gather(*[asyncio.sleep(0.001) for _ in range(10)])
