@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guard.runs import Run, run
+from tests.guard.runs import SUITES, Run, run
 
 LEAK = """
 import socket, pytest
@@ -47,11 +47,11 @@ def test_nothing():
     ("arguments", "ini", "environment", "status"),
     [
         (["--penstock-guard"], "", {}, 0),
-        (["--penstock-guard=report"], "", {}, 0),
+        pytest.param(["--penstock-guard=report"], "", {}, 0, marks=pytest.mark.slow),
         (["--penstock-guard=fail"], "", {}, 1),
-        ([], "penstock_guard = report\n", {}, 0),
+        pytest.param([], "penstock_guard = report\n", {}, 0, marks=pytest.mark.slow),
         ([], "penstock_guard = fail\n", {}, 1),
-        ([], "", {"PENSTOCK_GUARD": "fail"}, 1),
+        pytest.param([], "", {"PENSTOCK_GUARD": "fail"}, 1, marks=pytest.mark.slow),
         ([], "penstock_guard = report\n", {"PENSTOCK_GUARD": "fail"}, 1),
         (["--penstock-guard=report"], "penstock_guard = fail\n", {"PENSTOCK_GUARD": "fail"}, 0),
     ],
@@ -60,7 +60,7 @@ def test_the_command_line_goes_before_the_environment_and_that_before_the_ini_fi
     tmp_path: Path, arguments: list[str], ini: str, environment: dict[str, str], status: int
 ) -> None:
     """Report accuses, fail fails; the mode without a value is report."""
-    done = run(tmp_path, LEAK, *arguments, ini=ini, **environment)
+    done = run(tmp_path, LEAK, *arguments, ini=ini, environment=environment)
 
     assert done.status == status, done.text
     assert done.accused == ACCUSED
@@ -113,11 +113,16 @@ def test_off_on_the_command_line_goes_before_markers(tmp_path: Path) -> None:
     [
         (["--penstock-guard=loud"], "", "'loud' is no mode; allowed are off, report, fail"),
         (["--penstock-guard", "test_it.py"], "", "write --penstock-guard=report, with `=`"),
-        ([], "penstock_guard = on\n", "penstock_guard in the ini file: 'on' is no mode"),
-        ([], "penstock_guard_fanout = many\n", "penstock_guard_fanout = 'many'; allowed is a whole number from 1"),
-        ([], "penstock_guard_fanout = 0\n", "allowed is a whole number from 1"),
+        ([], "penstock_guard_fanout = 0\n", "penstock_guard_fanout = '0'; allowed is a whole number from 1"),
         ([], "penstock_guard_block = -1\n", "penstock_guard_block = '-1'; allowed are seconds above 0"),
-        ([], "penstock_guard_block = inf\n", "allowed are seconds above 0"),
+        *(
+            pytest.param([], ini, said, marks=pytest.mark.slow)
+            for ini, said in (
+                ("penstock_guard = on\n", "penstock_guard in the ini file: 'on' is no mode"),
+                ("penstock_guard_fanout = many\n", "penstock_guard_fanout = 'many'; allowed is a whole number from 1"),
+                ("penstock_guard_block = inf\n", "allowed are seconds above 0"),
+            )
+        ),
     ],
 )
 def test_a_wrong_setting_says_what_is_allowed(tmp_path: Path, arguments: list[str], ini: str, said: str) -> None:
@@ -128,26 +133,29 @@ def test_a_wrong_setting_says_what_is_allowed(tmp_path: Path, arguments: list[st
     assert said in done.text
 
 
-@pytest.mark.parametrize(
-    ("marker", "said"),
-    [
-        ('"loud"', "'loud' is no mode"),
-        ("fanout=0", "fanout = 0; allowed is a whole number from 1"),
-        ("block='x'", "block = 'x'; allowed are seconds above 0"),
-        ("ignore='tread'", "ignore = tread; allowed are client, pool, executor"),
-        ("fan_out=3", "allowed are a mode, fanout=, block= and ignore="),
-        ("'off', mode='off'", "allowed are a mode, fanout=, block= and ignore="),
-    ],
-)
-def test_a_wrong_marker_fails_its_test(tmp_path: Path, marker: str, said: str) -> None:
-    """With the test's name."""
-    source = LEAK.replace("def test_clean", f"@pytest.mark.penstock_guard({marker})\ndef test_clean")
+WRONG_MARKERS = {
+    '"loud"': "'loud' is no mode",
+    "fanout=0": "fanout = 0; allowed is a whole number from 1",
+    "block='x'": "block = 'x'; allowed are seconds above 0",
+    "ignore='tread'": "ignore = tread; allowed are client, pool, executor",
+    "fan_out=3": "allowed are a mode, fanout=, block= and ignore=",
+    "'off', mode='off'": "allowed are a mode, fanout=, block= and ignore=",
+}
 
-    done = run(tmp_path, source, "--penstock-guard")
 
-    assert done.counts("failed") == 1
-    assert "test_it.py::test_clean: the marker penstock_guard" in done.text
-    assert said in done.text
+def test_a_wrong_marker_fails_its_test(tmp_path: Path) -> None:
+    """With the test's name, and what is allowed."""
+    tests = [
+        f"@pytest.mark.penstock_guard({marker})\ndef test_{number}(): pass\n"
+        for number, marker in enumerate(WRONG_MARKERS)
+    ]
+
+    done = run(tmp_path, "import pytest\n" + "".join(tests) + "def test_clean(): pass\n", "--penstock-guard")
+
+    assert (done.counts("failed"), done.counts("passed")) == (len(WRONG_MARKERS), 1), done.text
+    for number, said in enumerate(WRONG_MARKERS.values()):
+        assert f"test_it.py::test_{number}: the marker penstock_guard" in done.text
+        assert said in done.text
 
 
 def known(folder: Path) -> list[dict[str, str]]:
@@ -191,7 +199,10 @@ def test_a_baseline_may_have_another_name(tmp_path: Path) -> None:
     assert run(tmp_path, BOTH, ini=ini).status == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"version": 2, "known": []}', '{"version": 1}'])
+SLOW = [pytest.param(text, marks=pytest.mark.slow) for text in ("[]", '{"version": 2, "known": []}', '{"version": 1}')]
+
+
+@pytest.mark.parametrize("text", ["", *SLOW])
 def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str) -> None:
     """Else it would let everything fail, or nothing."""
     (tmp_path / "penstock-guard-baseline.json").write_text(text)
@@ -207,7 +218,12 @@ def test_the_environment_names_the_report_too(tmp_path: Path) -> None:
     """So a gate can watch any test command."""
     path = tmp_path / "made" / "guard.json"
 
-    run(tmp_path, LEAK, "--penstock-guard-report=", PENSTOCK_GUARD="report", PENSTOCK_GUARD_REPORT=str(path))
+    run(
+        tmp_path,
+        LEAK,
+        "--penstock-guard-report=",
+        environment={"PENSTOCK_GUARD": "report", "PENSTOCK_GUARD_REPORT": str(path)},
+    )
 
     assert json.loads(path.read_text())["tests"] == 2
 
@@ -279,3 +295,40 @@ def test_nothing_is_said_where_nothing_is_accused(tmp_path: Path) -> None:
 
     assert done.status == 0
     assert summary(done) == ""
+
+
+def test_it_changes_no_outcome_and_fails_no_test_by_its_own_defects(tmp_path: Path) -> None:
+    """Nothing is kept alive, no thread is counted, patches do not pile up; what fails of the guard is told."""
+    done = run(tmp_path, SUITES / "sensitive.py", "--penstock-guard=fail")
+
+    assert done.status == 0, done.text
+    assert done.report is not None
+    assert done.accused == []
+    assert done.report["failures"] == ["_pools: RuntimeError('broken for the test')"]
+    assert "penstock guard failed itself, in 2 tests: _pools: RuntimeError('broken for the test')" in done.text
+
+
+def test_what_runs_again_is_accused_for_each_run(tmp_path: Path) -> None:
+    """The verdict of a run that passed is not told again of one that fails by itself."""
+    source = """
+import socket, pytest
+KEPT = []
+def test_twice(request):
+    KEPT.append(socket.socket())
+    assert len(KEPT) < 2
+"""
+    conftest = """
+from _pytest.runner import runtestprotocol
+def pytest_runtest_protocol(item, nextitem):
+    for _ in range(2):
+        item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+        item._initrequest()
+        runtestprotocol(item, nextitem=nextitem)
+    return True
+"""
+    (tmp_path / "conftest.py").write_text(conftest)
+
+    done = run(tmp_path, source, "--penstock-guard")
+
+    assert (done.counts("failed"), done.counts("passed")) == (1, 1), done.text
+    assert done.accused == [("test_twice", "socket")]

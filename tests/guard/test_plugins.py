@@ -32,8 +32,15 @@ async def test_service(service):
 ACCUSED = [("test_static", "task"), ("test_task", "task")]
 
 
-@pytest.mark.parametrize("scope", ["function", "session"])
-@pytest.mark.parametrize("mode", ["auto", "strict"])
+@pytest.mark.parametrize(
+    ("mode", "scope"),
+    [
+        ("auto", "session"),
+        ("strict", "function"),
+        pytest.param("auto", "function", marks=pytest.mark.slow),
+        pytest.param("strict", "session", marks=pytest.mark.slow),
+    ],
+)
 def test_pytest_asyncio(tmp_path: Path, mode: str, scope: str) -> None:
     """In both modes; a loop that lives on keeps the accused task, and no later test is accused of it."""
     source = COROUTINES.replace("MARK", "@pytest.mark.asyncio").replace(
@@ -76,7 +83,7 @@ def trio_runs():
 """,
     )
 
-    done = run(tmp_path, source, "--penstock-guard", "-o", "asyncio_mode=strict", "-p", "no:asyncio")
+    done = run(tmp_path, source, "--penstock-guard", "-o", "asyncio_mode=strict", "-p", "no:asyncio", plugins=None)
 
     assert done.counts("passed") == 10, done.text
     assert done.accused == [("test_static[asyncio]", "task"), ("test_task[asyncio]", "task")]
@@ -150,26 +157,34 @@ async def test_clean():
     assert done.accused == [("test_fan_out", "fan-out"), ("test_task", "task")]
 
 
-def test_xdist(tmp_path: Path) -> None:
-    """Workers accuse, one report says it all, and the baseline holds in each."""
-    source = """
+LEAKS = """
 import socket, pytest
 KEPT = []
 @pytest.mark.parametrize("number", range(6))
 def test_leak(number):
     KEPT.append(socket.socket())
 """
+XDIST = ("penstock_guard.plugin", "xdist.plugin")
 
-    done = run(tmp_path, source, "--penstock-guard", "-n", "2")
+
+def test_xdist(tmp_path: Path) -> None:
+    """Workers accuse, and one report says it all; the environment, which the first process takes, reaches them."""
+    done = run(tmp_path, LEAKS, "-n", "2", plugins=XDIST, environment={"PENSTOCK_GUARD": "report"})
 
     assert done.counts("passed") == 6, done.text
     assert done.accused == [(f"test_leak[{number}]", "socket") for number in range(6)]
     assert done.text.count("6 accusations in 6 tests") == 1
 
-    assert run(tmp_path, source, "--penstock-guard=fail", "-n", "2").counts("failed") == 6
-    assert run(tmp_path, source, "--penstock-guard", "--penstock-guard-update-baseline", "-n", "2").status == 0
-    assert run(tmp_path, source, "--penstock-guard", "-n", "2").status == 0
-    assert run(tmp_path, source + "    KEPT.append(open(__file__))", "--penstock-guard", "-n", "2").status == 1
+
+@pytest.mark.slow
+def test_xdist_knows_the_baseline(tmp_path: Path) -> None:
+    """Each worker does, and fails what is new."""
+    report = ("--penstock-guard", "-n", "2")
+
+    assert run(tmp_path, LEAKS, "--penstock-guard=fail", "-n", "2", plugins=XDIST).counts("failed") == 6
+    assert run(tmp_path, LEAKS, *report, "--penstock-guard-update-baseline", plugins=XDIST).status == 0
+    assert run(tmp_path, LEAKS, *report, plugins=XDIST).status == 0
+    assert run(tmp_path, LEAKS + "    KEPT.append(open(__file__))", *report, plugins=XDIST).status == 1
 
 
 def test_without_blockbuster(tmp_path: Path) -> None:

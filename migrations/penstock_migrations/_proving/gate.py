@@ -194,6 +194,10 @@ def _guard(accused: frozenset[str]) -> Callable[[Phase, Evidence], Seen]:
         if seen:
             more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
             return Outcome.FAIL, f"{seen[0].message}: {seen[0].place}{more}"
+        if not run.passed and not run.guard.accusations:  # with a baseline, what is new fails
+            return Outcome.INCONCLUSIVE, f"under the guard {run.ending}: it judges no test that fails"
+        if run.guard.failures:
+            return Outcome.INCONCLUSIVE, f"the guard failed itself: {run.guard.failures[0]}"
         return Outcome.PASS, f"the guard saw none in {counted(run.guard.tests, 'test')}"
 
     return check

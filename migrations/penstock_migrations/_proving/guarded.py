@@ -11,6 +11,7 @@ from typing import Any, Self
 __all__ = ["GUARDED", "Accusation", "Guarded", "guard_environment", "guard_report"]
 
 GUARDED = "guarded"  # a run of the tests with everything enforced, and the guard looking on
+REPORTS = "guard"  # each run of pytest writes one there
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,12 @@ class Guarded:
     Attributes:
         tests: How many tests it looked at.
         accusations: What it saw, known from a baseline or not.
+        failures: What failed of the guard itself: it has not seen all.
     """
 
     tests: int
     accusations: tuple[Accusation, ...]
+    failures: tuple[str, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -60,18 +63,31 @@ class Guarded:
         """
         fields = Accusation.__dataclass_fields__
         accusations = (Accusation(**{key: each[key] for key in fields}) for each in document["accusations"])
-        return cls(document["tests"], tuple(accusations))
+        return cls(document["tests"], tuple(accusations), tuple(document.get("failures", ())))
 
 
 def guard_environment(folder: Path) -> dict[str, str]:
-    """Return the variables that switch the guard on in any command that runs pytest, and have it report here."""
-    return {"PENSTOCK_GUARD": "report", "PENSTOCK_GUARD_REPORT": str(folder / "guard.json")}
+    """Return the variables that switch the guard on in any command that runs pytest, once or several times."""
+    reports = folder / REPORTS
+    reports.mkdir()
+    return {"PENSTOCK_GUARD": "report", "PENSTOCK_GUARD_REPORT": str(reports)}
 
 
 def guard_report(folder: Path) -> Guarded | None:
-    """Return what the guard reported; None if it was not there, or its report is of another version."""
-    try:
-        document = json.loads((folder / "guard.json").read_bytes())
-        return Guarded.from_document(document) if document["version"] == 1 else None
-    except (OSError, ValueError, KeyError, TypeError):
+    """Return what the guard reported of all runs; None if it was not there, or a report is of another version."""
+    reports = []
+    for path in sorted((folder / REPORTS).glob("*.json")):
+        try:
+            document = json.loads(path.read_bytes())
+            if document["version"] != 1:
+                return None
+            reports.append(Guarded.from_document(document))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    if not reports:
         return None
+    return Guarded(
+        sum(each.tests for each in reports),
+        tuple(accusation for each in reports for accusation in each.accusations),
+        tuple(failure for each in reports for failure in each.failures),
+    )

@@ -12,6 +12,7 @@ import pytest
 from penstock_guard._accusations import Accusation
 from penstock_guard._checks import CHECKS, Check, Watch
 from penstock_guard._loops import Loops, following
+from penstock_guard._owners import owners_of
 from penstock_guard._settings import Settings
 from penstock_guard._tasks import TaskLog
 from penstock_guard._watchdog import Watchdog
@@ -26,11 +27,13 @@ class Verdict:
     Attributes:
         accusations: What it is accused of; nothing if it failed by itself.
         guarded: Whether it could be watched; not if it ran in trio's event loop.
+        broken: What failed of the guard itself.
     """
 
     def __init__(self) -> None:
         self.accusations: tuple[Accusation, ...] = ()
         self.guarded = True
+        self.broken: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -40,12 +43,12 @@ def guarded(item: pytest.Item, settings: Settings, watchdog: Watchdog) -> Iterat
     Nothing is said of a test that fails: it has not come to its own clean-up, and is red already.
     """
     verdict = Verdict()
-    test = WatchedTest(settings, _owners(item))
+    test = WatchedTest(settings, owners_of(item))
     loops = Loops(test)
     watch = Watch(test, loops, TaskLog(test), watchdog)
     with ExitStack() as undo:
         undo.callback(test.end)
-        looking = [(check, check.before(watch)) for check in CHECKS if not settings.ignore.issuperset(check.names)]
+        looking = list(_looking(watch))
         loops.watch()
         undo.enter_context(following(item, test, loops))
         token = watched.set(test)
@@ -54,16 +57,30 @@ def guarded(item: pytest.Item, settings: Settings, watchdog: Watchdog) -> Iterat
     verdict.guarded = not test.foreign
     if verdict.guarded:
         verdict.accusations = tuple(_accusations(looking, watch, settings))
+    verdict.broken = tuple(dict.fromkeys(test.broken))
+
+
+def _looking(watch: Watch) -> Iterator[tuple[Check, Any]]:
+    for check in CHECKS:
+        if not watch.test.settings.ignore.issuperset(check.names):
+            known = len(watch.test.broken)
+            state = watch.test.safely(check.before, watch)
+            if len(watch.test.broken) == known:
+                yield check, state
 
 
 def _accusations(looking: list[tuple[Check, Any]], watch: Watch, settings: Settings) -> Iterator[Accusation]:
     of_line: dict[object, list[Accusation]] = {}
     for check, state in looking:
-        for each in check.after(watch, state):
+        for each in watch.test.safely(_seen, check, watch, state) or ():
             if each.check not in settings.ignore:
                 place = id(each) if each.path is None else (each.path, each.line)
                 of_line.setdefault((each.check, each.code, place), []).append(each)
     yield from map(_once, of_line.values())
+
+
+def _seen(check: Check, watch: Watch, state: Any) -> list[Accusation]:
+    return list(check.after(watch, state))
 
 
 def _once(of_line: list[Accusation]) -> Accusation:
@@ -71,12 +88,3 @@ def _once(of_line: list[Accusation]) -> Accusation:
     first, more = of_line[0], len(of_line) - 1
     message = f"{first.message} (and {more} more of this line)" if more else first.message
     return replace(first, message=message, stack=first.stack if len(first.stack) > 1 else ())
-
-
-def _owners(item: pytest.Item) -> tuple[object, ...]:
-    """Return what lived before: the values of fixtures, and what `setup_method` and `setUpClass` have made."""
-    instance: Any = getattr(item, "instance", None)
-    values = list(getattr(item, "funcargs", {}).values())
-    if instance is not None:
-        values += [*vars(instance).values(), *vars(type(instance)).values()] if hasattr(instance, "__dict__") else []
-    return tuple(values)

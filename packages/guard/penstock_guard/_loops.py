@@ -66,25 +66,29 @@ class Loops:
         if loop not in self._known:
             self._known.add(loop)
             for attach in self._test.on_loop:
-                attach(loop)
+                self._test.safely(attach, loop)
         for enter in self.entered:
-            enter(loop)
+            self._test.safely(enter, loop)
 
     def leave(self, loop: asyncio.AbstractEventLoop) -> None:
         """Take note that it runs there no longer, for now."""
         for leave in self.left:
-            leave(loop)
+            self._test.safely(leave, loop)
+
+    def end(self, executor: object) -> bool:
+        """Tell whether an executor is the default one of a loop, which shuts it down."""
+        return any(getattr(loop, "_default_executor", None) is executor for loop in tuple(self._known))
 
     async def settle(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let what is about to end come to its end."""
         for turn in range(2 * TURNS):
-            if turn >= FEWEST_TURNS and not any(suspicious(loop) for suspicious in self.suspicious):
+            if turn >= FEWEST_TURNS and not any(self._test.safely(each, loop) for each in self.suspicious):
                 break
             if turn == TURNS:
                 gc.collect()
             await asyncio.sleep(0)
         for look in self.at_end:
-            look(loop)
+            self._test.safely(look, loop)
         self.settled.add(loop)
 
 

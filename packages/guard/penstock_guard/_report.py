@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -94,8 +96,10 @@ def _blocks(entries: list[Entry]) -> list[list[Entry]]:
     return sorted(blocks.values(), key=lambda block: block[0]["baseline"])
 
 
-def write(path: Path, mode: str, entries: list[Entry], tests: int) -> None:
-    """Write the report as one JSON object."""
-    document = {"version": VERSION, "mode": mode, "tests": tests, "accusations": entries}
+def write(path: Path, mode: str, entries: list[Entry], tests: int, failures: list[str]) -> None:
+    """Write the report as one JSON object, if it is a folder into a file of its own; failures are the guard's."""
+    if path.is_dir():
+        path /= f"guard-{os.getpid()}-{time.time_ns()}.json"
+    document = {"version": VERSION, "mode": mode, "tests": tests, "accusations": entries, "failures": failures}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

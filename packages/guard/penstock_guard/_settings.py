@@ -56,7 +56,8 @@ def of_session(config: pytest.Config) -> Settings:
     Raises:
         pytest.UsageError: A value is wrong.
     """
-    option, variable = config.getoption("penstock_guard"), os.environ.get("PENSTOCK_GUARD")
+    told = getattr(config, "workerinput", {}).get("penstock_guard")  # by the process that started this worker of xdist
+    option, variable = config.getoption("penstock_guard"), told or os.environ.get("PENSTOCK_GUARD")
     if option:
         mode = _mode(option, "--penstock-guard", "; write --penstock-guard=report, with `=`")
     elif variable:

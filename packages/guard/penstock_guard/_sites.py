@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import functools
 import os
 import sys
 import sysconfig
@@ -9,12 +11,34 @@ from types import FrameType
 
 from penstock_limits.introspection import CallSite
 
-__all__ = ["is_users", "modules_between", "site_here", "site_of", "stack_of"]
+__all__ = ["Origin", "is_librarys", "is_users", "modules_between", "origin_of", "site_here", "site_of", "stack_of"]
 
 _FOLDERS = {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
 _LIBRARIES = tuple(f"{folder}{os.sep}" for each in _FOLDERS for folder in {each, os.path.realpath(each)})
 _WATCHERS = ("penstock_guard.", "blockbuster.")
 _PLUMBING = ("asyncio.", "contextlib", "threading", "penstock_", "blockbuster.")
+_TESTING = {"_pytest", "pytest", "pluggy", "penstock_guard"}
+
+
+class Origin(enum.Enum):
+    """Whose a module is."""
+
+    PYTHON = enum.auto()
+    TESTING = enum.auto()
+    LIBRARY = enum.auto()
+    USER = enum.auto()
+
+
+@functools.lru_cache(10_000)
+def origin_of(module: str) -> Origin:
+    """Return whose a loaded module is, by its name and file."""
+    top = module.partition(".")[0]
+    if top in _TESTING:
+        return Origin.TESTING
+    path = getattr(sys.modules.get(module), "__file__", None)
+    if top in sys.stdlib_module_names or path is None:
+        return Origin.PYTHON
+    return Origin.LIBRARY if path.startswith(_LIBRARIES) or top.startswith("penstock_") else Origin.USER
 
 
 def site_here() -> CallSite | None:
@@ -60,8 +84,12 @@ def stack_of(frame: FrameType) -> tuple[str, ...]:
 
 def is_users(frame: FrameType) -> bool:
     """Tell whether a frame is of the user's program or tests: no library's, nor ours."""
-    path = frame.f_code.co_filename
-    return not (path.startswith("<") or path.startswith(_LIBRARIES) or _module(frame).startswith("penstock_"))
+    return not (is_librarys(frame.f_code.co_filename) or _module(frame).startswith("penstock_"))
+
+
+def is_librarys(path: str) -> bool:
+    """Tell whether a file is of a library or of Python, or none."""
+    return path.startswith(("<", *_LIBRARIES))
 
 
 def _is_callers_end(frame: FrameType) -> bool:

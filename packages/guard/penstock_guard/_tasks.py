@@ -11,7 +11,7 @@ from typing import Any
 
 from penstock_limits.introspection import CallSite
 
-from penstock_guard._sites import modules_between, site_of
+from penstock_guard._sites import is_librarys, modules_between, site_of
 from penstock_guard._watched import WatchedTest
 
 __all__ = ["Birthplace", "TaskLog"]
@@ -24,7 +24,7 @@ class Birthplace:
 
     Attributes:
         site: The line.
-        through: What it called: `gather`, or anything.
+        through: What it called: `gather`, or anything; `library` if no line of the user's has called.
         created: How many it has made.
         live: Those that are not done, by id.
     """
@@ -89,25 +89,26 @@ class TaskLog:
         def create_task(original: Callable[..., AnyTask], *args: Any, **kwargs: Any) -> AnyTask:
             task = original(*args, **kwargs)
             if not task.done() and self._test.owns_this():
-                self._add(loop, task)
+                self._test.safely(self._add, sys._getframe(2), loop, task)
             return task
 
         self._test.replace(loop, "create_task", create_task)
 
-    def _add(self, loop: asyncio.AbstractEventLoop, task: AnyTask) -> None:
-        caller = sys._getframe(3)  # of `create_task`: what is above are this method and the two that replace it
+    def _add(self, caller: FrameType, loop: asyncio.AbstractEventLoop, task: AnyTask) -> None:
         site = site_of(caller)
         key = ("", 0) if site is None else (site.path, site.line)
         place = self._places.get(key)
         if place is None:
-            place = self._places[key] = Birthplace(site, _through(caller))
+            place = self._places[key] = Birthplace(site, _through(caller, site))
         place.add(task)
         for told in self.on_task:
             told(loop, place)
 
 
-def _through(caller: FrameType) -> str:
-    """Return who asked for the task on the user's behalf: `penstock_limits`, `gather`, or nobody."""
+def _through(caller: FrameType, site: CallSite | None) -> str:
+    """Return who asked for the task: `library` on its own, as a server for each connection, or for the user whom."""
+    if site is None or is_librarys(site.path):
+        return "library"
     between = modules_between(caller)
     if any(module.startswith("penstock_limits.") for module, _ in between):
         return "penstock_limits"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import contextlib
 import sys
@@ -55,18 +56,21 @@ class _Patient:
             self.told = True
             frame = sys._current_frames().get(self.thread)
             if frame is not None and not _is_debugged(frame):
-                self.on_blocked(frame, self.stood)
+                with contextlib.suppress(Exception):  # it must look after the others
+                    self.on_blocked(frame, self.stood)
 
 
 class Watchdog:
-    """Watches event loops from a thread of its own, until `stop()`."""
+    """Watches event loops from a thread of its own, until `stop()`.
+
+    It is none of `threading`, as tests count those, and begins with the first loop.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._patients: dict[asyncio.AbstractEventLoop, _Patient] = {}
-        self._stopped = False
-        self._thread = threading.Thread(target=self._run, name="penstock-guard", daemon=True)
-        self._thread.start()
+        self._started = self._stopped = False
+        self._ended = threading.Event()
 
     def watch(
         self, loop: asyncio.AbstractEventLoop, patience: float, on_blocked: Callable[[FrameType, float], None]
@@ -81,6 +85,9 @@ class Watchdog:
         with self._changed:
             self._patients[loop] = _Patient(loop, patience, on_blocked)
             self._changed.notify()
+            if not self._started:
+                self._started = True
+                _thread.start_new_thread(self._run, ())
 
     def unwatch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch it no longer; what is being told of it has been told when this returns."""
@@ -92,18 +99,27 @@ class Watchdog:
         with self._changed:
             self._stopped = True
             self._changed.notify()
-        self._thread.join()
+        if self._started:
+            self._ended.wait()
 
     def _run(self) -> None:
+        try:
+            self._watch()
+        finally:
+            self._ended.set()
+
+    def _watch(self) -> None:
         with self._changed:
             while not self._stopped:
                 if not self._patients:
                     self._changed.wait()
                     continue
                 period = min(LONGEST, min(each.patience for each in self._patients.values()) / PERIODS)
-                passed = self._sleep(period)
-                for patient in tuple(self._patients.values()):
-                    patient.look(passed)
+                self._look(self._sleep(period))
+
+    def _look(self, passed: float) -> None:  # not in the loop that waits: it would keep the last event loop alive
+        for patient in tuple(self._patients.values()):
+            patient.look(passed)
 
     def _sleep(self, period: float) -> float:
         """Sleep, and return how long loops can have stood still of their own: not while the machine gave us no time."""

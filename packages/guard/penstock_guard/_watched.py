@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import os
 import threading
+import traceback
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -39,25 +42,36 @@ class WatchedTest:
 
     Args:
         settings: How it is guarded.
-        owners: What lived before: the values of fixtures.
+        owners: Returns what lived before, or is ended after the test: fixtures.
 
     Attributes:
         threads: Those it has started.
         on_loop: Called with each event loop that runs code of the test, before it does.
-        at_end: Called in the test's event loop when its coroutine has returned; awaited.
+        broken: What failed of the guard itself; the test does not notice.
     """
 
-    def __init__(self, settings: Settings, owners: tuple[object, ...] = ()) -> None:
+    def __init__(self, settings: Settings, owners: Callable[[], Iterable[object]]) -> None:
         self.settings = settings
         self.owners = owners
-        self.threads: set[threading.Thread] = set()
+        self.threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
         self.on_loop: list[Callable[[Any], None]] = []
         self.foreign = False  # it runs in an event loop that is not asyncio's
+        self.broken: list[str] = []
+        self.ended = False
         self._undo = ExitStack()
+        self._process = os.getpid()
 
     def owns_this(self) -> bool:
-        """Tell whether the code that runs here and now is the test's."""
-        return watched.get() is self or self._is_own_thread()
+        """Tell whether the code that runs here and now is the test's; a forked child has other things to do."""
+        return (watched.get() is self or self._is_own_thread()) and os.getpid() == self._process
+
+    def safely(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T | None:
+        """Call a function of the guard: if it fails, that is taken down, and None returned."""
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a defect of the guard must never break a test
+            self.broken.append(f"{_place_of(error)}: {error!r}")
+            return None
 
     def _is_own_thread(self) -> bool:
         me = threading.get_ident()
@@ -65,7 +79,7 @@ class WatchedTest:
 
     def when_done(self, undo: Callable[[], object]) -> None:
         """Call a function when the test has ended, the latest first."""
-        self._undo.callback(undo)
+        self._undo.callback(self.safely, undo)
 
     def replace(self, owner: Any, name: str, around: Callable[..., Any]) -> None:
         """Replace a function of a class or an object until the test has ended.
@@ -75,24 +89,21 @@ class WatchedTest:
             name: Its name.
             around: Called with the original and its arguments.
         """
-        original = getattr(owner, name)
+        original = _without_ended(getattr(owner, name))
         to_restore = original if name in vars(owner) else None
-        keeper, token = weakref.ref(owner), object()  # a loop that the test drops must not live on here
-
-        @functools.wraps(original)
-        def replaced(*args: Any, **kwargs: Any) -> Any:
-            return around(original, *args, **kwargs)
+        replaced = _replacement(original, around)
+        keeper, ours = weakref.ref(owner), weakref.ref(replaced)  # a loop that the test drops must not live on here
+        _replacements[replaced] = self
 
         def restore() -> None:
             owner = keeper()
-            if owner is None or getattr(vars(owner).get(name), "token", None) is not token:
+            if owner is None or vars(owner).get(name) is not ours():
                 return  # somebody has replaced it since: it leads on to the original
             if to_restore is None:
                 delattr(owner, name)
             else:
                 setattr(owner, name, to_restore)
 
-        replaced.token = token  # type: ignore[attr-defined]
         setattr(owner, name, replaced)
         self.when_done(restore)
 
@@ -101,7 +112,7 @@ class WatchedTest:
 
         def around(original: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
             if self.owns_this():
-                note(site_here(), *args, **kwargs)
+                self.safely(note, site_here(), *args, **kwargs)
             return original(*args, **kwargs)
 
         self.replace(owner, name, around)
@@ -109,3 +120,35 @@ class WatchedTest:
     def end(self) -> None:
         """Put back all that was replaced."""
         self._undo.close()
+        self.ended = True
+
+
+def _place_of(error: BaseException) -> str:
+    """Return the innermost function of the guard in which an error was raised."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [frame for frame in frames if frame.f_globals.get("__name__", "").startswith("penstock_guard.")]
+    return ours[-1].f_code.co_qualname
+
+
+_replacements: weakref.WeakKeyDictionary[Callable[..., Any], WatchedTest] = weakref.WeakKeyDictionary()
+
+
+def _replacement(original: Callable[..., Any], around: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function, or a coroutine function, as the original is one."""
+
+    @functools.wraps(original)
+    def replaced(*args: Any, **kwargs: Any) -> Any:
+        return around(original, *args, **kwargs)
+
+    @functools.wraps(original)
+    async def awaited(*args: Any, **kwargs: Any) -> Any:
+        return await around(original, *args, **kwargs)
+
+    return awaited if inspect.iscoroutinefunction(original) else replaced
+
+
+def _without_ended(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return what a test's replacement leads to that was put back after the test, as monkeypatch does."""
+    while (test := _replacements.get(function)) is not None and test.ended:
+        function = function.__wrapped__  # type: ignore[attr-defined]
+    return function

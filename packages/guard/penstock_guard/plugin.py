@@ -77,12 +77,20 @@ class Guard:
         self._config = config
         self._settings = _settings.of_session(config)
         self._forced_off = config.getoption("penstock_guard") == "off"
+        self._report_path = config.getoption("penstock_guard_report") or os.environ.get("PENSTOCK_GUARD_REPORT")
+        self._taken = _take_environment()
         self._updates = bool(config.getoption("penstock_guard_update_baseline"))
         self._baseline_path = config.rootpath / config.getini("penstock_guard_baseline")
         self._known = None if self._updates else _baseline.read(self._baseline_path)
         self._watchdog: Watchdog | None = None
         self._entries: list[dict[str, Any]] = []
+        self._broken: dict[str, int] = {}
         self._tests = self._unguarded = 0
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a worker of xdist the mode, as the environment no longer says it."""
+        node.workerinput[ATTRIBUTE] = self._settings.mode
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, Any, Any]:
@@ -97,7 +105,7 @@ class Guard:
         entries = [_report.as_entry(each, item.nodeid, self._config.rootpath) for each in verdict.accusations]
         for entry in entries:
             entry["baseline"] = self._known is not None and _baseline.key_of(entry) in self._known
-        item.stash[VERDICT] = {"entries": entries, "guarded": verdict.guarded}
+        item.stash[VERDICT] = {"entries": entries, "guarded": verdict.guarded, "broken": list(verdict.broken)}
         failing = [] if self._updates else self._failing(settings.mode, entries)
         if failing:
             pytest.fail(f"penstock guard:\n{_report.as_text(failing)}", pytrace=False)
@@ -111,6 +119,7 @@ class Guard:
         report = yield
         if call.when == "call" and VERDICT in item.stash:
             setattr(report, ATTRIBUTE, item.stash[VERDICT])
+            del item.stash[VERDICT]  # what runs again is watched again
         return report
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -121,6 +130,8 @@ class Guard:
         self._tests += verdict["guarded"]
         self._unguarded += not verdict["guarded"]
         self._entries += verdict["entries"]
+        for each in verdict["broken"]:
+            self._broken[each] = self._broken.get(each, 0) + 1
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
@@ -129,15 +140,21 @@ class Guard:
             self._watchdog.stop()
         if hasattr(self._config, "workerinput"):
             return
-        path = self._config.getoption("penstock_guard_report") or os.environ.get("PENSTOCK_GUARD_REPORT")
-        if path and (self._settings.mode != "off" or self._tests):
-            _report.write(Path(path), self._settings.mode, self._entries, self._tests)
+        if self._report_path and (self._settings.mode != "off" or self._tests):
+            path = Path(self._report_path)
+            _report.write(path, self._settings.mode, self._entries, self._tests, list(self._broken))
         if self._updates:
             _baseline.write(self._baseline_path, self._entries)
+
+    def pytest_unconfigure(self) -> None:
+        """Give the environment back."""
+        os.environ.update(self._taken)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what tests are accused of."""
         _report.summarize(terminalreporter, self._entries, tests=self._tests, unguarded=self._unguarded)
+        for each, number in self._broken.items():
+            terminalreporter.write_line(f"penstock guard failed itself, in {number} tests: {each}", yellow=True)
         if self._updates:
             terminalreporter.write_line(f"penstock guard: the baseline is {self._baseline_path}")
 
@@ -153,6 +170,11 @@ class Guard:
 
             self._watchdog = Watchdog()
         return self._watchdog
+
+
+def _take_environment() -> dict[str, str]:
+    """Take our variables out of the environment: what tests start of pytest themselves is not to be watched."""
+    return {name: os.environ.pop(name) for name in ("PENSTOCK_GUARD", "PENSTOCK_GUARD_REPORT") if name in os.environ}
 
 
 VERDICT = pytest.StashKey[dict[str, Any]]()

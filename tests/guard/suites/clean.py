@@ -2,13 +2,20 @@
 
 import asyncio
 import contextlib
+import functools
+import gc
+import inspect
+import logging
 import multiprocessing
 import random
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
+import types
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,8 +26,13 @@ import httpx
 import penstock_limits
 import psycopg_pool
 import pytest
+import requests
 from penstock_limits import CircuitBreaker, Limiter, Mode, enter_resource, retry
 from penstock_limits.testing import run_in_virtual_time
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 KEPT = []
 
@@ -304,6 +316,25 @@ async def test_fan_out_of_penstock():
         pass
 
 
+async def test_fan_out_of_a_server():
+    """A task for each connection is the server's; the line that connects is limited."""
+    everyone, limit = asyncio.Barrier(30), asyncio.Semaphore(30)
+
+    async def serve(reader, writer):
+        await reader.read()
+        writer.close()
+
+    async def connect(address):
+        async with limit:
+            _, writer = await asyncio.open_connection(*address)
+            await everyone.wait()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        await asyncio.gather(*[connect(server.sockets[0].getsockname()) for _ in range(30)])
+
+
 async def test_fan_out_in_chunks():
     for _ in range(5):
         await asyncio.gather(*[asyncio.sleep(0.001) for _ in range(10)])
@@ -422,6 +453,215 @@ def test_retry_that_is_a_poll():
             await asyncio.sleep(1)
 
     run_in_virtual_time(main)
+
+
+@pytest.fixture
+def begun_amid_the_test():
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    with socket.socket(), ThreadPoolExecutor(1) as executor:
+        yield executor.submit
+        stop.set()
+        thread.join()
+
+
+def test_fixture_that_begins_amid_the_test(request):
+    request.getfixturevalue("begun_amid_the_test")(int).result()
+
+
+def test_socket_that_a_finalizer_closes(request):
+    request.addfinalizer(socket.socket().close)
+
+
+class Connections:
+    def __init__(self):
+        self.made = []
+
+    def connect(self, address):
+        self.made.append(socket.create_connection(address))
+
+    def close(self):
+        for each in self.made:
+            each.close()
+
+
+@pytest.fixture(scope="module")
+def hidden():
+    """Yields nothing; the test reaches what it holds another way."""
+    connections = Connections()
+    HIDDEN.append(connections)
+    yield
+    connections.close()
+
+
+def test_that_sets_up_a_fixture(hidden):
+    pass
+
+
+HIDDEN = []
+
+
+def test_socket_of_a_fixture_that_yields_nothing(server):
+    HIDDEN[0].connect(server)
+
+
+@pytest.fixture
+def delayed(tmp_path):
+    handler = logging.FileHandler(tmp_path / "log", delay=True)
+    logging.getLogger("orders").addHandler(handler)
+    yield
+    logging.getLogger("orders").removeHandler(handler)
+    handler.close()
+
+
+def test_file_that_a_handler_of_a_fixture_opens(delayed):
+    logging.getLogger("orders").error("for the test")
+
+
+@pytest.fixture
+def files():
+    kept = []
+    yield kept
+    for each in kept:
+        each.close()
+
+
+def test_file_that_a_fixture_closes(files, tmp_path):
+    files.append((tmp_path / "file").open("w"))
+
+
+@functools.lru_cache
+def cached_client():
+    return httpx.Client()
+
+
+@functools.cache
+def cached_executor():
+    return ThreadPoolExecutor(1)
+
+
+def test_client_of_a_cache():
+    cached_client()
+
+
+def test_executor_of_a_cache():
+    cached_executor().submit(int).result()
+
+
+EXECUTOR = ThreadPoolExecutor(1)
+
+
+def test_thread_of_an_executor_of_the_module():
+    EXECUTOR.submit(int).result()
+
+
+class Remote:
+    def __init__(self):
+        self.session = requests.Session()
+
+
+REMOTE = Remote()
+
+
+class Adapter(requests.adapters.BaseAdapter):
+    """Connects as urllib3 does, and keeps that."""
+
+    def send(self, request, **options):
+        self.kept = socket.create_connection(("127.0.0.1", int(request.url.rpartition(":")[2].strip("/"))))
+        response = requests.Response()
+        response.status_code = 200
+        return response
+
+    def close(self):
+        self.kept.close()
+
+
+def test_socket_of_a_session_of_the_module(server):
+    REMOTE.session.mount("kept://", Adapter())
+    REMOTE.session.get(f"kept://host:{server[1]}/")
+
+
+library = types.ModuleType("library_for_the_test")
+library.__file__ = f"{sysconfig.get_path('purelib')}/library_for_the_test.py"
+sys.modules["library_for_the_test"] = library
+exec(
+    compile(
+        """
+import threading
+class Progress:
+    monitor = None
+    def __init__(self):
+        if Progress.monitor is None:
+            Progress.monitor = threading.Thread(target=threading.Event().wait, daemon=True)
+            Progress.monitor.start()
+""",
+        library.__file__,
+        "exec",
+    ),
+    vars(library),
+)
+
+
+def test_thread_that_a_library_starts_once():
+    library.Progress()
+
+
+async def test_default_executor_of_the_loop():
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(1, thread_name_prefix="mine"))
+    await loop.run_in_executor(None, int)
+
+
+APPLICATION = Starlette(routes=[Route("/", lambda request: PlainTextResponse(""))])
+
+
+def test_client_that_calls_an_application():
+    assert TestClient(APPLICATION).get("/").status_code == 200
+    with TestClient(APPLICATION) as client:
+        assert client.get("/").status_code == 200
+    httpx.AsyncClient(transport=httpx.MockTransport(print))
+
+
+def test_client_that_is_closed_and_dropped_is_collected():
+    client = httpx.Client()
+    client.close()
+    reference = weakref.ref(client)
+    del client
+    gc.collect()
+    assert reference() is None
+
+
+@pytest.fixture
+async def worker_with_a_permit():
+    limiter = Limiter("shared", max_running=3)
+    go, has_begun = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        await go.wait()
+        async with limiter:
+            has_begun.set()
+            await forever()
+
+    task = asyncio.create_task(work())
+    yield limiter, go, has_begun
+    task.cancel()
+
+
+async def test_permit_of_a_task_of_a_fixture(worker_with_a_permit):
+    limiter, go, has_begun = worker_with_a_permit
+    await limiter.acquire()
+    limiter.release()
+    await limiter.acquire(weight=2)
+    limiter.release(2)
+    go.set()
+    await has_begun.wait()
+
+
+async def test_coroutine_functions_stay_what_they_are():
+    assert inspect.iscoroutinefunction(Limiter.acquire)
+    async with httpx.AsyncClient() as client:
+        assert inspect.iscoroutinefunction(client.aclose)
 
 
 def test_what_fails_is_not_accused(request):

@@ -76,7 +76,8 @@ def _let_go(
 def _is_allowed(function: Any) -> bool:
     """Tell whether somebody calls who may: what blockbuster lists for the function, or the loop beside the test."""
     frame: Any = sys._getframe(1)
-    if any(module == "logging" for module, _ in modules_between(frame)):  # where a log goes is not the line's to choose
+    # Where a log goes is not the line's to choose, and a module is imported once for all tests.
+    if any(module in {"logging", "importlib._bootstrap"} for module, _ in modules_between(frame)):
         return True
     while frame is not None:
         path, name = frame.f_code.co_filename.replace("\\", "/"), frame.f_code.co_name

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from penstock_limits.introspection import CallSite
 
 from penstock_guard._accusations import Accusation
-from penstock_guard._holding import held_by, is_owned
+from penstock_guard._holding import held_by, is_owned, process_wide
 from penstock_guard._loops import Loops
 from penstock_guard._tasks import TaskLog
 from penstock_guard._watchdog import Watchdog
@@ -42,15 +42,23 @@ class Watch:
     blocked_at: set[CallSite] = field(default_factory=set)
 
     def left(self, made: Iterable[Made[T]], is_left: Callable[[T], bool]) -> list[Made[T]]:
-        """Return what a test has left: nobody owns it, no fixture's value leads to it, nor what was accused before.
+        """Return what a test has left: nobody owns it, and nobody leads to it who does.
 
-        What is returned counts as accused.
+        Those are what fixtures hold, what was accused before, and what is there once for the process. What is returned
+        counts as accused.
         """
-        suspects = [each for each in made if is_left(each.thing) and not is_owned(each.thing)]
-        held = held_by((*self.test.owners, *self.accused), [each.thing for each in suspects])
-        left = [each for each in suspects if id(each.thing) not in held]
+        left = [each for each in made if is_left(each.thing) and not is_owned(each.thing)]
+        if left:
+            left = _not_held(left, (*self.test.owners(), *self.accused))
+        if left:
+            left = _not_held(left, process_wide([*self.accused, *(each.thing for each in left)]))
         self.accused += [each.thing for each in left]
         return left
+
+
+def _not_held(suspects: list[Made[T]], owners: Iterable[object]) -> list[Made[T]]:
+    held = held_by(owners, [each.thing for each in suspects])
+    return [each for each in suspects if id(each.thing) not in held]
 
 
 class Check(Protocol):

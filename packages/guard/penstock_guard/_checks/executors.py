@@ -59,7 +59,7 @@ class Executors:
         """Accuse those that live and were not shut down."""
         if state.left():
             gc.collect()
-        for made in watch.left(state.left(), lambda _: True):
+        for made in watch.left(state.left(), lambda executor: not watch.loops.end(executor)):
             yield accuse("executor", REMEDY, f"a {type(made.thing).__name__} was not shut down", made.site)
 
 

@@ -54,7 +54,7 @@ class FanOuts:
         most = watch.test.settings.fanout
 
         def made(loop: asyncio.AbstractEventLoop, place: Birthplace) -> None:
-            if len(place.live) <= most or place.through == "penstock_limits":
+            if len(place.live) <= most or place.through in {"penstock_limits", "library"}:
                 return
             seen = lines.setdefault(place, _Seen())
             if seen.peak:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import stat
 import sys
@@ -17,6 +18,7 @@ from penstock_limits.introspection import CallSite
 from penstock_guard._accusations import Accusation, accuse
 from penstock_guard._checks.check import Watch
 from penstock_guard._sites import site_here
+from penstock_guard._watched import Made
 
 __all__ = ["Files"]
 
@@ -89,11 +91,21 @@ class Files:
         if state is None or not state.opened or not _new(state):
             return
         gc.collect()
-        sites = dict(_identified(state.opened))
-        for descriptor, identity in sorted(_new(state).items()):
-            if identity in sites:
-                path, site = sites.pop(identity)
-                yield accuse("file", REMEDY, f"{path} was left open, as descriptor {descriptor}", site)
+        opened = dict(_identified(state.opened))
+        new = {number: opened[identity] for number, identity in sorted(_new(state).items()) if identity in opened}
+        objects = _objects() if new else {}
+        numbers = {id(objects.get(number, number)): number for number in new}
+        files = [Made(objects.get(number, number), site) for number, (_, site) in new.items()]
+        for made in watch.left(files, lambda _: True):
+            number = numbers[id(made.thing)]
+            message = f"{new[number][0]} was left open, as descriptor {number}"
+            yield accuse("file", REMEDY, message, made.site)
+
+
+def _objects() -> dict[int, object]:
+    """Return the open files of Python, by descriptor: somebody may hold them."""
+    found = [each for each in gc.get_objects() if type(each) is io.FileIO]
+    return {each.fileno(): each for each in found if not each.closed}
 
 
 def _new(state: _State) -> dict[int, Identity]:

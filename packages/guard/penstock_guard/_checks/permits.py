@@ -23,10 +23,18 @@ class _State:
     def __init__(self) -> None:
         self.before = {limiter: limiter.statistics().running for limiter in _limiters()}
         self.sites: weakref.WeakKeyDictionary[Limiter, CallSite | None] = weakref.WeakKeyDictionary()
+        self.taken: weakref.WeakKeyDictionary[Limiter, int] = weakref.WeakKeyDictionary()
+
+    def change(self, limiter: Limiter, by: int) -> None:
+        self.taken[limiter] = self.taken.get(limiter, 0) + by
 
 
 class Permits:
-    """Reads the statistics of limiters; the line is the latest that took a permit to give it back itself."""
+    """Reads the statistics of limiters of which the test itself has taken permits to give them back itself.
+
+    The line is the latest that did. What waits within `async with` is a task, a thread or a generator that is left;
+    those of a fixture may hold permits, too.
+    """
 
     names = ("permit",)
 
@@ -34,11 +42,16 @@ class Permits:
         """Read what was out before."""
         state = _State()
 
-        def note(site: CallSite | None, limiter: Limiter, *_: Any, **__: Any) -> None:
+        def took(site: CallSite | None, limiter: Limiter, *_: Any, weight: int = 1, **__: Any) -> None:
             state.sites[limiter] = site
+            state.change(limiter, weight)
+
+        def gave(_: CallSite | None, limiter: Limiter, weight: int = 1) -> None:
+            state.change(limiter, -(weight == 1))  # several are given back one by one
 
         for name in ("acquire", "acquire_nowait", "hold"):
-            watch.test.note(Limiter, name, note)
+            watch.test.note(Limiter, name, took)
+        watch.test.note(Limiter, "release", gave)
         return state
 
     def after(self, watch: Watch, state: _State) -> Iterator[Accusation]:
@@ -57,4 +70,5 @@ def _limiters() -> list[Limiter]:
 
 
 def _missing(limiter: Limiter, state: _State) -> int:
-    return max(0, limiter.statistics().running - state.before.get(limiter, 0))
+    more = limiter.statistics().running - state.before.get(limiter, 0)
+    return max(0, min(more, state.taken.get(limiter, 0)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any, Final
@@ -18,19 +19,20 @@ from penstock_guard._watched import Made
 __all__ = ["Subprocesses"]
 
 REMEDY: Final = ("PEN605", "End the process - terminate(), then wait() - in a `finally` or a fixture.")
+Started = list[tuple["weakref.ref[Any]", "CallSite | None"]]
 
 
 class Subprocesses:
-    """Takes note of what `subprocess`, asyncio and multiprocessing start."""
+    """Takes note of what `subprocess`, asyncio and multiprocessing start; both keep what runs on and nobody holds."""
 
     names = ("subprocess",)
 
-    def before(self, watch: Watch) -> list[Made[Any]]:
+    def before(self, watch: Watch) -> Started:
         """Begin to take note; multiprocessing if it is loaded."""
-        started: list[Made[Any]] = []
+        started: Started = []
 
         def note(site: CallSite | None, process: Any, *_: Any, **__: Any) -> None:
-            started.append(Made(process, site))
+            started.append((weakref.ref(process), site))
 
         watch.test.note(subprocess.Popen, "__init__", note)
         processes = sys.modules.get("multiprocessing.process")
@@ -38,9 +40,10 @@ class Subprocesses:
             watch.test.note(processes.BaseProcess, "start", note)
         return started
 
-    def after(self, watch: Watch, state: list[Made[Any]]) -> Iterator[Accusation]:
+    def after(self, watch: Watch, state: Started) -> Iterator[Accusation]:
         """Accuse those that live on; none is reaped, as somebody may still wait for it."""
-        for made in watch.left(state, _is_alive):
+        found = [Made(process, site) for reference, site in state if (process := reference()) is not None]
+        for made in watch.left(found, _is_alive):
             yield accuse("subprocess", REMEDY, f"{_named(made.thing)} was left running", made.site)
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
-from typing import Final
+import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import thread as executors
+from dataclasses import dataclass
+from typing import Any, Final
 
 from penstock_limits.introspection import CallSite
 
@@ -19,8 +21,36 @@ REMEDY: Final = (
     "PEN301",
     "Stop the thread and join it; penstock_tasks.Thread has an owner that does.",
 )
-PATIENCE: Final = 0.2  # seconds in which threads that are about to end may end
-LOOPS_OWN: Final = ("asyncio_", "uvloop_", "asyncio-waitpid-")  # a default executor's, which end with their loop
+PATIENCE: Final = 0.2  # seconds in which threads that are about to end may end,
+STEPS: Final = 10  # in steps: when the machine stalls they take longer
+LOOPS_OWN: Final = "asyncio-waitpid-"  # ends with the process that it waits for
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A thread.
+
+    Attributes:
+        thread: Returns it; None if it has ended and nobody holds it.
+        site: The line that started it.
+        executor: Returns what it works for, None if that is gone; None if it works for nobody.
+    """
+
+    thread: weakref.ref[threading.Thread]
+    site: CallSite | None
+    executor: Callable[[], Any] | None
+
+    def is_left(self) -> bool:
+        """Tell whether it runs, and will: those of an executor end with it, and anyio's with their loop."""
+        thread = self.thread()
+        if thread is None:
+            return False
+        own = thread.name.startswith(LOOPS_OWN) or type(thread).__module__.startswith("anyio.")
+        return thread.is_alive() and not own and thread is not threading.current_thread() and not self._serves()
+
+    def _serves(self) -> bool:
+        executor = self.executor and self.executor()
+        return executor is not None and not getattr(executor, "_shutdown", False)
 
 
 class Threads:
@@ -28,29 +58,30 @@ class Threads:
 
     names = ("thread",)
 
-    def before(self, watch: Watch) -> list[Made[threading.Thread]]:
+    def before(self, watch: Watch) -> list[_Started]:
         """Begin to take note."""
-        started: list[Made[threading.Thread]] = []
+        started: list[_Started] = []
 
         def note(site: CallSite | None, thread: threading.Thread) -> None:
             watch.test.threads.add(thread)
-            started.append(Made(thread, site))
+            started.append(_Started(weakref.ref(thread), site, _executor_of(thread)))
 
         watch.test.note(threading.Thread, "start", note)
         return started
 
-    def after(self, watch: Watch, state: list[Made[threading.Thread]]) -> Iterator[Accusation]:
+    def after(self, watch: Watch, state: list[_Started]) -> Iterator[Accusation]:
         """Accuse those that live on."""
-        deadline = time.monotonic() + PATIENCE
-        for made in state:
-            if _is_left(made.thing):
-                made.thing.join(max(0.0, deadline - time.monotonic()))
-        for made in watch.left(state, _is_left):
-            thread = made.thing
-            kind = "daemon thread" if thread.daemon else "thread"
-            yield accuse("thread", REMEDY, f"the {kind} {thread.name!r} was left running", made.site)
+        for _ in range(STEPS):
+            left = next((thread for each in state if each.is_left() and (thread := each.thread())), None)
+            if left is not None:
+                left.join(PATIENCE / STEPS)
+        suspects = [Made(thread, each.site) for each in state if each.is_left() and (thread := each.thread())]
+        for made in watch.left(suspects, lambda _: True):
+            kind = "daemon thread" if made.thing.daemon else "thread"
+            yield accuse("thread", REMEDY, f"the {kind} {made.thing.name!r} was left running", made.site)
 
 
-def _is_left(thread: threading.Thread) -> bool:
-    own = thread.name.startswith(LOOPS_OWN) or type(thread).__module__.startswith("anyio.")  # they end with their loop
-    return thread.is_alive() and not own and thread is not threading.current_thread()
+def _executor_of(thread: Any) -> Callable[[], Any] | None:
+    """Return the reference to its executor that a thread of one is given."""
+    is_worker = getattr(thread, "_target", None) is executors._worker
+    return thread._args[0] if is_worker else None

@@ -1,0 +1,62 @@
+"""What the guard reports of a command that runs pytest once, several times, or never."""
+
+import shlex
+import sys
+
+import pytest
+from penstock_migrations._proving.user_tests import run_tests
+
+CLEAN = "def test_clean():\n    pass\n"
+LEAK = "import threading\ndef test_leak():\n    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+NESTED = """
+import os, subprocess, sys
+def test_nested(tmp_path):
+    (tmp_path / "test_inner.py").write_text({source!r})
+    assert not [name for name in os.environ if name.startswith("PENSTOCK_GUARD")]
+    subprocess.run([sys.executable, "-m", "pytest", str(tmp_path)], check=True)
+"""
+
+
+def pytest_on(*names):
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--disable-plugin-autoload"]
+    return [*words, "-p", "penstock_guard.plugin", *names]
+
+
+@pytest.fixture
+def seen(tmp_path):
+    (tmp_path / "test_clean.py").write_text(CLEAN)
+    (tmp_path / "test_leak.py").write_text(LEAK)
+    (tmp_path / "test_nested.py").write_text(NESTED.format(source=LEAK))
+
+    def seen(command):
+        return run_tests(shlex.join(command), tmp_path, "guarded", changed={}, timeout=60)
+
+    return seen
+
+
+def in_turn(*commands):
+    return ["sh", "-c", " && ".join(shlex.join(each) for each in commands)]
+
+
+def test_all_runs_of_a_command_count(seen):
+    """The last does not hide what the first has seen."""
+    run = seen(in_turn(pytest_on("test_leak.py"), pytest_on("test_clean.py")))
+
+    assert run.passed, run.output
+    assert run.guard.tests == 2
+    assert [each.check for each in run.guard.accusations] == ["thread"]
+    assert run.guard.failures == ()
+
+
+def test_what_tests_run_of_pytest_themselves_does_not_count(seen):
+    """It is their data: projects that test plugins of pytest leak on purpose."""
+    run = seen(pytest_on("test_nested.py"))
+
+    assert run.passed, run.output
+    assert run.guard.tests == 1
+    assert run.guard.accusations == ()
+
+
+def test_without_pytest_there_is_no_report(seen):
+    """Nobody has looked."""
+    assert seen([sys.executable, "-c", ""]).guard is None
