@@ -1,3 +1,22 @@
-"""Every limit, pool and task as metrics, alerts, dashboards and a live view."""
+"""Every limit, pool and task as metrics, alerts, dashboards and a live view.
 
-__all__: list[str] = []
+A monitor reads the plain counters that limits, pools and tasks keep anyway; nothing is pushed on their hot paths.
+"""
+
+from penstock_monitoring._monitor import ConcurrencyMonitor
+from penstock_monitoring._reading.lag import LoopStatistics
+from penstock_monitoring._reading.read import ResourceReading
+from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
+from penstock_monitoring._registry.catalogue import METRICS
+from penstock_monitoring._registry.metric import Metric
+
+__all__ = [
+    "METRICS",
+    "ConcurrencyMonitor",
+    "LoopStatistics",
+    "Metric",
+    "ProcessReading",
+    "ResourceReading",
+    "Snapshot",
+    "Utilisation",
+]

@@ -1,0 +1,259 @@
+"""The monitor: watches what the process limits, pools and owns, and tells whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from penstock_limits import ConfigurationError, Resource, configuration, emit, resources
+
+from penstock_monitoring._reading.plain import node
+from penstock_monitoring._reading.read import ResourceReading, capabilities, facts
+from penstock_monitoring._reading.sampler import Key, Sampler
+from penstock_monitoring._reading.shown import shown
+from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
+
+__all__ = ["ConcurrencyMonitor"]
+
+FEW = 100  # resources that are read at once where an event loop waits for it
+NODES = 2_000  # of the task trees, in a snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class _Semaphore:
+    running: int
+    max_running: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    running: int
+    max_running: int
+    idle: int
+
+
+class ConcurrencyMonitor:
+    """Watches every limiter, rate, breaker, retry, pool, client and task manager of the process.
+
+    It reads their plain counters when somebody asks, so nothing is counted for it. While it is entered, a task in the
+    event loop also samples how much of each limit is in use and how late the loop is. Enter it in each event loop that
+    is to be watched; leaving ends that loop's task.
+
+    Args:
+        name: What people know it by.
+        interval: Seconds between two samples; 0.5 by default.
+        window: Seconds for which samples are kept; 300 by default.
+        threshold: The share of a limit, above 0 up to 1, from which on it is nearly used up; None for the
+            `alert_threshold_percentage` of `penstock_limits.configuration()`.
+
+    Raises:
+        ConfigurationError: A value is wrong.
+    """
+
+    def __init__(
+        self,
+        name: str = "penstock",
+        *,
+        interval: float = 0.5,
+        window: float = 300.0,
+        threshold: float | None = None,
+    ) -> None:
+        where = f"monitor {name!r}"
+        if not 0.01 <= interval <= 3600:
+            raise ConfigurationError(f"{where}: interval = {interval!r}; allowed are 0.01 to 3600 seconds")
+        if not interval <= window <= 86_400:
+            raise ConfigurationError(f"{where}: window = {window!r}; allowed are seconds from the interval up to 86400")
+        if threshold is not None:
+            _check_share(where, "threshold", threshold)
+        self._name = name
+        self._window = float(window)
+        self._threshold = threshold
+        self._started = time.time()
+        self._tasks: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+        self._tracked: dict[Key, Any] = {}
+        self._thresholds: dict[str, float] = {}
+        self._exhausted: set[Key] = set()
+        self._lock = threading.Lock()
+        self._sampler = Sampler(float(interval), self._window, self._share, self._readings_tracked, self._compare)
+
+    def __repr__(self) -> str:
+        return f"<ConcurrencyMonitor {self._name!r}: {self._sampler.number} samples, {len(self._tasks)} event loops>"
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self._name
+
+    async def __aenter__(self) -> Self:
+        """Begin to sample, in this event loop.
+
+        Raises:
+            RuntimeError: It is entered in this event loop already.
+        """
+        loop = asyncio.get_running_loop()
+        await self._sampler.sample_if_due()
+        with self._lock:
+            for closed in [each for each in self._tasks if each.is_closed()]:
+                del self._tasks[closed]
+            if loop in self._tasks:
+                raise RuntimeError(f"{self!r} is entered in this event loop already")
+            main = threading.current_thread() is threading.main_thread()
+            called = "main" if main else f"loop-{len(self._tasks) + 1}"
+            # In a context of its own: it must not keep alive what that of the caller holds.
+            run = contextvars.Context().run(loop.create_task, self._sampler.run(called), name=f"{self._name}-sampler")
+            self._tasks[loop] = run
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """End sampling in this event loop."""
+        with self._lock:
+            task = self._tasks.pop(asyncio.get_running_loop(), None)
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
+
+    # --- the RFC's names, for what is no resource
+
+    def track_semaphore_usage(self, name: str, current: int, limit: int) -> None:
+        """Take note of how much of a semaphore is in use that is no limiter; it is shown as one.
+
+        Args:
+            name: Its name.
+            current: How many hold it.
+            limit: How many may.
+        """
+        self._tracked["limiter", shown(name)] = _Semaphore(int(current), int(limit))
+
+    def track_connection_pool(self, pool: str, active: int, total: int) -> None:
+        """Take note of how much of a pool is in use that is none of ours; it is shown as one.
+
+        Args:
+            pool: Its name.
+            active: Connections in use.
+            total: Connections that there are.
+        """
+        self._tracked["pool", shown(pool)] = _Pool(int(active), int(total), max(0, int(total) - int(active)))
+
+    def alert_resource_exhaustion(self, resource: str, threshold: float) -> None:
+        """Tell when so much of a resource is in use: `resource.exhausted`, and later `resource.recovered`.
+
+        They are told while the monitor is entered. Snapshots list what is exhausted as alerts.
+
+        Args:
+            resource: The name of a limiter, a pool or another resource with a limit, now or later.
+            threshold: The share of its limit, above 0 up to 1.
+
+        Raises:
+            ConfigurationError: The threshold is no such share.
+        """
+        _check_share(f"monitor {self._name!r}", "threshold", threshold)
+        self._thresholds[shown(resource)] = threshold
+
+    # --- what it sees
+
+    def snapshot(self) -> Snapshot:
+        """Return everything as it is now; in any thread.
+
+        Where an event loop would wait for more than 100 resources to be read, it shows the last sample.
+        """
+        found, sampler = resources(), self._sampler
+        readings = self._readings_now(found)
+        tracks, times, unreadable = sampler.tracks, sampler.times(), sampler.reader.unreadable
+        process = {each.kind: each.statistics for each in facts(len(readings), unreadable)}
+        build, monitored = process["build"], process["monitor"]
+        return Snapshot(
+            at=time.time(),
+            process=ProcessReading(
+                pid=os.getpid(),
+                started=self._started,
+                interval=sampler.interval,
+                window=self._window,
+                samples=sampler.number,
+                unreadable=unreadable,
+                version=build.version,
+                python=build.python,
+            ),
+            resources=readings,
+            utilisation=tuple(
+                Utilisation(*key, times, track.shares()) for key, track in sorted(tracks.items(), key=_first)
+            ),
+            loops=tuple(lag.statistics() for lag in sampler.lags()),
+            tasks=_trees(found),
+            threads={"alive": monitored.threads, "daemon": monitored.daemon_threads},
+            capabilities=capabilities(),
+            alerts=self._alerts(),
+        )
+
+    def _readings_now(self, found: tuple[Resource, ...]) -> tuple[ResourceReading, ...]:
+        if self._sampler.latest and len(found) > FEW and asyncio._get_running_loop() is not None:
+            return self._sampler.latest
+        return tuple(self._sampler.readings(found))
+
+    def _readings_tracked(self) -> Iterator[ResourceReading]:
+        """Return what is tracked by hand, unless it is a resource all the same."""
+        tracked = self._tracked.copy()
+        if tracked:
+            known = {(each.kind, each.name) for each in resources()}
+            yield from (ResourceReading(*key, what) for key, what in tracked.items() if key not in known)
+
+    def _observed(self) -> Iterator[ResourceReading]:
+        """Return all that a collector shows; read now."""
+        readings = list(self._sampler.readings())
+        yield from readings
+        yield from (ResourceReading("loop", each.loop, each.statistics()) for each in self._sampler.lags())
+        yield from facts(len(readings), self._sampler.reader.unreadable)
+
+    # --- what is exhausted
+
+    def _share(self) -> float:
+        return configuration().alert_threshold_percentage if self._threshold is None else self._threshold
+
+    def _compare(self) -> None:
+        """Tell what has become exhausted since the last sample, and what has recovered."""
+        exhausted = {(each["kind"], each["resource"]): each for each in self._alerts()}
+        for key in exhausted.keys() - self._exhausted:
+            emit("resource.exhausted", key[1], kind=key[0], share=exhausted[key]["share"])
+        for kind, name in self._exhausted - exhausted.keys():
+            emit("resource.recovered", name, kind=kind)
+        self._exhausted = set(exhausted)
+
+    def _alerts(self) -> tuple[dict[str, Any], ...]:
+        """Return what is exhausted, as of the last sample."""
+        thresholds, tracks = self._thresholds.copy(), self._sampler.tracks.copy()
+        return tuple(
+            {
+                "name": "resource-exhaustion",
+                "resource": name,
+                "kind": kind,
+                "state": "active",
+                "share": round(tracks[kind, name].share, 4),
+                "threshold": thresholds[name],
+            }
+            for kind, name in tracks
+            if name in thresholds and tracks[kind, name].share >= thresholds[name]
+        )
+
+
+def _first(item: tuple[Key, object]) -> Key:
+    return item[0]
+
+
+def _trees(found: tuple[Resource, ...]) -> tuple[dict[str, Any], ...]:
+    """Return the trees of tasks, of all that have one."""
+    budget = [NODES]
+    trees = [tree for resource in found if callable(tree := getattr(resource, "tree", None))]
+    return tuple(node(tree(), budget) for tree in trees)
+
+
+def _check_share(where: str, what: str, share: float) -> None:
+    if not 0 < share <= 1:
+        raise ConfigurationError(f"{where}: {what} = {share!r}; allowed are shares above 0 up to 1")

@@ -1,0 +1,43 @@
+"""All metrics, what of the statistics is none, and how many series one may have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from penstock_monitoring._registry import calls, connections, limits, process, work
+from penstock_monitoring._registry.metric import Metric
+
+__all__ = ["LEFT_OUT", "METRICS", "OTHER", "SERIES"]
+
+SERIES: Final = 1000  # of one metric; the names beyond are counted under OTHER
+OTHER: Final = "other"
+
+METRICS: Final[tuple[Metric, ...]] = (
+    *limits.LIMITER,
+    *limits.ADAPTIVE,
+    *limits.RATE,
+    *calls.BREAKER,
+    *calls.RETRY,
+    *calls.RETRY_BUDGET,
+    *calls.HEDGE,
+    *calls.POLICY,
+    *connections.POOL,
+    *connections.CLIENT,
+    *connections.CONNECT,
+    *work.TASKS,
+    *work.SERVICE,
+    *work.THREADS,
+    *work.EXECUTOR,
+    *process.LOOP,
+    *process.CAPABILITY,
+    *process.FLAGS,
+    *process.PHASE,
+    *process.BUILD,
+    *process.MONITOR,
+)
+
+LEFT_OUT: Final = {
+    ("metrics", "resources"): "penstock_monitor_resources says it",
+    ("metrics", "saturated"): "near_limit_seconds says it of each limit, and for how long",
+    ("pool", "open"): "the sum of penstock_pool_connections over its states",
+}

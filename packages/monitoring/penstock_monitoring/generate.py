@@ -1,0 +1,28 @@
+"""Write the files in `data/` that are made from the code: `python -m penstock_monitoring.generate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from penstock_monitoring._reading.schema import SCHEMA
+
+__all__ = ["DATA", "render"]
+
+DATA = Path(__file__).parent / "data"
+
+
+def render() -> dict[str, str]:
+    """Return the text of every generated file, by its path within `data/`."""
+    return {"snapshot.schema.json": json.dumps(SCHEMA, indent=2) + "\n"}
+
+
+def main() -> None:
+    """Write them."""
+    for path, text in render().items():
+        (DATA / path).parent.mkdir(parents=True, exist_ok=True)
+        (DATA / path).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
