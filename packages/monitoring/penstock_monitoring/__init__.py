@@ -4,6 +4,8 @@ A monitor reads the plain counters that limits, pools and tasks keep anyway; not
 """
 
 from penstock_monitoring._monitor import ConcurrencyMonitor
+from penstock_monitoring._opentelemetry.bridge import OpenTelemetryBridge
+from penstock_monitoring._prometheus.collector import PrometheusCollector
 from penstock_monitoring._reading.lag import LoopStatistics
 from penstock_monitoring._reading.read import ResourceReading
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
@@ -15,7 +17,9 @@ __all__ = [
     "ConcurrencyMonitor",
     "LoopStatistics",
     "Metric",
+    "OpenTelemetryBridge",
     "ProcessReading",
+    "PrometheusCollector",
     "ResourceReading",
     "Snapshot",
     "Utilisation",

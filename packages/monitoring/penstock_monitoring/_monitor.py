@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import itertools
+import logging
 import os
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from penstock_limits import ConfigurationError, Resource, configuration, emit, resources
 
+from penstock_monitoring._prometheus.workers import folder, worker_in
 from penstock_monitoring._reading.plain import node
 from penstock_monitoring._reading.read import ResourceReading, capabilities, facts
 from penstock_monitoring._reading.sampler import Key, Sampler
+from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
 
 __all__ = ["ConcurrencyMonitor"]
+
+logger = logging.getLogger("penstock.monitoring")
 
 FEW = 100  # resources that are read at once where an event loop waits for it
 NODES = 2_000  # of the task trees, in a snapshot
@@ -76,15 +83,17 @@ class ConcurrencyMonitor:
         self._window = float(window)
         self._threshold = threshold
         self._started = time.time()
-        self._tasks: dict[asyncio.AbstractEventLoop, asyncio.Task[None]] = {}
+        self._runs: dict[asyncio.AbstractEventLoop, list[asyncio.Task[None]]] = {}
+        self._names = Names()
+        self._shared = -float("inf")
         self._tracked: dict[Key, Any] = {}
         self._thresholds: dict[str, float] = {}
         self._exhausted: set[Key] = set()
         self._lock = threading.Lock()
-        self._sampler = Sampler(float(interval), self._window, self._share, self._readings_tracked, self._compare)
+        self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._compare)
 
     def __repr__(self) -> str:
-        return f"<ConcurrencyMonitor {self._name!r}: {self._sampler.number} samples, {len(self._tasks)} event loops>"
+        return f"<ConcurrencyMonitor {self._name!r}: {self._sampler.number} samples, {len(self._runs)} event loops>"
 
     @property
     def name(self) -> str:
@@ -95,31 +104,38 @@ class ConcurrencyMonitor:
         """Begin to sample, in this event loop.
 
         Raises:
+            ConfigurationError: `PROMETHEUS_MULTIPROC_DIR` names a folder that cannot be used.
             RuntimeError: It is entered in this event loop already.
         """
-        loop = asyncio.get_running_loop()
+        shared = folder()
+        if shared is not None:
+            await asyncio.to_thread(worker_in, shared)
         await self._sampler.sample_if_due()
+        loop = asyncio.get_running_loop()
         with self._lock:
-            for closed in [each for each in self._tasks if each.is_closed()]:
-                del self._tasks[closed]
-            if loop in self._tasks:
+            self._runs = {each: runs for each, runs in self._runs.items() if not each.is_closed()}
+            if loop in self._runs:
                 raise RuntimeError(f"{self!r} is entered in this event loop already")
-            main = threading.current_thread() is threading.main_thread()
-            called = "main" if main else f"loop-{len(self._tasks) + 1}"
+            called = _free_name({run.get_name() for runs in self._runs.values() for run in runs})
+            works = [self._sampler.run(called)] if shared is None else [self._sampler.run(called), self._share(shared)]
             # In a context of its own: it must not keep alive what that of the caller holds.
-            run = contextvars.Context().run(loop.create_task, self._sampler.run(called), name=f"{self._name}-sampler")
-            self._tasks[loop] = run
+            context = contextvars.Context()
+            self._runs[loop] = [context.run(loop.create_task, work, name=called) for work in works]
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End sampling in this event loop."""
+        shared = folder()
         with self._lock:
-            task = self._tasks.pop(asyncio.get_running_loop(), None)
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+            runs = self._runs.pop(asyncio.get_running_loop(), [])
+            if shared is not None and not self._runs:
+                worker_in(shared).withdraw()
+        for run in runs:
+            run.cancel()
+        if runs:
+            await asyncio.wait(runs)
 
     # --- the RFC's names, for what is no resource
 
@@ -168,7 +184,7 @@ class ConcurrencyMonitor:
         found, sampler = resources(), self._sampler
         readings = self._readings_now(found)
         tracks, times, unreadable = sampler.tracks, sampler.times(), sampler.reader.unreadable
-        process = {each.kind: each.statistics for each in facts(len(readings), unreadable)}
+        process = {each.kind: each.statistics for each in facts(len(readings), unreadable, sampler.number)}
         build, monitored = process["build"], process["monitor"]
         return Snapshot(
             at=time.time(),
@@ -210,11 +226,33 @@ class ConcurrencyMonitor:
         readings = list(self._sampler.readings())
         yield from readings
         yield from (ResourceReading("loop", each.loop, each.statistics()) for each in self._sampler.lags())
-        yield from facts(len(readings), self._sampler.reader.unreadable)
+        yield from facts(len(readings), self._sampler.reader.unreadable, self._sampler.number)
+
+    def _series(self, names: Names) -> Series:
+        """Return the values of every metric as they are now."""
+        return series_of(self._observed(), self._sampler.tracks, names)
+
+    async def _share(self, where: Path) -> None:
+        """Let other processes see, at every interval, what this one shows; until cancelled."""
+        while True:
+            await asyncio.to_thread(self._share_now, where)
+            await asyncio.sleep(self._sampler.interval)
+
+    def _share_now(self, where: Path) -> None:
+        if time.monotonic() - self._shared < self._sampler.interval / 2:
+            return  # another loop's task did
+        self._shared = time.monotonic()
+        try:
+            series = self._series(self._names)
+            with self._lock:
+                if self._runs:
+                    worker_in(where).write(series)
+        except Exception as error:  # noqa: BLE001 - a full disk must not end it
+            logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
 
     # --- what is exhausted
 
-    def _share(self) -> float:
+    def _share_near(self) -> float:
         return configuration().alert_threshold_percentage if self._threshold is None else self._threshold
 
     def _compare(self) -> None:
@@ -241,6 +279,13 @@ class ConcurrencyMonitor:
             for kind, name in tracks
             if name in thresholds and tracks[kind, name].share >= thresholds[name]
         )
+
+
+def _free_name(taken: set[str]) -> str:
+    """Return a name for the event loop of this thread."""
+    if threading.current_thread() is threading.main_thread() and "main" not in taken:
+        return "main"
+    return next(name for number in itertools.count(2) if (name := f"loop-{number}") not in taken)
 
 
 def _first(item: tuple[Key, object]) -> Key:

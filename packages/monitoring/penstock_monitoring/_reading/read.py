@@ -62,12 +62,16 @@ class Monitored:
         unreadable: How many of them could not be read.
         threads: Threads of the process.
         daemon_threads: Those of them that its exit does not wait for.
+        samples: How often everything was sampled.
+        age: How old this is, in seconds.
     """
 
     resources: int
     unreadable: int
     threads: int
     daemon_threads: int
+    samples: int
+    age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ class Reader:
             logger.error("the statistics of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
 
 
-def facts(resources: int, unreadable: int) -> Iterator[ResourceReading]:
+def facts(resources: int, unreadable: int, samples: int) -> Iterator[ResourceReading]:
     """Return what can be read of the process: modes, flags, phases, build, threads."""
     modes = capabilities()
     for capability, mode in modes.items():
@@ -145,7 +149,7 @@ def facts(resources: int, unreadable: int) -> Iterator[ResourceReading]:
     yield ResourceReading("build", "build", _build())
     threads = threading.enumerate()
     daemons = sum(thread.daemon for thread in threads)
-    yield ResourceReading("monitor", "monitor", Monitored(resources, unreadable, len(threads), daemons))
+    yield ResourceReading("monitor", "monitor", Monitored(resources, unreadable, len(threads), daemons, samples))
 
 
 def capabilities() -> dict[str, str]:

@@ -41,7 +41,9 @@ ADAPTIVE = (
     _adaptive.gauge("in_flight", "Calls that hold a permit."),
     _adaptive.longest("base_latency", "The latency without a queue; absent while it is not known.", "base"),
     _adaptive.longest("latency", "The latency lately; absent while it is not known.", "latency"),
-    _adaptive.gauge("gradient", "The former in terms of the latter, at most 1.", unit="ratio", merge="max"),
+    _adaptive.gauge(
+        "gradient_ratio", "The former in terms of the latter, at most 1.", "gradient", "ratio", merge="max"
+    ),
     _adaptive.counter("succeeded", "Calls that were learnt from."),
     _adaptive.counter("dropped", "Calls for which the service was too busy."),
     _adaptive.counter("ignored", "Calls that say nothing about the service."),

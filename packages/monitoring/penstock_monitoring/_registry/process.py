@@ -48,7 +48,8 @@ _monitor = Kind("monitor", "penstock_monitor", ())
 MONITOR = (
     _monitor.gauge("resources", "Resources that can be seen."),
     _monitor.gauge("unreadable", "Resources whose statistics could not be read."),
-    _monitor.counter("samples", "How often everything was sampled.", source="sampled"),
+    _monitor.counter("samples", "How often everything was sampled."),
     _monitor.gauge("threads", "Threads of the process."),
+    _monitor.longest("age", "How old this is: above 0 for other processes that are scraped with the one asked.", "age"),
     _monitor.gauge("daemon_threads", "Threads of the process that its exit does not wait for."),
 )
