@@ -284,11 +284,11 @@ async def test_exhaustion_is_told_once_and_so_is_its_end() -> None:
             number = samples(monitor)
             await until(lambda: samples(monitor) > number + 3)
             limiter.release()
-            await until(lambda: not monitor.snapshot().alerts)
+            await until(lambda: monitor.snapshot().alerts[0]["state"] == "resolved")
             await until(lambda: len(events) == 2)
 
-    assert (alert["resource"], alert["state"], alert["share"], alert["threshold"]) == ("api", "active", 0.5, 0.5)
-    assert [event.name for event in events] == ["resource.exhausted", "resource.recovered"]
+    assert (alert["resource"], alert["state"], alert["value"], alert["limit"]) == ("api", "active", 0.5, 0.5)
+    assert [event.name for event in events] == ["alert.active", "alert.resolved"]
 
 
 @pytest.mark.parametrize(

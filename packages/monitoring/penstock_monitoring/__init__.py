@@ -3,6 +3,9 @@
 A monitor reads the plain counters that limits, pools and tasks keep anyway; nothing is pushed on their hot paths.
 """
 
+from penstock_monitoring._alerts.defaults import default_alerts
+from penstock_monitoring._alerts.hooks import log_hook, webhook_hook
+from penstock_monitoring._alerts.rule import Alert, AlertRule
 from penstock_monitoring._monitor import ConcurrencyMonitor
 from penstock_monitoring._opentelemetry.bridge import OpenTelemetryBridge
 from penstock_monitoring._prometheus.collector import PrometheusCollector
@@ -14,6 +17,8 @@ from penstock_monitoring._registry.metric import Metric
 
 __all__ = [
     "METRICS",
+    "Alert",
+    "AlertRule",
     "ConcurrencyMonitor",
     "LoopStatistics",
     "Metric",
@@ -23,4 +28,7 @@ __all__ = [
     "ResourceReading",
     "Snapshot",
     "Utilisation",
+    "default_alerts",
+    "log_hook",
+    "webhook_hook",
 ]

@@ -9,18 +9,22 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from penstock_limits import ConfigurationError, Resource, configuration, emit, resources
+from penstock_limits import ConfigurationError, Resource, configuration, resources
 
+from penstock_monitoring._alerts.alarm import Alarm
+from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
+from penstock_monitoring._alerts.hooks import Hook
+from penstock_monitoring._alerts.rule import AlertRule
 from penstock_monitoring._prometheus.workers import folder, worker_in
 from penstock_monitoring._reading.plain import node
 from penstock_monitoring._reading.read import ResourceReading, capabilities, facts
-from penstock_monitoring._reading.sampler import Key, Sampler
+from penstock_monitoring._reading.sampler import Key, Rest, Sampler
 from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
@@ -59,6 +63,9 @@ class ConcurrencyMonitor:
         window: Seconds for which samples are kept; 300 by default.
         threshold: The share of a limit, above 0 up to 1, from which on it is nearly used up; None for the
             `alert_threshold_percentage` of `penstock_limits.configuration()`.
+        alerts: The rules that say when something is amiss; None for `default_alerts()`.
+        hooks: Called with each alert that becomes active or is resolved, one at a time in a thread of its own: such as
+            `log_hook` and `webhook_hook(url)`. One that fails is logged and counted.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -71,6 +78,8 @@ class ConcurrencyMonitor:
         interval: float = 0.5,
         window: float = 300.0,
         threshold: float | None = None,
+        alerts: Iterable[AlertRule] | None = None,
+        hooks: Iterable[Hook] = (),
     ) -> None:
         where = f"monitor {name!r}"
         if not 0.01 <= interval <= 3600:
@@ -87,10 +96,9 @@ class ConcurrencyMonitor:
         self._names = Names()
         self._shared = -float("inf")
         self._tracked: dict[Key, Any] = {}
-        self._thresholds: dict[str, float] = {}
-        self._exhausted: set[Key] = set()
+        self._alarm = Alarm(default_alerts() if alerts is None else alerts, hooks)
         self._lock = threading.Lock()
-        self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._compare)
+        self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._look)
 
     def __repr__(self) -> str:
         return f"<ConcurrencyMonitor {self._name!r}: {self._sampler.number} samples, {len(self._runs)} event loops>"
@@ -126,7 +134,7 @@ class ConcurrencyMonitor:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """End sampling in this event loop."""
+        """End sampling in this event loop; in the last, give hooks two seconds to finish."""
         shared = folder()
         with self._lock:
             runs = self._runs.pop(asyncio.get_running_loop(), [])
@@ -136,6 +144,8 @@ class ConcurrencyMonitor:
             run.cancel()
         if runs:
             await asyncio.wait(runs)
+        if not self._runs:
+            await self._alarm.settle()
 
     # --- the RFC's names, for what is no resource
 
@@ -160,9 +170,10 @@ class ConcurrencyMonitor:
         self._tracked["pool", shown(pool)] = _Pool(int(active), int(total), max(0, int(total) - int(active)))
 
     def alert_resource_exhaustion(self, resource: str, threshold: float) -> None:
-        """Tell when so much of a resource is in use: `resource.exhausted`, and later `resource.recovered`.
+        """Tell when so much of a resource is in use, by the alert `PenstockResourceExhausted`.
 
-        They are told while the monitor is entered. Snapshots list what is exhausted as alerts.
+        As every alert it is told by the events `alert.active` and `alert.resolved`, by the hooks, and in snapshots,
+        while the monitor is entered. It is resolved when nine tenths of the threshold are in use or less.
 
         Args:
             resource: The name of a limiter, a pool or another resource with a limit, now or later.
@@ -172,7 +183,7 @@ class ConcurrencyMonitor:
             ConfigurationError: The threshold is no such share.
         """
         _check_share(f"monitor {self._name!r}", "threshold", threshold)
-        self._thresholds[shown(resource)] = threshold
+        self._alarm.watch.add(exhaustion(shown(resource), threshold))
 
     # --- what it sees
 
@@ -206,7 +217,7 @@ class ConcurrencyMonitor:
             tasks=_trees(found),
             threads={"alive": monitored.threads, "daemon": monitored.daemon_threads},
             capabilities=capabilities(),
-            alerts=self._alerts(),
+            alerts=tuple(alert.as_dict() for alert in self._alarm.watch.alerts),
         )
 
     def _readings_now(self, found: tuple[Resource, ...]) -> tuple[ResourceReading, ...]:
@@ -225,8 +236,12 @@ class ConcurrencyMonitor:
         """Return all that a collector shows; read now."""
         readings = list(self._sampler.readings())
         yield from readings
+        yield from self._of_process(len(readings))
+        yield from self._alarm.readings()
+
+    def _of_process(self, found: int) -> Iterator[ResourceReading]:
         yield from (ResourceReading("loop", each.loop, each.statistics()) for each in self._sampler.lags())
-        yield from facts(len(readings), self._sampler.reader.unreadable, self._sampler.number)
+        yield from facts(found, self._sampler.reader.unreadable, self._sampler.number)
 
     def _series(self, names: Names) -> Series:
         """Return the values of every metric as they are now."""
@@ -250,35 +265,21 @@ class ConcurrencyMonitor:
         except Exception as error:  # noqa: BLE001 - a full disk must not end it
             logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
 
-    # --- what is exhausted
+    # --- what is amiss
 
     def _share_near(self) -> float:
         return configuration().alert_threshold_percentage if self._threshold is None else self._threshold
 
-    def _compare(self) -> None:
-        """Tell what has become exhausted since the last sample, and what has recovered."""
-        exhausted = {(each["kind"], each["resource"]): each for each in self._alerts()}
-        for key in exhausted.keys() - self._exhausted:
-            emit("resource.exhausted", key[1], kind=key[0], share=exhausted[key]["share"])
-        for kind, name in self._exhausted - exhausted.keys():
-            emit("resource.recovered", name, kind=kind)
-        self._exhausted = set(exhausted)
+    async def _look(self) -> None:
+        """Apply the rules to the last sample."""
+        sampler, rest = self._sampler, Rest()
+        for _ in self._alarm.watch.steps(self._sampled(), sampler.tracks, time.monotonic()):
+            if rest.due():
+                await rest.take()
 
-    def _alerts(self) -> tuple[dict[str, Any], ...]:
-        """Return what is exhausted, as of the last sample."""
-        thresholds, tracks = self._thresholds.copy(), self._sampler.tracks.copy()
-        return tuple(
-            {
-                "name": "resource-exhaustion",
-                "resource": name,
-                "kind": kind,
-                "state": "active",
-                "share": round(tracks[kind, name].share, 4),
-                "threshold": thresholds[name],
-            }
-            for kind, name in tracks
-            if name in thresholds and tracks[kind, name].share >= thresholds[name]
-        )
+    def _sampled(self) -> Iterator[ResourceReading]:
+        yield from self._sampler.latest
+        yield from self._of_process(len(self._sampler.latest))
 
 
 def _free_name(taken: set[str]) -> str:

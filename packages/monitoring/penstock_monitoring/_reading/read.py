@@ -93,6 +93,7 @@ class Build:
 class _Capability:
     capability: str
     mode: str
+    overridden: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,9 @@ def facts(resources: int, unreadable: int, samples: int) -> Iterator[ResourceRea
     """Return what can be read of the process: modes, flags, phases, build, threads."""
     modes = capabilities()
     for capability, mode in modes.items():
-        yield ResourceReading("capability", capability, _Capability(capability, mode))
+        yield ResourceReading(
+            "capability", capability, _Capability(capability, mode, int(_overridden(capability, mode)))
+        )
     for capability, phase in PHASES.items():
         yield ResourceReading("phase", capability, _Phase(phase, capability))
     yield ResourceReading("flags", "flags", _Flags(*_source()))
@@ -157,6 +160,18 @@ def capabilities() -> dict[str, str]:
     known = getattr(getattr(mode_source(), "snapshot", None), "modes", CAPABILITIES)
     asked = dict.fromkeys((*known, *filter(_has_variable, CAPABILITIES)))
     return {capability: str(mode_of(capability)) for capability in asked}
+
+
+def _overridden(capability: str, mode: str) -> bool:
+    """Tell whether the environment says another mode than the mode source."""
+    source = mode_source()
+    known = getattr(getattr(source, "snapshot", None), "modes", CAPABILITIES)
+    if source is None or not _has_variable(capability) or capability not in known:
+        return False
+    try:
+        return str(source.mode(capability)) != mode
+    except Exception:  # noqa: BLE001 - a source that cannot tell does not say another
+        return False
 
 
 def _has_variable(capability: str) -> bool:

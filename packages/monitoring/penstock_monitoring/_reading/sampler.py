@@ -8,7 +8,7 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Final
 
 from penstock_limits import Resource, resources
@@ -17,7 +17,7 @@ from penstock_monitoring._reading.lag import Lag
 from penstock_monitoring._reading.read import Reader, ResourceReading
 from penstock_monitoring._reading.track import Track, Use
 
-__all__ = ["SLICE", "Key", "Sampler"]
+__all__ = ["SLICE", "Key", "Rest", "Sampler"]
 
 logger = logging.getLogger("penstock.monitoring")
 
@@ -43,7 +43,7 @@ class Sampler:
         window: float,
         threshold: Callable[[], float],
         more: Callable[[], Iterable[ResourceReading]],
-        sampled: Callable[[], None],
+        sampled: Callable[[], Awaitable[None]],
     ) -> None:
         self.interval = interval
         self.most = max(2, round(window / interval))
@@ -81,7 +81,7 @@ class Sampler:
             return  # another loop was first
         try:
             await self._sample()
-            self._sampled()
+            await self._sampled()
         except Exception as error:  # noqa: BLE001 - the next may be better
             self._tell(error)
         finally:
@@ -90,7 +90,7 @@ class Sampler:
     async def _sample(self) -> None:
         uses: dict[Key, Use] = {}
         latest: list[ResourceReading] = []
-        rest = _Rest()
+        rest = Rest()
         for reading in self.readings():
             latest.append(reading)
             key = (reading.kind, reading.name)
@@ -150,7 +150,7 @@ class Sampler:
         return array("d", self._times.copy())
 
 
-class _Rest:
+class Rest:
     """Lets others run as often as a slice of time is used up."""
 
     __slots__ = ("_until",)

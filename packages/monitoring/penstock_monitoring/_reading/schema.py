@@ -7,6 +7,7 @@ from typing import Any, Final
 __all__ = ["SCHEMA"]
 
 _NUMBER: Final = {"type": "number"}
+_NUMBER_OR_NOT: Final = {"type": ["number", "null"]}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _TEXT: Final = {"type": "string"}
 _MODE: Final = {"enum": ["off", "observe", "enforce"]}
@@ -89,12 +90,23 @@ SCHEMA: Final[dict[str, Any]] = {
             "threads": _object({"alive": _COUNT, "daemon": _COUNT}, "Threads of the process."),
             "capabilities": {"type": "object", "additionalProperties": _MODE},
             "alerts": _list(
-                {
-                    "type": "object",
-                    "description": "What is amiss.",
-                    "properties": {"name": _TEXT, "resource": _TEXT, "state": {"enum": ["active", "resolved"]}},
-                    "required": ["name", "resource", "state"],
-                }
+                _object(
+                    {
+                        "name": _TEXT,
+                        "severity": {"enum": ["critical", "warning"]},
+                        "kind": _TEXT,
+                        "resource": _TEXT,
+                        "state": {"enum": ["active", "resolved"]},
+                        "value": _NUMBER_OR_NOT,
+                        "limit": _NUMBER,
+                        "since": _NUMBER,
+                        "until": _NUMBER_OR_NOT,
+                        "summary": _TEXT,
+                        "runbook": _TEXT,
+                    },
+                    "What is amiss, or was until lately: which rule says it, of what, since and until when in Unix "
+                    "seconds, and which section of the documentation says what to do. Infinite values are null.",
+                )
             ),
         },
         "Everything at one moment.",

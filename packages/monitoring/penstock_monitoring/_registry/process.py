@@ -35,6 +35,7 @@ _capability = Kind("capability", "penstock_capability", ("capability",))
 
 CAPABILITY = (
     _capability.state("mode", "1 for the mode that the capability is in.", "mode", ("off", "observe", "enforce")),
+    _capability.gauge("overridden", "1 while the environment says another mode than the mode source.", merge="max"),
 )
 
 FLAGS = (Kind("flags", "penstock_flag", ()).info("Where modes come from.", "environment", "source"),)
