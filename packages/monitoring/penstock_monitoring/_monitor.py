@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +22,13 @@ from penstock_monitoring._alerts.alarm import Alarm
 from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
 from penstock_monitoring._alerts.hooks import Hook
 from penstock_monitoring._alerts.rule import AlertRule
-from penstock_monitoring._prometheus.workers import folder, worker_in
 from penstock_monitoring._reading.plain import node
 from penstock_monitoring._reading.read import ResourceReading, capabilities, facts
 from penstock_monitoring._reading.sampler import Key, Rest, Sampler
 from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
+from penstock_monitoring._reading.workers import folder, worker_in
 
 __all__ = ["ConcurrencyMonitor"]
 
@@ -48,6 +49,27 @@ class _Pool:
     running: int
     max_running: int
     idle: int
+
+
+class _Forks:
+    """Tells the monitors of a forked child that they are in one."""
+
+    def __init__(self) -> None:
+        self._monitors: weakref.WeakSet[ConcurrencyMonitor] = weakref.WeakSet()
+        self._follows = False
+
+    def follow(self, monitor: ConcurrencyMonitor) -> None:
+        self._monitors.add(monitor)
+        if not self._follows and hasattr(os, "register_at_fork"):
+            self._follows = True
+            os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        for monitor in self._monitors:
+            monitor._forget_parent()
+
+
+_forks = _Forks()
 
 
 class ConcurrencyMonitor:
@@ -99,6 +121,7 @@ class ConcurrencyMonitor:
         self._alarm = Alarm(default_alerts() if alerts is None else alerts, hooks)
         self._lock = threading.Lock()
         self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._look)
+        _forks.follow(self)
 
     def __repr__(self) -> str:
         return f"<ConcurrencyMonitor {self._name!r}: {self._sampler.number} samples, {len(self._runs)} event loops>"
@@ -146,6 +169,11 @@ class ConcurrencyMonitor:
             await asyncio.wait(runs)
         if not self._runs:
             await self._alarm.settle()
+
+    def _forget_parent(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = {}
+        self._sampler.forget_parent()
 
     # --- the RFC's names, for what is no resource
 

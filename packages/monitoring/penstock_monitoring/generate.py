@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from penstock_monitoring._alerts.defaults import default_alerts
+from penstock_monitoring._alerts.prometheus import render_rules, render_tests
 from penstock_monitoring._reading.schema import SCHEMA
 
 __all__ = ["DATA", "render"]
@@ -14,7 +16,12 @@ DATA = Path(__file__).parent / "data"
 
 def render() -> dict[str, str]:
     """Return the text of every generated file, by its path within `data/`."""
-    return {"snapshot.schema.json": json.dumps(SCHEMA, indent=2) + "\n"}
+    rules = default_alerts()
+    return {
+        "alerts.yml": render_rules(rules),
+        "alerts_test.yml": render_tests(rules, "alerts.yml"),
+        "snapshot.schema.json": json.dumps(SCHEMA, indent=2) + "\n",
+    }
 
 
 def main() -> None:
