@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from penstock_limits import ConfigurationError
 
-from penstock_monitoring._alerts.measures import Growth, Latest, Term
+from penstock_monitoring._alerts.measures import Growth, Latest, Measure, Term
 from penstock_monitoring._alerts.rule import Alert, AlertRule
 from penstock_monitoring._reading.read import ResourceReading
 from penstock_monitoring._reading.track import Track
@@ -24,6 +24,7 @@ REMEMBERED: Final = 900.0  # seconds for which they are
 _POINTS: Final = 20  # of a counter, in the time that a rule looks back on
 
 _Key = tuple[str, str]  # kind and name
+_Counters = dict[tuple[int, str], "_Counter"]  # by the term's identity, which they keep, and the resource's name
 _RuleKey = tuple[str, str]  # the rule's name, and the one resource that it is for
 
 
@@ -67,9 +68,9 @@ class Watch:
         self._wall = wall
         self._due: dict[_RuleKey, float] = {}
         self._states: dict[tuple[_RuleKey, _Key], _State] = {}
-        self._counters: dict[tuple[Growth, str], _Counter] = {}
+        self._counters: _Counters = {}
         self._resolved: deque[Alert] = deque(maxlen=RESOLVED)
-        self._begun: float | None = None
+        self._begun = False
 
     def add(self, rule: AlertRule) -> None:
         """Apply a rule from now on, in place of the one of its name and resource; in any thread."""
@@ -97,15 +98,15 @@ class Watch:
         due = self._take_due(now)
         if not due:
             return
-        groups = _groups(readings, due)
+        groups, by_kind = _groups(readings, due), _by_kind(due)
         for key, group in groups.items():
-            look = _Look(self._counters, key[1], group, tracks.get(key), now, new=self._begun is not None)
-            for rule in due:
-                if rule.kind in ("", key[0]) and rule.resource in ("", key[1]) and rule.measure is not None:
-                    self._judge(rule, key, rule.measure.of(look), now)
+            look = _Look(self._counters, key[1], group, tracks.get(key), now, self._begun)
+            for rule, measure in by_kind.get(key[0], by_kind[""]):
+                if rule.resource in ("", key[1]):
+                    self._judge(rule, key, measure.of(look), now)
             yield
         self._miss({(rule.name, rule.resource) for rule in due}, groups, now)
-        self._begun = now if self._begun is None else self._begun
+        self._begun = True
 
     def _take_due(self, now: float) -> list[AlertRule]:
         due = []
@@ -120,7 +121,7 @@ class Watch:
         for rule_key, key in list(self._states):
             if rule_key in rules and key not in seen:
                 self._judge(self._rules[rule_key], key, math.nan, now)
-        for counted in [each for each, counter in self._counters.items() if counter.last < now - 2 * each[0].over]:
+        for counted in [each for each, counter in self._counters.items() if counter.last < now - 2 * counter.term.over]:
             del self._counters[counted]
 
     def _judge(self, rule: AlertRule, key: _Key, value: float, now: float) -> None:
@@ -169,6 +170,15 @@ class Watch:
         self._tell(resolved)
 
 
+def _by_kind(rules: list[AlertRule]) -> dict[str, list[tuple[AlertRule, Measure]]]:
+    """Return the rules for each kind, those for any among them; of a kind that has none, under no name."""
+    kinds = {rule.kind for rule in rules} | {""}
+    return {
+        kind: [(rule, rule.measure) for rule in rules if rule.measure is not None and rule.kind in ("", kind)]
+        for kind in kinds
+    }
+
+
 def _groups(readings: Iterable[ResourceReading], rules: list[AlertRule]) -> dict[_Key, list[ResourceReading]]:
     """Return those that a rule is for; of several of one name, all."""
     kinds = {rule.kind for rule in rules if not rule.resource}
@@ -184,7 +194,7 @@ def _groups(readings: Iterable[ResourceReading], rules: list[AlertRule]) -> dict
 class _Look:
     """Says what terms are, of one resource."""
 
-    counters: dict[tuple[Growth, str], _Counter]
+    counters: _Counters
     name: str
     group: list[ResourceReading]
     track: Track | None
@@ -203,25 +213,27 @@ class _Look:
         value = _value(term.metric, "", self.group, self.track)
         if math.isnan(value):
             return value
-        counter = self.counters.get((term, self.name))
+        key = (id(term), self.name)  # to hash all that a term is takes longer than the rest
+        counter = self.counters.get(key)
         if counter is None:
-            counter = self.counters[term, self.name] = _Counter(self.now, 0.0 if self.new else value)
-        growth = counter.growth(value, self.now, term.over)
+            counter = self.counters[key] = _Counter(term, self.now, 0.0 if self.new else value)
+        growth = counter.growth(value, self.now)
         return growth / term.over if term.per_second else growth
 
 
 class _Counter:
     """A counter as it was at some moments; of a resource that comes while we watch, all counts are new."""
 
-    __slots__ = ("_points", "last")
+    __slots__ = ("_points", "last", "term")
 
-    def __init__(self, now: float, value: float) -> None:
+    def __init__(self, term: Growth, now: float, value: float) -> None:
         self._points: deque[tuple[float, float]] = deque([(now, value)])
+        self.term = term
         self.last = now
 
-    def growth(self, value: float, now: float, over: float) -> float:
+    def growth(self, value: float, now: float) -> float:
         """Return by how much it has grown; where it has fallen, it is another counter and grows from there."""
-        points, self.last = self._points, now
+        points, over, self.last = self._points, self.term.over, now
         if value < points[-1][1]:
             points.clear()
         if not points or now - points[-1][0] >= over / _POINTS:
@@ -235,6 +247,9 @@ def _value(metric: Metric, state: str, group: list[ResourceReading], track: Trac
     """Return what a metric says of all of one name."""
     if metric.source == "sampled":
         return math.nan if track is None else float(getattr(track, metric.field))
+    if len(group) == 1 and not state:
+        only = getattr(group[0].statistics, metric.field, None)
+        return float(only) if isinstance(only, int | float) else math.nan
     told: list[Any] = [getattr(each.statistics, metric.field, None) for each in group]
     if state:
         return float(state in told) if any(told) else math.nan
