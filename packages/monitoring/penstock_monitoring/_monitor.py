@@ -23,7 +23,7 @@ from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
 from penstock_monitoring._alerts.hooks import Hook
 from penstock_monitoring._alerts.rule import AlertRule
 from penstock_monitoring._reading.plain import node
-from penstock_monitoring._reading.read import ResourceReading, capabilities, facts
+from penstock_monitoring._reading.read import ResourceReading, build, capabilities, facts
 from penstock_monitoring._reading.sampler import Key, Rest, Sampler
 from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown
@@ -121,6 +121,7 @@ class ConcurrencyMonitor:
         self._alarm = Alarm(default_alerts() if alerts is None else alerts, hooks)
         self._lock = threading.Lock()
         self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._look)
+        build()  # it reads files, which a snapshot in an event loop must not
         _forks.follow(self)
 
     def __repr__(self) -> str:
@@ -224,7 +225,7 @@ class ConcurrencyMonitor:
         readings = self._readings_now(found)
         tracks, times, unreadable = sampler.tracks, sampler.times(), sampler.reader.unreadable
         process = {each.kind: each.statistics for each in facts(len(readings), unreadable, sampler.number)}
-        build, monitored = process["build"], process["monitor"]
+        monitored = process["monitor"]
         return Snapshot(
             at=time.time(),
             process=ProcessReading(
@@ -234,8 +235,8 @@ class ConcurrencyMonitor:
                 window=self._window,
                 samples=sampler.number,
                 unreadable=unreadable,
-                version=build.version,
-                python=build.python,
+                version=build().version,
+                python=build().python,
             ),
             resources=readings,
             utilisation=tuple(
