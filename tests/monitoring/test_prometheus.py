@@ -231,3 +231,24 @@ def test_a_limiter_that_follows_its_capability_shows_the_mode_of_now() -> None:
 
     assert seen.get("penstock_limiter_info", name=limiter.name, mode=str(Mode.OFF)) == 1
     assert seen.get("penstock_limiter_info", name=limiter.name, mode="enforce") is None
+
+
+@pytest.mark.parametrize(("variable", "overridden"), [("enforce", 1), ("observe", 0), ("", 0)])
+def test_a_variable_that_overrides_a_flag_is_shown(
+    monkeypatch: pytest.MonkeyPatch, variable: str, overridden: int
+) -> None:
+    """One that says the same does not."""
+    penstock_limits.set_mode_source(SimpleNamespace(mode=lambda capability: "observe"))
+    monkeypatch.setenv("PENSTOCK_MODE_ASYNC_HTTP", variable)
+
+    assert Scrape().get("penstock_capability_overridden", capability="async-http") == overridden
+
+
+def test_a_variable_overrides_nothing_where_there_are_no_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor where they cannot tell."""
+    monkeypatch.setenv("PENSTOCK_MODE", "enforce")
+    assert Scrape().get("penstock_capability_overridden", capability="async-http") == 0
+
+    penstock_limits.set_mode_source(SimpleNamespace(mode=lambda capability: 1 / 0))
+
+    assert Scrape().get("penstock_capability_overridden", capability="async-http") == 0
