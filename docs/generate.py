@@ -19,6 +19,7 @@ from penstock_migrations._auditing.settings import Settings
 from penstock_migrations._rewriting.codemod import plan
 from penstock_migrations.rule import Example, Finding, Fix, Rule
 from penstock_monitoring import METRICS, AlertRule, Metric, default_alerts
+from penstock_monitoring._alerts.defaults import exhaustion
 from penstock_monitoring._registry.catalogue import LEFT_OUT
 
 DOCS = Path(__file__).parent
@@ -147,7 +148,7 @@ def _alerts() -> str:
         for rule in rules
     ]
     table = "| alert | severity | fires when | for |\n|---|---|---|---|\n" + "\n".join(rows)
-    sections = [f"## What fires when\n\n{table}", *(_playbook(rule) for rule in rules)]
+    sections = [f"## What fires when\n\n{table}", *map(_playbook, (*rules, exhaustion("", 0.8)))]
     return f"{written}{NOTE_BELOW}" + "\n\n".join(sections) + "\n"
 
 
@@ -165,9 +166,11 @@ def _beyond(rule: AlertRule) -> str:
 
 
 def _playbook(rule: AlertRule) -> str:
-    asked = f"Prometheus asks:\n\n```text\n{rule.promql()}\n```"
-    only = "" if rule.measure is not None else "\n\nOnly Prometheus can tell."
-    return f"## {rule.name}\n\n{rule.meaning}{only}\n\nWhat to do:\n\n{rule.remedy}\n\n{asked}"
+    asked = f"Prometheus asks:\n\n```text\n{rule.promql()}\n```" if rule.promql() else ""
+    only = "" if asked else "Only the process can tell, of what it was asked to by `alert_resource_exhaustion`."
+    only = "Only Prometheus can tell." if rule.measure is None else only
+    sections = (f"## {rule.name}", rule.meaning, only, "What to do:", rule.remedy, asked)
+    return "\n\n".join(section for section in sections if section)
 
 
 def _span(seconds: float) -> str:

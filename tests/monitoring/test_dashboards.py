@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from penstock_monitoring import METRICS, default_alerts
+from penstock_monitoring._alerts.defaults import exhaustion
 from penstock_monitoring._dashboards.boards import BOARDS
 from penstock_monitoring._reading.series import label_names
 from penstock_monitoring.generate import DATA, render
@@ -93,7 +94,7 @@ def test_every_panel_leads_to_a_playbook_that_there_is(file: str) -> None:
 
 def test_every_alert_leads_to_a_playbook_that_there_is() -> None:
     """Its own section."""
-    for rule in default_alerts():
+    for rule in (*default_alerts(), exhaustion("api", 0.8)):
         page, _, section = rule.anchor.partition("#")
 
         assert section in anchors(ROOT / "docs" / page.replace(".html", ".md"))
