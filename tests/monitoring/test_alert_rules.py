@@ -21,7 +21,7 @@ from penstock_monitoring._alerts.watch import Watch
 from penstock_monitoring._registry.catalogue import metric_of
 from penstock_monitoring.generate import DATA, render
 
-from tests import promtool
+from tests import prometheus
 
 RULES = {rule.name: rule for rule in default_alerts()}
 MEASURED = [name for name, rule in RULES.items() if rule.measure is not None]
@@ -73,7 +73,7 @@ def test_the_files_are_those_of_prometheus() -> None:
 
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return promtool.find(tmp_path_factory.mktemp("promtool"))
+    return prometheus.find("promtool", tmp_path_factory.mktemp("promtool"))
 
 
 def judged(judge: str, *arguments: str, folder: Path = DATA) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from penstock_monitoring._dashboards.boards import BOARDS
 from penstock_monitoring._reading.series import label_names
 from penstock_monitoring.generate import DATA, render
 
-from tests import promtool
+from tests import prometheus
 from tests.docs.pages import ROOT
 
 FILES = [f"dashboards/{board.name}.json" for board in BOARDS]
@@ -152,7 +152,10 @@ def test_prometheus_understands_what_panels_ask(tmp_path: Path) -> None:
     (tmp_path / "asked.yml").write_text(yaml.safe_dump(rules), encoding="utf-8")
 
     checked = subprocess.run(
-        [promtool.find(tmp_path), "check", "rules", "asked.yml"], cwd=tmp_path, capture_output=True, text=True
+        [prometheus.find("promtool", tmp_path), "check", "rules", "asked.yml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
