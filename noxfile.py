@@ -113,6 +113,13 @@ def accuracy(session: nox.Session) -> None:
 
 
 @nox.session
+def realworld(session: nox.Session) -> None:
+    """Rewrite published projects by the codemods of phase 1 and compare their own tests before and after."""
+    install(session)
+    session.run("python", "-m", "tests.realworld", *session.posargs)
+
+
+@nox.session
 def audit(session: nox.Session) -> None:
     """Audit any path: `nox -s audit -- PATH`."""
     penstock(session, "audit")

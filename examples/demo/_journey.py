@@ -17,7 +17,7 @@ from examples.demo._screen import Screen
 __all__ = ["migrate"]
 
 TESTS = f"{sys.executable} -m pytest -q"
-ISSUES = "1,2"  # what phase 1 rewrites: unbounded fan-outs, and connections for each operation
+ISSUES = "1,2,3"  # what phase 1 rewrites: fan-outs, connections for each operation, threads without an owner
 
 
 async def migrate(project: Path, screen: Screen) -> list[Check]:
@@ -54,8 +54,8 @@ async def _audit_and_rewrite(project: Path, screen: Screen) -> tuple[list[Check]
     unsafe = [each["code"] + " " + each["path"] for each in before if each["fix"] != "safe"]
     checks = [
         Check(
-            "The audit finds the unbounded fan-outs and the connection for each operation",
-            audited.status == 1 and bool(safe) and {each["issue"] for each in before} == {1, 2},
+            "The audit finds unbounded fan-outs, the connection for each operation, threads without an owner",
+            audited.status == 1 and bool(safe) and {each["issue"] for each in before} == {1, 2, 3},
             f"{len(before)} found, {len(safe)} of them safe to rewrite",
         ),
         Check(
@@ -85,7 +85,10 @@ async def _mend_by_hand(project: Path, screen: Screen) -> Check:
 
 
 async def _verify_and_gate(project: Path, screen: Screen) -> list[Check]:
-    with screen.step("Verify: the agents' own tests, off and enforced", 'penstock verify . --test-command "pytest -q"'):
+    with screen.step(
+        "Verify: the agents' own tests, off, enforced, and under the guard",
+        'penstock verify . --test-command "pytest -q"',
+    ):
         verified = await penstock(project, "verify", ".", "--test-command", TESTS)
     screen.lines(verified.output + verified.errors)
     with screen.step("Gate", "penstock gate ."):

@@ -19,7 +19,7 @@ from examples.demo._screen import Screen
 
 __all__ = ["FLIPS", "SETTINGS", "Flip", "Job", "Load", "load", "research", "wait_for_mode", "write_documents"]
 
-FLAGS = ("pooled-database", "bounded-fanout")  # the last is the one whose mode the agents tell
+FLAGS = ("managed-threads", "pooled-database", "bounded-fanout")  # the last is the one whose mode the agents tell
 FLIPS = (("observe", "observe"), ("enforce", "enforce"), ("off", "rollback"))
 
 SETTINGS = {

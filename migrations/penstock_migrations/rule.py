@@ -78,6 +78,8 @@ class ReplaceCall:
         callee: What to call instead, qualified: `penstock_limits.gather`.
         keywords: Keyword arguments to append, as (name, source text).
         module: The module to import, once; by default all of the callee but its last word.
+        called: What is called there now, as `ast.unparse` writes it, where several calls may start at one place:
+            `threading.Thread` in `threading.Thread(...).start()`.
     """
 
     line: int
@@ -85,6 +87,7 @@ class ReplaceCall:
     callee: str
     keywords: tuple[tuple[str, str], ...] = ()
     module: str = ""
+    called: str = ""
 
     @property
     def imported(self) -> str:
@@ -125,7 +128,7 @@ class Finding:
         severity: How much it matters.
         message: What is wrong and what to do, in one line.
         fix: How much review the rewrite needs.
-        fix_reason: Why it is not rewritten, or what to look at in review.
+        fix_reason: Why it is not rewritten, what to look at in review, or what to know of a safe rewrite.
         fingerprint: Stays the same when lines move.
         sha256: Hash of the file's bytes when it was audited; a file changed since is audited again.
         rewrites: What the codemod does about it; empty when `fix` is `NONE`.
@@ -158,9 +161,9 @@ class Defect:
         severity: How much it matters.
         message: What is wrong and what to do, in one line.
         fix: How much review the rewrite needs.
-        fix_reason: Why it is not rewritten, or what to look at in review.
+        fix_reason: Why it is not rewritten, what to look at in review, or what to know of a safe rewrite.
         rewrites: What the codemod does about it.
-        callees: References of functions that the rule's `settle` asks about.
+        callees: What the rule's `settle` asks about: references of functions, names.
     """
 
     node: ast.expr | ast.stmt
@@ -186,10 +189,10 @@ class Site:
         severity: How much it matters.
         message: What is wrong and what to do, in one line.
         fix: How much review the rewrite needs.
-        fix_reason: Why it is not rewritten, or what to look at in review.
+        fix_reason: Why it is not rewritten, what to look at in review, or what to know of a safe rewrite.
         text: The call's own text, by which it is known again when lines move.
         rewrites: What the codemod does about it.
-        callees: References of functions that the rule's `settle` asks about.
+        callees: What the rule's `settle` asks about: references of functions, names.
     """
 
     code: str

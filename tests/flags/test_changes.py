@@ -26,8 +26,8 @@ def test_change_makes_a_new_snapshot(flags: penstock_flags.Flags, put):
     before = flags.snapshot
     change_of(flags, lambda: put("enforce"))
 
-    assert before.modes == {"bounded-fanout": "off", "pooled-database": "off"}
-    assert flags.snapshot.modes == {"bounded-fanout": "enforce", "pooled-database": "off"}
+    assert before.modes == {"bounded-fanout": "off", "pooled-database": "off", "managed-threads": "off"}
+    assert flags.snapshot.modes == {"bounded-fanout": "enforce", "pooled-database": "off", "managed-threads": "off"}
     with pytest.raises(TypeError):
         flags.snapshot.modes["bounded-fanout"] = "off"  # type: ignore[index]
 

@@ -150,7 +150,8 @@ def test_lint_tells_everything_with_status_1(directory: Path, production: Path):
     assert result.exit_code == 1
     *canary, missing = result.output.splitlines()
     assert [line.partition(";")[0] for line in canary] == [
-        f"{directory}/environments/canary.json: flags.{flag}: missing" for flag in ("bounded-fanout", "pooled-database")
+        f"{directory}/environments/canary.json: flags.{flag}: missing"
+        for flag in ("bounded-fanout", "pooled-database", "managed-threads")
     ]
     assert missing == f"{production}: flags: missing"
 

@@ -131,8 +131,9 @@ def test_import_leaves_launchdarkly_out():
 
 def test_repr_says_what_and_from_where(directory: Path, production: Path):
     """The repr is made for a log line."""
+    modes = "bounded-fanout=off, pooled-database=off, managed-threads=off"
     with penstock_flags.open("production", directory) as flags:
-        assert repr(flags) == f"<Flags of production from {production}: bounded-fanout=off, pooled-database=off>"
+        assert repr(flags) == f"<Flags of production from {production}: {modes}>"
 
 
 def test_limits_follow_the_flags(directory: Path, put):

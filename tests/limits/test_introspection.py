@@ -7,7 +7,7 @@ import contextlib
 import sys
 import types
 
-from penstock_limits.introspection import CallSite, awaited_frames, call_site
+from penstock_limits.introspection import CallSite, awaited_frames, call_site, frame_of
 
 
 def as_module(name, source):
@@ -69,3 +69,22 @@ async def test_the_frames_of_a_task_that_waits_are_followed():
 
     assert names == ["outer", "items", "__await__", "wait"]
     assert awaited_frames(task) == []
+
+
+def test_what_can_be_awaited_or_iterated_has_a_frame_until_it_ends():
+    """A coroutine, a generator, an asynchronous generator; nothing else."""
+
+    async def coroutine(): ...
+
+    def generator():
+        yield
+
+    async def asynchronous():
+        yield
+
+    some = [coroutine(), generator(), asynchronous()]
+
+    assert [frame_of(each).f_code.co_name for each in some] == ["coroutine", "generator", "asynchronous"]
+    some[0].close()
+    some[1].close()
+    assert [frame_of(each) for each in (*some[:2], object(), None)] == [None] * 4

@@ -108,6 +108,32 @@ async def test_a_block_that_fails_ends_the_call_though_it_was_kept() -> None:
     assert policy.statistics().ignored == 1
 
 
+@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("way", ["closed", "forgotten"])
+async def test_a_kept_slot_that_ends_inside_its_block_is_counted_once(way: str, fails: bool) -> None:
+    """The end of the block does not give its permit back a second time, which would be another call's."""
+    limiter = Limiter(max_running=2)
+    policy = Policy("provider", limiter=limiter)
+
+    async with limiter:
+        with contextlib.suppress(ConnectionError):
+            async with policy.slot() as slot:
+                call = slot.keep()
+                if way == "closed":
+                    call.close()
+                del call
+                gc.collect()
+                with pytest.raises(RuntimeError, match="cannot be ignored"):
+                    slot.ignored()
+                if fails:
+                    raise ConnectionError
+        assert limiter.statistics().running == 1
+
+    told = policy.statistics()
+    assert told.succeeded + told.ignored + told.dropped == 1
+    assert limiter.statistics().surplus_releases == 0
+
+
 async def test_an_ignored_call_counts_as_nothing() -> None:
     """For the breaker and for the policy, whatever it ends with."""
     breaker = CircuitBreaker(minimum_calls=1)

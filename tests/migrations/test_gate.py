@@ -6,6 +6,7 @@ import json
 import pytest
 from click.testing import CliRunner
 from penstock_migrations._proving.gate import Evidence, Outcome, judge
+from penstock_migrations._proving.guarded import Accusation, Guarded
 from penstock_migrations._proving.phases import phase
 from penstock_migrations._proving.user_tests import TestRun
 from penstock_migrations._proving.verify import Verification
@@ -20,7 +21,12 @@ def ran(mode, **changes):
     return TestRun(mode=mode, **(facts | changes))
 
 
-VERIFIED = Verification("tree", 1, ("a.py",), tests=(ran("off"), ran("enforce")))
+def guarded(*checks, tests=3, **changes):
+    seen = [Accusation(check, "PEN301", "test_a", f"a {check} is left behind", "a.py", 3) for check in checks]
+    return ran("guarded", guard=Guarded(tests, tuple(seen)), **changes)
+
+
+VERIFIED = Verification("tree", 1, ("a.py",), tests=(ran("off"), ran("enforce")), guarded=guarded())
 GOOD = Evidence(files=1, findings=(), verification=VERIFIED, mode_source="main.py")
 
 
@@ -42,10 +48,7 @@ def test_all_evidence_and_nothing_left_passes():
 
 def test_what_this_release_does_not_cover_is_named():
     """A pass never hides what nobody has judged."""
-    assert judge(phase(1), GOOD).not_covered == (
-        "No unmanaged thread creation",
-        "Basic resource usage visibility",
-    )
+    assert judge(phase(1), GOOD).not_covered == ("Basic resource usage visibility",)
 
 
 @pytest.mark.parametrize(
@@ -57,11 +60,15 @@ def test_what_this_release_does_not_cover_is_named():
         {"verification": verified(tests=(ran("off"),))},
         {"verification": verified(tests=(ran("off"), ran("enforce", loaded=())))},
         {"verification": verified(tests=(ran("off", status=1), ran("enforce")), fails_anyway=True)},
+        {"verification": verified(guarded=None)},
+        {"verification": verified(guarded=ran("guarded"))},
+        {"verification": verified(guarded=guarded(tests=0))},
         {"mode_source": None},
         {"not_declared": ("penstock-limits",)},
         {"unreadable": ("broken.py",)},
         {"hidden": ("PEN102",)},
         {"hidden": ("PEN201",)},
+        {"hidden": ("PEN301",)},
         {"verification": None, "findings": (finding(fix=Fix.NONE),)},
     ],
     ids=[
@@ -71,11 +78,15 @@ def test_what_this_release_does_not_cover_is_named():
         "one-mode",
         "tests-of-other-code",
         "tests-fail-anyway",
+        "not-guarded",
+        "no-guard-there",
+        "guard-saw-no-test",
         "no-mode-source",
         "not-declared",
         "unreadable",
         "rule-ignored",
         "rule-of-connections-ignored",
+        "rule-of-threads-ignored",
         "no-tests-and-findings",
     ],
 )
@@ -89,13 +100,29 @@ def test_missing_evidence_is_inconclusive(changes):
     [
         {"findings": (finding(fix=Fix.NONE),)},
         {"findings": (finding(code="PEN201", fix=Fix.NONE),)},
+        {"findings": (finding(code="PEN301", fix=Fix.NONE),)},
+        {"verification": verified(guarded=guarded("fan-out"))},
+        {"verification": verified(guarded=guarded("thread"))},
+        {"verification": verified(guarded=guarded("executor", status=1))},
         {"verification": verified(problems=("a.py:1: PEN101 is new",))},
         {"verification": verified(broken=("a.py: does not compile",), tests=())},
         {"verification": verified(tests=(ran("off"), ran("enforce", status=1)))},
         {"verification": verified(tests=(ran("off", status=None), ran("enforce")))},
         {"verification": verified(tests=(ran("off", status=1),)), "mode_source": None},
     ],
-    ids=["finding", "connection", "new", "broken", "tests-enforce", "timeout", "harm-and-missing"],
+    ids=[
+        "finding",
+        "connection",
+        "thread",
+        "seen-fan-out",
+        "seen-thread",
+        "seen-executor",
+        "new",
+        "broken",
+        "tests-enforce",
+        "timeout",
+        "harm-and-missing",
+    ],
 )
 def test_an_unmet_criterion_fails(changes):
     """With the evidence at hand, or when the rewrite does harm, whatever else is missing."""
@@ -109,7 +136,17 @@ def test_each_defect_counts_for_its_own_criterion():
     assert {check.name: check.outcome for check in left.checks if check.name.startswith("nothing-un")} == {
         "nothing-unbounded": Outcome.PASS,
         "nothing-unpooled": Outcome.FAIL,
+        "nothing-unowned": Outcome.PASS,
     }
+
+
+def test_what_the_guard_saw_counts_for_its_own_criterion():
+    """A task that is left behind is no matter of this phase; the fan-out is told with its place."""
+    seen = dataclasses.replace(GOOD, verification=verified(guarded=guarded("task", "fan-out", "fan-out")))
+    checks = {check.name: check for check in judge(phase(1), seen).checks}
+
+    assert checks["guard-threads"].outcome is Outcome.PASS
+    assert checks["guard-fanout"].evidence == "a fan-out is left behind: a.py:3 (in test_a) and 1 more"
 
 
 def test_advice_and_other_phases_do_not_hold_a_phase_up():

@@ -60,7 +60,7 @@ def test_without_the_projects_tests_it_is_inconclusive(project, report):
 
     assert result.exit_code == 3
     assert report()["verdict"] == "inconclusive"
-    assert "No unmanaged thread creation" in report()["not_covered"]
+    assert report()["not_covered"] == ["Basic resource usage visibility"]
     assert "Not covered by this release" in result.stdout
 
 
@@ -236,7 +236,7 @@ def test_what_cannot_be_copied_is_noted(project, report):
 
 def test_a_programs_path_is_one_from_where_people_are(project, tmp_path):
     """On the copy it would lead elsewhere."""
-    (tmp_path / "run-tests").write_text(f"#!/bin/sh\nexec {sys.executable} -m unittest discover -s tests\n")
+    (tmp_path / "run-tests").write_text(f"#!/bin/sh\nexec {sys.executable} -m pytest -q tests\n")
     (tmp_path / "run-tests").chmod(0o755)
 
     assert run(".", "--test-command", "../run-tests").exit_code == 0

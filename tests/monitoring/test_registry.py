@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import penstock_limits
 import penstock_pooling
+import penstock_tasks
 import pytest
 from penstock_migrations._proving.phases import phases
 from penstock_monitoring import METRICS, Metric
@@ -23,6 +24,7 @@ KINDS = {
     "ClientStatistics": "client",
     "ConnectStatistics": "connect",
     "DimensionStatistics": "rate",
+    "ExecutorStatistics": "executor",
     "HedgeStatistics": "hedge",
     "LimiterStatistics": "limiter",
     "PolicyStatistics": "policy",
@@ -31,6 +33,8 @@ KINDS = {
     "RetryBudgetStatistics": "retry-budget",
     "RetryStatistics": "retry",
     "Statistics": "metrics",
+    "TaskManagerStatistics": "tasks",
+    "ThreadsStatistics": "threads",
 }
 PREFIXES = {"DimensionStatistics": "dimensions."}
 NUMBERS = {int, float}
@@ -39,7 +43,7 @@ NUMBERS = {int, float}
 def statistics() -> Iterator[type]:
     """Return every dataclass of the packages whose name ends with Statistics."""
     found = set()
-    for package in (penstock_limits, penstock_pooling):
+    for package in (penstock_limits, penstock_pooling, penstock_tasks):
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             for value in vars(importlib.import_module(module.name)).values():
                 if (

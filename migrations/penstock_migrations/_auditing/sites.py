@@ -32,4 +32,4 @@ def _rewrite(data: dict[str, Any]) -> Rewrite:
     if data["kind"] == UnwrapCall.__name__:
         return UnwrapCall(data["line"], data["column"])
     keywords = tuple((name, value) for name, value in data["keywords"])
-    return ReplaceCall(data["line"], data["column"], data["callee"], keywords, data["module"])
+    return ReplaceCall(data["line"], data["column"], data["callee"], keywords, data["module"], data["called"])

@@ -21,6 +21,7 @@ _FIRST = frozenset(
         "trio.to_thread.run_sync",
     }
 )
+_THREADS = frozenset({f"{module}.{name}" for module in ("threading", "penstock_tasks") for name in ("Thread", "Timer")})
 SHIPPING_WORDS = frozenset({"executor", "thread", "threadpool"})
 # With these, a name tells of threads that are talked about or waited for, not of work that is shipped to one.
 _OTHER_WORDS = frozenset({"create", "delete", "get", "list", "update", "threadsafe", "is", "map", "message", "set"})
@@ -116,7 +117,7 @@ def _is_pool(module: Module, call: ast.Call, name: str) -> bool:
 
 
 def _of_thread(module: Module, call: ast.Call) -> ast.expr | None:
-    if module.qualified(call.func) not in {"threading.Thread", "threading.Timer"} or not is_in_coroutine(module, call):
+    if module.qualified(call.func) not in _THREADS or not is_in_coroutine(module, call):
         return None
     named = {keyword.arg: keyword.value for keyword in call.keywords}
     return named.get("target") or named.get("function") or (call.args[1] if len(call.args) > 1 else None)

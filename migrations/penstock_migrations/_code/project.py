@@ -59,6 +59,7 @@ class Project:
         self._folders: dict[tuple[str, Path, int], list[str]] = {}
         self._names: dict[str, frozenset[str]] = {}
         self._around: dict[Path, list[Path]] = {}
+        self._matches: dict[tuple[Path, re.Pattern[bytes]], list[tuple[Path, bytes]]] = {}
         self._callers: dict[str, list[tuple[Path, str, str]]] | None = None
 
     # -- what rules ask -------------------------------------------------------------------------------------------
@@ -105,6 +106,22 @@ class Project:
                 if named.search(text) and pattern.search(text):
                     found.append(other)
         return found
+
+    def matching(self, file: Path, pattern: re.Pattern[bytes]) -> list[tuple[Path, bytes]]:
+        """Return the files of a file's project, audited or not, that match a pattern, with their text.
+
+        Args:
+            file: The file.
+            pattern: What is looked for in each of them, once.
+        """
+        top = _top(file)
+        if not top.is_relative_to(self._roots[file].absolute()) or self._unaudited(top):
+            self.left_the_audited = True
+        if (top, pattern) not in self._matches:
+            audited = [one for one in self._shown if one.absolute().is_relative_to(top)]
+            texts = [(one, _text(one)) for one in (*audited, *self._unaudited(top))]
+            self._matches[top, pattern] = [(one, text) for one, text in texts if pattern.search(text)]
+        return self._matches[top, pattern]
 
     def _unaudited(self, top: Path) -> list[Path]:
         """Return the Python files beneath a folder that are not audited, without environments and caches."""
@@ -218,6 +235,12 @@ def _import_folders(file: Path, root: Path) -> list[Path]:
     while (top / "__init__.py").is_file() and top.parent != top:
         top = top.parent
     return [base for base in file.parents if base.is_relative_to(root.parent) or base.is_relative_to(top)]
+
+
+def _text(file: Path) -> bytes:
+    with contextlib.suppress(OSError):
+        return file.read_bytes()
+    return b""
 
 
 def _top(file: Path) -> Path:

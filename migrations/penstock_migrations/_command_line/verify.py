@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["described", "shown_tests", "test_command_option", "timeout_option", "verify"]
 
+_SHOWN = 10  # accusations
+
 
 def _checked_command(context: click.Context, _: click.Parameter, value: str | None) -> str | None:
     """Refuse a test command that no shell could split; a program's path is one from where the command is called."""
@@ -59,8 +61,8 @@ timeout_option = click.option(
 def verify(context: click.Context, path: Path, test_command: str | None, timeout: float, reports: Path) -> None:
     """Check what the codemod changed in PATH: nothing came back, nothing is new, it compiles, your tests pass.
 
-    Your tests run twice, with every capability off and enforced. Exit status: 0 pass, 1 fail, 2 usage error,
-    3 inconclusive without your tests.
+    Your tests run with every capability off, and enforced; if they pass, once more under penstock-guard, for the gate.
+    Exit status: 0 pass, 1 fail, 2 usage error, 3 inconclusive without your tests.
     """
     from penstock_migrations._command_line.output import console, print_lines
     from penstock_migrations._proving.user_tests import TestCommandError
@@ -88,9 +90,10 @@ def shown_tests(
 ) -> Callable[[str, Mapping[str, Path]], TestRun]:
     """Show on a terminal that the tests run, and in which mode."""
     from penstock_migrations._command_line.output import console
+    from penstock_migrations._proving.user_tests import running_tests
 
     def shown(mode: str, changed: Mapping[str, Path]) -> TestRun:
-        with console(stderr=True).status(f"Running your tests with every capability {mode} ..."):
+        with console(stderr=True).status(f"{running_tests(mode)} ..."):
             return run(mode, changed)
 
     return shown
@@ -104,9 +107,20 @@ def described(verification: Verification) -> list[str]:
     for run in verification.tests:
         lines.append(f"mode {run.mode}: {run.ending}; {counted(len(run.loaded), 'rewritten file')} loaded")
         lines += [] if run.passed else ["", run.output, ""]
+    if verification.guarded is not None:
+        lines += _guard_lines(verification.guarded)
     if not verification.tests:
         lines.append('Inconclusive: your tests were not run. Give --test-command "..."')
     return lines
+
+
+def _guard_lines(run: TestRun) -> list[str]:
+    """Return what the guard saw; what concerns another phase, too."""
+    if run.guard is None:
+        return ["under the guard: no report; install penstock-guard where your tests run, if they are pytest's"]
+    seen = [f"  {each.code} {each.check}: {each.message}: {each.place}" for each in run.guard.accusations]
+    shown = [*seen[:_SHOWN], *([f"  and {len(seen) - _SHOWN} more"] if len(seen) > _SHOWN else [])]
+    return [f"under the guard: {counted(run.guard.tests, 'test')}, {counted(len(seen), 'accusation')}", *shown]
 
 
 def _read_snapshot(file: Path) -> Snapshot | None:

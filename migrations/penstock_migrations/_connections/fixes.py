@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from penstock_migrations._code.module import Function, Module
+from penstock_migrations._code.patching import patching
 from penstock_migrations._code.tree import walk
 from penstock_migrations._connections.drop_ins import DropIn, drop_in
 from penstock_migrations._connections.engines import Engines
@@ -26,8 +27,6 @@ _PROBE = "it tries whether the server can be reached, which a connection of a po
 _ELSEWHERE = "`{}` may stand for something else here"
 _NO_DROP_IN = "there is no drop-in for {}: take connections from a pool that the program makes once"
 _DROPS = "the module makes or drops databases, which the connections of a pool would forbid: not the one of this?"
-_PATCHES = "the module patches the standard library ({}), before which the runtime must not be imported"
-_PATCHING = ("patch_all", "monkey_patch", "patch_socket")
 _DATABASE = re.compile(r"\b(CREATE|DROP)\s+DATABASE\b", re.IGNORECASE)
 _DROPPING = ("drop_database", "create_database", "dropdb", "createdb")
 _FILE = "to open a file is all that connecting costs here"
@@ -89,8 +88,7 @@ class Fixes:
         texts = (node.value for node in walk(self.module.tree) if isinstance(node, ast.Constant))
         drops = any(isinstance(text, str) and _DATABASE.search(text) for text in texts)
         found = [(Fix.REVIEW, _DROPS)] if drops or self.module.calls_of(*_DROPPING) else []
-        patching = self.module.calls_of(*_PATCHING)
-        return [*found, *((Fix.REVIEW, _PATCHES.format(ast.unparse(call.func))) for call in patching)]
+        return [*found, *((Fix.REVIEW, reason) for reason in patching(self.module))]
 
     def _obstacle(self, opening: Opening) -> str | None:
         func = opening.opener.call.func

@@ -72,6 +72,8 @@ def _maker(creation: ast.Call) -> str:
     maker = last_name(creation.func)
     if maker == "ensure_future":
         return "ensure_future also takes futures, which run already: make the tasks by penstock_limits.create_task"
+    if isinstance(creation.func, ast.Attribute) and last_name(creation.func.value) == "penstock_tasks":
+        return "the tasks have an owner that a limit would take away: hold a Limiter in each, or use bounded_map"
     if isinstance(creation.func, ast.Attribute) and "loop" in words(last_name(creation.func.value)):
         return "a loop makes the tasks, maybe not the running one: if it is, use penstock_limits.create_task"
     return "a task group makes the tasks: hold a Limiter in each, or use bounded_map"

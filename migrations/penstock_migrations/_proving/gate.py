@@ -179,6 +179,30 @@ def _seen_in(run: TestRun, verification: Verification) -> Seen:
     return Outcome.PASS, run.ending + reached
 
 
+def _guard(accused: frozenset[str]) -> Callable[[Phase, Evidence], Seen]:
+    """Return the check that the project's tests, with the guard looking on, do none of some things."""
+
+    def check(_: Phase, evidence: Evidence) -> Seen:
+        if evidence.verification is None:
+            return _unverified()
+        run = evidence.verification.guarded
+        if run is None:
+            return Outcome.INCONCLUSIVE, "your tests were not run under the guard: they have to pass without it first"
+        if run.guard is None or not run.guard.tests:
+            return Outcome.INCONCLUSIVE, f"the guard saw none of your tests: {_missed(run)}"
+        seen = [each for each in run.guard.accusations if each.check in accused]
+        if seen:
+            more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
+            return Outcome.FAIL, f"{seen[0].message}: {seen[0].place}{more}"
+        return Outcome.PASS, f"the guard saw none in {counted(run.guard.tests, 'test')}"
+
+    return check
+
+
+def _missed(run: TestRun) -> str:
+    return run.ending if run.status is None else "is penstock-guard installed where they run, and is it pytest?"
+
+
 def _mode_source(_: Phase, evidence: Evidence) -> Seen:
     if evidence.mode_source is None:
         return Outcome.INCONCLUSIVE, "the mode source is set nowhere: no flag reaches the program"
@@ -195,10 +219,14 @@ def _unverified() -> Seen:
     return Outcome.INCONCLUSIVE, "not verified as the code is now: run penstock verify"
 
 
-_DEFECTS = frozenset({"nothing-unbounded", "nothing-unpooled"})  # what is left to be mended, and does no new harm
+# What is left to be mended, and does no new harm.
+_DEFECTS = frozenset({"nothing-unbounded", "nothing-unpooled", "nothing-unowned", "guard-fanout", "guard-threads"})
 _CHECKS: dict[str, Callable[[Phase, Evidence], Seen]] = {
     "nothing-unbounded": _nothing_left(1),
+    "guard-fanout": _guard(frozenset({"fan-out"})),
     "nothing-unpooled": _nothing_left(2),
+    "nothing-unowned": _nothing_left(3),
+    "guard-threads": _guard(frozenset({"thread", "executor"})),
     "nothing-new": _nothing_new,
     "compiles": _compiles,
     "tests-off": _tests("off"),

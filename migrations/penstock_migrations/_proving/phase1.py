@@ -14,7 +14,7 @@ from penstock_migrations._proving.evidence import evidence_of
 from penstock_migrations._proving.gate import Judgement, judge
 from penstock_migrations._proving.phases import phase
 from penstock_migrations._proving.project_copy import Copy, copied
-from penstock_migrations._proving.user_tests import TestRun
+from penstock_migrations._proving.user_tests import TestRun, running_tests
 from penstock_migrations._proving.verify import Snapshot, Verification, runner, verify
 from penstock_migrations._rewriting.codemod import Left, Plan, plan
 from penstock_migrations._rewriting.project import project_root
@@ -98,7 +98,7 @@ def run_phase1(
 
 def _announced(run: Runner, step: Callable[[str], None]) -> Runner:
     def announced(mode: str, changed: Mapping[str, Path]) -> TestRun:
-        step(f"Running your tests with every capability {mode}")
+        step(running_tests(mode))
         return run(mode, changed)
 
     return announced

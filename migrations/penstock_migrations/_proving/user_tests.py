@@ -17,10 +17,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["TestCommandError", "TestRun", "parse_command", "run_tests"]
+from penstock_migrations._proving.guarded import GUARDED, Guarded, guard_environment, guard_report
+
+__all__ = ["TestCommandError", "TestRun", "parse_command", "run_tests", "running_tests"]
 
 _GRACE_SECONDS = 5.0
 _KEPT_LINES = 40
+_HOW = {
+    "off": "with every capability off",
+    "enforce": "with every capability enforced",
+    GUARDED: "once more, enforced, under the guard",
+}
 
 
 class TestCommandError(ValueError):
@@ -34,12 +41,13 @@ class TestRun:
     """One run of the project's tests.
 
     Attributes:
-        mode: `off` or `enforce`, as PENSTOCK_MODE said it.
+        mode: `off` or `enforce`, as PENSTOCK_MODE said it; `guarded` is enforced, and looked at by the guard.
         command: The command.
         status: Its exit status; None if it took longer than allowed.
         seconds: How long it took.
         loaded: The rewritten files that it loaded.
         output: The end of what it wrote.
+        guard: What the guard saw; None if it was not there, or not asked for.
     """
 
     __test__ = False
@@ -50,6 +58,7 @@ class TestRun:
     seconds: float
     loaded: tuple[str, ...]
     output: str
+    guard: Guarded | None = None
 
     @property
     def passed(self) -> bool:
@@ -100,7 +109,7 @@ def run_tests(command: str, root: Path, mode: str, *, changed: Mapping[str, Path
     Args:
         command: As a shell would be given it; no shell runs it.
         root: The project's root, the working directory.
-        mode: The mode of every capability.
+        mode: The mode of every capability; `guarded` enforces, and has the guard look on.
         changed: The rewritten files, by the path that people are shown.
         timeout: Seconds after which the tests and all that they started are stopped.
 
@@ -115,19 +124,28 @@ def run_tests(command: str, root: Path, mode: str, *, changed: Mapping[str, Path
         output.seek(0)
         text = output.read().decode(errors="replace")
         loaded = tuple(path for path, file in changed.items() if _was_loaded(file, Path(folder)))
-    return TestRun(mode, command, status, round(seconds, 2), loaded, "\n".join(text.splitlines()[-_KEPT_LINES:]))
+        guard = guard_report(Path(folder)) if mode == GUARDED else None
+    end = "\n".join(text.splitlines()[-_KEPT_LINES:])
+    return TestRun(mode, command, status, round(seconds, 2), loaded, end, guard)
 
 
-def _environment(root: Path, mode: str, bytecode: Path) -> dict[str, str]:
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("PENSTOCK_MODE")}
+def running_tests(mode: str) -> str:
+    """Say that the tests run, and how."""
+    return f"Running your tests {_HOW[mode]}"
+
+
+def _environment(root: Path, mode: str, own: Path) -> dict[str, str]:
+    ours = ("PENSTOCK_MODE", "PENSTOCK_GUARD")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)
     # An installed copy of the project must not be tested in the place of the rewritten one.
     path = [str(folder) for folder in (root, root / "src") if folder.is_dir()]
     inherited = [kept["PYTHONPATH"]] if kept.get("PYTHONPATH") else []
     return kept | {
-        "PENSTOCK_MODE": mode,
+        "PENSTOCK_MODE": "enforce" if mode == GUARDED else mode,
         "PYTHONPATH": os.pathsep.join([*path, *inherited]),
-        "PYTHONPYCACHEPREFIX": str(bytecode),
+        "PYTHONPYCACHEPREFIX": str(own),
+        **(guard_environment(own) if mode == GUARDED else {}),
     }
 
 

@@ -15,6 +15,7 @@ from penstock_migrations._auditing.audit import audit
 from penstock_migrations._auditing.files import discover
 from penstock_migrations._auditing.settings import Settings
 from penstock_migrations._auditing.source import digest
+from penstock_migrations._proving.guarded import GUARDED, Guarded
 from penstock_migrations._proving.user_tests import TestRun, run_tests
 from penstock_migrations._rewriting.source_text import check_compiles
 from penstock_migrations.rule import Finding
@@ -120,6 +121,7 @@ class Verification:
         problems: What came back or is new, one line each.
         broken: Files that do not compile or are gone, one line each.
         tests: The runs of the project's tests; empty without a command.
+        guarded: One more run, in which the guard looks on; None if the others did not pass.
         fails_anyway: Whether the tests fail on the code before the codemod, too.
     """
 
@@ -129,6 +131,7 @@ class Verification:
     problems: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
     tests: tuple[TestRun, ...] = ()
+    guarded: TestRun | None = None
     fails_anyway: bool = False
 
     @property
@@ -160,11 +163,17 @@ class Verification:
                 changed=tuple(document["changed"]),
                 problems=tuple(document["problems"]),
                 broken=tuple(document["broken"]),
-                tests=tuple(TestRun(**{**run, "loaded": tuple(run["loaded"])}) for run in document["tests"]),
+                tests=tuple(_as_run(run) for run in document["tests"]),
+                guarded=_as_run(document["guarded"]) if document["guarded"] else None,
                 fails_anyway=document["fails_anyway"],
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"no verification: {error!r}") from None
+
+
+def _as_run(run: Mapping[str, Any]) -> TestRun:
+    guard = Guarded.from_document(run["guard"]) if run["guard"] else None
+    return TestRun(**{**run, "loaded": tuple(run["loaded"]), "guard": guard})
 
 
 def verify(
@@ -189,6 +198,7 @@ def verify(
     broken = (*_gone(snapshot, base), *_broken(changed))
     problems = tuple(_problems(snapshot, audit([path], settings).findings, names))
     tests = tuple(run(mode, changed) for mode in MODES) if run and not broken else ()
+    guarded = run(GUARDED, changed) if run and tests and all(each.passed for each in tests) else None
     return Verification(
         tree=tree_digest(listed(path, settings)),  # the tests may have written files of their own
         mended=len(snapshot.mended),
@@ -196,6 +206,7 @@ def verify(
         problems=problems,
         broken=broken,
         tests=tests,
+        guarded=guarded,
     )
 
 

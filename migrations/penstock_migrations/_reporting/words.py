@@ -30,7 +30,8 @@ _FIXES = {Fix.SAFE: "to be rewritten safely", Fix.REVIEW: "to be reviewed", Fix.
 def remedy(finding: Finding) -> str:
     """Return how a finding is mended, in one line."""
     if finding.fix is Fix.SAFE:
-        return "fix: safe, `penstock codemod` rewrites it"
+        known = f"; {finding.fix_reason}" if finding.fix_reason else ""
+        return f"fix: safe, `penstock codemod` rewrites it{known}"
     if finding.fix is Fix.REVIEW:
         return f"fix: to be reviewed: {finding.fix_reason}"
     return f"fix: by hand: {finding.fix_reason or 'see `penstock explain ' + finding.code + '`'}"

@@ -8,9 +8,23 @@ import libcst as cst
 
 from penstock_migrations._rewriting.source_text import RewriteError
 
-__all__ = ["check_replaceable", "check_unwrappable", "replaced", "unwrapped"]
+__all__ = ["check_called", "check_replaceable", "check_unwrappable", "replaced", "unwrapped"]
 
 _NO_PARENTHESES_NEEDED = (cst.Call, cst.Name, cst.Attribute, cst.Subscript)
+
+
+def check_called(call: cst.Call, called: str) -> None:
+    """Refuse a call of something else than what was found; an empty text stands for anything.
+
+    Raises:
+        RewriteError: It is one.
+    """
+    if called and _unparsed(call.func) != called:
+        raise RewriteError(f"the call is not one of {called}")
+
+
+def _unparsed(node: cst.BaseExpression) -> str:
+    return ast.unparse(ast.parse(f"({cst.Module([]).code_for_node(node)})", mode="eval"))
 
 
 def check_replaceable(call: cst.Call, keywords: tuple[tuple[str, str], ...]) -> None:

@@ -11,7 +11,7 @@ import libcst as cst
 from libcst import matchers
 from libcst.metadata import MetadataWrapper, PositionProvider
 
-from penstock_migrations._rewriting.calls import check_replaceable, check_unwrappable, replaced, unwrapped
+from penstock_migrations._rewriting.calls import check_called, check_replaceable, check_unwrappable, replaced, unwrapped
 from penstock_migrations._rewriting.imports import add_import, binds
 from penstock_migrations._rewriting.source_text import RewriteError, SourceText
 from penstock_migrations.rule import Finding, ReplaceCall, Rewrite
@@ -150,6 +150,7 @@ def _only(calls: Sequence[cst.Call], rewrite: Rewrite) -> cst.Call:
 
 def _check(call: cst.Call, rewrite: Rewrite) -> None:
     if isinstance(rewrite, ReplaceCall):
+        check_called(call, rewrite.called)
         check_replaceable(call, rewrite.keywords)
     else:
         check_unwrappable(call)

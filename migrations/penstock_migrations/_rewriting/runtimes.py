@@ -7,7 +7,7 @@ from collections.abc import Iterable
 __all__ = ["LIMITS", "runtimes"]
 
 LIMITS = "penstock-limits"
-_CALLED = {LIMITS: b"penstock_limits.", "penstock-pooling": b"penstock_pooling."}
+_CALLED = {LIMITS: b"penstock_limits.", "penstock-pooling": b"penstock_pooling.", "penstock-tasks": b"penstock_tasks."}
 
 
 def runtimes(sources: Iterable[bytes]) -> list[str]:

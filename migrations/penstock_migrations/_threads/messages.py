@@ -5,7 +5,7 @@ from __future__ import annotations
 from penstock_migrations._threads.owners import LostExecutor, LostThread, Stop
 from penstock_migrations.rule import Severity
 
-__all__ = ["describe_thread", "executor_severity", "thread_reason", "thread_severity"]
+__all__ = ["describe_thread", "executor_severity", "thread_severity"]
 
 
 def thread_severity(lost: LostThread) -> Severity:
@@ -22,15 +22,12 @@ def describe_thread(lost: LostThread) -> str:
     runs = f" runs `{_shortened(lost.work.name)}`," if lost.work.name else " is started,"
     if lost.stop is Stop.FLAG:
         return f"{what}{runs} a flag tells it to end and nothing joins it"
-    fate = "at exit it dies in the middle of its work" if lost.daemon else "the process cannot exit before it ends"
+    fate = (
+        "at exit it dies in the middle of its work"
+        if lost.daemon is not False
+        else "the process cannot exit before it ends"
+    )
     return f"{what}{runs} nothing joins or stops it, and {fate}"
-
-
-def thread_reason(lost: LostThread) -> str:
-    """Say what a person has to decide."""
-    if lost.work.loops:
-        return "its loop needs a stop event, and an owner whose close() sets it and joins"
-    return "somebody has to own the thread: who waits for it, and for how long, is not to be seen here"
 
 
 def executor_severity(lost: LostExecutor) -> Severity:

@@ -51,7 +51,7 @@ class LostThread:
         call: The call that makes it.
         work: What it runs.
         kind: `Thread` or `Timer`.
-        daemon: Whether it is a daemon.
+        daemon: Whether it is a daemon; None where a variable says it.
         stop: Whether a flag tells it to end, though nothing waits.
         is_script: Whether it is made when the module runs, once.
     """
@@ -59,7 +59,7 @@ class LostThread:
     call: ast.Call
     work: ThreadWork
     kind: str
-    daemon: bool
+    daemon: bool | None
     stop: Stop
     is_script: bool
 
@@ -179,13 +179,14 @@ class Owners:
             frozenset({"get"}), work.tells(_PUTS), lambda node: self.module.function(node) is here and outside(node)
         )
 
-    def _is_daemon(self, call: ast.Call, kept: Kept) -> bool:
+    def _is_daemon(self, call: ast.Call, kept: Kept) -> bool | None:
         for keyword in call.keywords:
             if keyword.arg == "daemon":
-                return not (isinstance(keyword.value, ast.Constant) and not keyword.value.value)
+                return _truth(keyword.value)
         around = self.module.function(call) or self.module.tree
         names = {name for _, name in kept.places}
-        return any(_makes_daemon(node, names) for node in own_nodes(around))
+        said = {one for node in own_nodes(around) for one in _makes_daemon(node, names)}
+        return None if len(said) > 1 else next(iter(said), False)
 
     # -- executors --------------------------------------------------------------------------------------------------
 
@@ -261,14 +262,19 @@ def _target(call: ast.Call, kind: str) -> tuple[ast.expr | None, list[ast.expr]]
     return target, values
 
 
-def _makes_daemon(node: ast.AST, names: set[str]) -> bool:
+def _makes_daemon(node: ast.AST, names: set[str]) -> Iterator[bool | None]:
+    """Yield whether a node makes a thread that has one of some names a daemon, if it says anything of it."""
     match node:
-        case ast.Assign(targets=[ast.Attribute(attr="daemon", value=owner)], value=value):
-            return _last(owner) in names and not (isinstance(value, ast.Constant) and not value.value)
-        case ast.Call(func=ast.Attribute(attr="setDaemon", value=owner)):
-            return _last(owner) in names
+        case ast.Assign(targets=[ast.Attribute(attr="daemon", value=owner)], value=value) if _last(owner) in names:
+            yield _truth(value)
+        case ast.Call(func=ast.Attribute(attr="setDaemon", value=owner), args=[value]) if _last(owner) in names:
+            yield _truth(value)
         case _:
-            return False
+            pass
+
+
+def _truth(value: ast.expr) -> bool | None:
+    return bool(value.value) if isinstance(value, ast.Constant) else None
 
 
 def _last(node: ast.expr) -> str:

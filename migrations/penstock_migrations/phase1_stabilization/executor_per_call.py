@@ -36,8 +36,15 @@ One executor made once bounds all calls together. Where the work must end with t
 
 ## Fix safety
 
-Nothing is rewritten: `with` makes the call wait for all that it submitted, and a shared executor makes calls share its
-limit. Which of them is meant is to be decided.
+`ThreadPoolExecutor(...)` becomes `penstock_tasks.ThreadPoolExecutor(...)`, with the same arguments. With the
+capability `managed-threads` off it is the old class; enforced, the exit owns it: it is counted, and shut down. Work
+that is still queued then is cancelled, and what runs is waited for up to a deadline, where all of it ran to its end
+before; so the rewrite is safe where the call waits for all that it submits, and left to review elsewhere. The drop-in
+gives each executor an end, and does not make one of them for all calls: where the threads add up, share one executor,
+or use `with`.
+
+Nothing is rewritten for processes, for which there is no drop-in, and where [unowned-thread](unowned-thread.md) would
+leave a thread alone, too.
 """
 
 from __future__ import annotations
@@ -45,6 +52,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._owning.executors import executor_swap
+from penstock_migrations._owning.replaced import leave_what_is_replaced
 from penstock_migrations._threads.messages import executor_severity
 from penstock_migrations._threads.owners import Owners
 from penstock_migrations.rule import Defect, Example, Options, Rule
@@ -56,12 +65,16 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the executors that a call makes for itself and leaves."""
     for lost in module.analysis(Owners).executors:
         if lost.attribute is None:
+            swap = executor_swap(module, lost)
             yield Defect(
                 node=lost.call,
                 severity=executor_severity(lost),
                 message=f"{lost.name} is made anew in each call and never shut down; "
                 "make one executor once and share it, or use `with`",
-                fix_reason="`with` waits for all submitted work, a shared executor shares its limit: which is meant?",
+                fix=swap.fix,
+                fix_reason=swap.reason,
+                rewrites=swap.rewrites,
+                callees=swap.replaced,
             )
 
 
@@ -71,6 +84,7 @@ RULE = Rule(
     code="PEN304",
     triggers=(b"PoolExecutor", b"ThreadPool", b"multiprocessing"),
     detect=detect,
+    settle=leave_what_is_replaced,
     bad=(
         Example(
             "made in the arguments",
@@ -81,6 +95,16 @@ from concurrent.futures import ThreadPoolExecutor
 async def parse(page):
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(ThreadPoolExecutor(), parse_sync, page)
+""",
+            """
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import penstock_tasks
+
+async def parse(page):
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(penstock_tasks.ThreadPoolExecutor(), parse_sync, page)
 """,
         ),
         Example(

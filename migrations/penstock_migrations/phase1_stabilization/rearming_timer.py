@@ -41,8 +41,13 @@ One thread that waits on an event runs the job for as long as its owner wants, a
 
 ## Fix safety
 
-Nothing is rewritten: who owns the job and when it ends is to be decided. To keep the timers, keep the current one in
-an attribute and cancel it in `close()`.
+`threading.Timer(...)` becomes `penstock_tasks.Timer(...)`, with the same arguments. With the capability
+`managed-threads` off it is the old class; enforced, the exit cancels the chain. For timers that are daemons the
+rewrite is safe: they end with the process before and after. A chain that is no daemon keeps the process alive until
+somebody ends it, which may be all that the program lives on, so it is left to review. What is left alone, and why, is
+as with [unowned-thread](unowned-thread.md).
+
+The drop-in ends the chain and does not mend it: each turn is still a new thread, and an exception still ends the job.
 """
 
 from __future__ import annotations
@@ -50,6 +55,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._owning.replaced import leave_what_is_replaced
+from penstock_migrations._owning.threads import thread_swap
 from penstock_migrations._threads.owners import Owners, Stop
 from penstock_migrations.rule import Defect, Example, Options, Rule, Severity
 
@@ -60,12 +67,16 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the timers that start the next one and that nothing cancels."""
     for timer in module.analysis(Owners).timers:
         if timer.work.rearms:
+            swap = thread_swap(module, timer)
             yield Defect(
                 node=timer.call,
                 severity=Severity.LOW if timer.stop is Stop.FLAG else Severity.MEDIUM,
                 message=f"threading.Timer starts itself again through `{timer.work.name}`, and nothing cancels it; "
                 "use one threading.Thread that waits on a stop event, or cancel the timer in close()",
-                fix_reason="somebody has to own the chain of timers and end it",
+                fix=swap.fix,
+                fix_reason=swap.reason,
+                rewrites=swap.rewrites,
+                callees=swap.replaced,
             )
 
 
@@ -75,6 +86,7 @@ RULE = Rule(
     code="PEN302",
     triggers=(b"Timer(", b"Timer as"),
     detect=detect,
+    settle=leave_what_is_replaced,
     bad=(
         Example(
             "a function that starts itself again",
@@ -98,6 +110,21 @@ class Cache:
 
     def _schedule(self):
         self._timer = Timer(30, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+""",
+            """
+from threading import Timer
+
+import penstock_tasks
+
+class Cache:
+    def _expire(self):
+        self.drop_old()
+        self._schedule()
+
+    def _schedule(self):
+        self._timer = penstock_tasks.Timer(30, self._expire)
         self._timer.daemon = True
         self._timer.start()
 """,

@@ -38,7 +38,15 @@ Or share one executor that is made once for the process and handed in.
 
 ## Fix safety
 
-Nothing is rewritten: whether queued work is awaited or dropped, and who calls `close()`, is to be decided.
+`ThreadPoolExecutor(...)` becomes `penstock_tasks.ThreadPoolExecutor(...)`, with the same arguments. With the
+capability `managed-threads` off it is the old class; enforced, the exit owns it: it is counted, and shut down. Work
+that is still queued then is cancelled, and what runs is waited for up to a deadline, where all of it ran to its end
+before; so the rewrite is safe where the module waits for all that it submits to an attribute of its own
+(`_executor`), and left to review elsewhere. The drop-in does not bound how many objects there are: a shared executor
+does.
+
+Nothing is rewritten for processes, for which there is no drop-in, and where [unowned-thread](unowned-thread.md) would
+leave a thread alone, too.
 
 A finding of low severity is advice: the class is made into one object at import, which lives as long as the process.
 """
@@ -48,6 +56,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
+from penstock_migrations._owning.executors import executor_swap
+from penstock_migrations._owning.replaced import leave_what_is_replaced
 from penstock_migrations._threads.messages import executor_severity
 from penstock_migrations._threads.owners import Owners
 from penstock_migrations.rule import Defect, Example, Options, Rule
@@ -59,12 +69,16 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the executors that an object keeps and nothing shuts down."""
     for lost in module.analysis(Owners).executors:
         if lost.attribute is not None:
+            swap = executor_swap(module, lost)
             yield Defect(
                 node=lost.call,
                 severity=executor_severity(lost),
                 message=f"{lost.name} is kept in `{lost.attribute}` and nothing shuts it down: each object leaves its "
                 "workers behind; shut it down in close(), or share one executor",
-                fix_reason="who closes the object, and whether queued work is awaited, is not to be seen here",
+                fix=swap.fix,
+                fix_reason=swap.reason,
+                rewrites=swap.rewrites,
+                callees=swap.replaced,
             )
 
 
@@ -74,6 +88,7 @@ RULE = Rule(
     code="PEN303",
     triggers=(b"PoolExecutor", b"ThreadPool", b"multiprocessing"),
     detect=detect,
+    settle=leave_what_is_replaced,
     bad=(
         Example(
             "made with the object",
@@ -86,6 +101,33 @@ class Memory:
 
     def save(self, item):
         return self._executor.submit(self._save, item)
+""",
+        ),
+        Example(
+            "all work is waited for",
+            """
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+class Parser:
+    def __init__(self):
+        self._executor = ThreadPoolExecutor(max_workers=2)
+
+    async def parse(self, page):
+        return await asyncio.get_running_loop().run_in_executor(self._executor, parse_sync, page)
+""",
+            """
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
+import penstock_tasks
+
+class Parser:
+    def __init__(self):
+        self._executor = penstock_tasks.ThreadPoolExecutor(max_workers=2)
+
+    async def parse(self, page):
+        return await asyncio.get_running_loop().run_in_executor(self._executor, parse_sync, page)
 """,
         ),
         Example(

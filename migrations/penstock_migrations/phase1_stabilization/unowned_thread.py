@@ -31,6 +31,14 @@ class Index:
 
 ```python
 class Index:
+    def save(self, documents):
+        penstock_tasks.Thread(target=self._write, args=(documents,), daemon=True).start()
+```
+
+The program's exit owns the thread then. Better still is an owner that ends before the program does:
+
+```python
+class Index:
     def __init__(self):
         self._writer = None
 
@@ -48,12 +56,22 @@ number, and waits for them in `shutdown()`. Coroutines need no threads: an `asyn
 
 ## Fix safety
 
-Nothing is rewritten: whether the program should wait for the thread, for how long, and what tells its loop to end are
-decisions of whoever owns it.
+`threading.Thread(...)` becomes `penstock_tasks.Thread(...)`, and a timer that fires once `penstock_tasks.Timer(...)`,
+with the same arguments. With the capability `managed-threads` off they are the old classes. Enforced, the thread has
+an owner: it is named and counted, and at exit a daemon is told to stop and joined up to a deadline, where it died in
+the middle of its work before. A loop that waits on `penstock_tasks.stop_event()` ends at once; one that looks at
+nothing makes the exit longer by the deadline, and is reported with its stack. A thread that is no daemon is waited
+for as before, without a deadline. So the rewrite is safe: what the flag brings, the flag takes back.
 
-A finding of low severity is advice: a thread that reads a pipe and ends with the process that writes it, one that only
-warms something up or ends the process itself, a timer that fires once, one that a script starts once, and one that a
-flag ends though nothing waits for it.
+It is left to review for a timer that is no daemon: today the process waits until it has fired, and enforced the exit
+cancels it. It is left alone, with the reason, where the thread is there to end the process itself (`os._exit`), where
+it is made while the program ends or after a fork, where the module compares types (`type(job) is Thread`), where
+tests replace the name (`mock.patch("jobs.Thread")`), in Temporal workflows, and where the name may stand for
+something else.
+
+A finding of low severity is advice: a thread that reads a pipe and ends with the process that writes it, one that
+only warms something up or ends the process itself, a timer that fires once, one that a script starts once, and one
+that a flag ends though nothing waits for it.
 """
 
 from __future__ import annotations
@@ -61,7 +79,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from penstock_migrations._code.module import Module
-from penstock_migrations._threads.messages import describe_thread, thread_reason, thread_severity
+from penstock_migrations._owning.replaced import leave_what_is_replaced
+from penstock_migrations._owning.threads import thread_swap
+from penstock_migrations._threads.messages import describe_thread, thread_severity
 from penstock_migrations._threads.owners import Owners
 from penstock_migrations.rule import Defect, Example, Options, Rule
 
@@ -72,11 +92,16 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the threads that nothing joins or stops, and the timers that fire once."""
     found = module.analysis(Owners)
     for lost in (*found.threads, *(timer for timer in found.timers if not timer.work.rearms)):
+        swap = thread_swap(module, lost)
         yield Defect(
             node=lost.call,
             severity=thread_severity(lost),
-            message=f"{describe_thread(lost)}; keep it, and join it when its owner closes",
-            fix_reason=thread_reason(lost),
+            message=f"{describe_thread(lost)}; keep it and join it when its owner closes, "
+            f"or use penstock_tasks.{lost.kind}",
+            fix=swap.fix,
+            fix_reason=swap.reason,
+            rewrites=swap.rewrites,
+            callees=swap.replaced,
         )
 
 
@@ -86,6 +111,7 @@ RULE = Rule(
     code="PEN301",
     triggers=(b"Thread(", b"Timer(", b"Thread as", b"Timer as"),
     detect=detect,
+    settle=leave_what_is_replaced,
     bad=(
         Example(
             "started and forgotten",
@@ -95,6 +121,18 @@ import threading
 class Index:
     def save(self, documents):
         threading.Thread(target=self._write, args=(documents,), daemon=True).start()
+
+    def _write(self, documents):
+        self.store.write(documents)
+""",
+            """
+import threading
+
+import penstock_tasks
+
+class Index:
+    def save(self, documents):
+        penstock_tasks.Thread(target=self._write, args=(documents,), daemon=True).start()
 
     def _write(self, documents):
         self.store.write(documents)
@@ -114,6 +152,20 @@ class Monitor:
         while True:
             self.check()
 """,
+            """
+from threading import Thread
+
+import penstock_tasks
+
+class Monitor:
+    def start(self):
+        self._thread = penstock_tasks.Thread(target=self._watch)
+        self._thread.start()
+
+    def _watch(self):
+        while True:
+            self.check()
+""",
         ),
         Example(
             "an event loop that runs forever",
@@ -126,6 +178,36 @@ def loop_in_background():
     threading.Thread(target=loop.run_forever, daemon=True).start()
     return loop
 """,
+            """
+import asyncio
+import threading
+
+import penstock_tasks
+
+def loop_in_background():
+    loop = asyncio.new_event_loop()
+    penstock_tasks.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
+""",
+        ),
+        Example(
+            "an event loop of its own",
+            """
+import asyncio
+import threading
+
+def refresh_in_background(cache):
+    threading.Thread(target=lambda: asyncio.run(cache.refresh()), daemon=True).start()
+""",
+            """
+import asyncio
+import threading
+
+import penstock_tasks
+
+def refresh_in_background(cache):
+    penstock_tasks.Thread(target=lambda: asyncio.run(cache.refresh()), daemon=True).start()
+""",
         ),
         Example(
             "a list of threads that nobody looks at again",
@@ -136,6 +218,18 @@ def notify(users):
     threads = []
     for user in users:
         thread = threading.Thread(target=send, args=(user,))
+        thread.start()
+        threads.append(thread)
+""",
+            """
+import threading
+
+import penstock_tasks
+
+def notify(users):
+    threads = []
+    for user in users:
+        thread = penstock_tasks.Thread(target=send, args=(user,))
         thread.start()
         threads.append(thread)
 """,

@@ -8,9 +8,9 @@ from asyncio import Task
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
-__all__ = ["CallSite", "awaited_frames", "call_site"]
+__all__ = ["CallSite", "awaited_coroutines", "awaited_frames", "call_site", "frame_of"]
 
-_NOBODYS = ("asyncio.", "contextlib", "penstock_")
+_NOBODYS = ("penstock_", "asyncio.", "contextlib")
 _WRAPPERS = {"async_generator_asend", "async_generator_athrow", "coroutine_wrapper"}  # C types without attributes
 
 
@@ -52,10 +52,12 @@ def call_site(*skipped: str) -> CallSite:
     frame = sys._getframe(1)
     while frame.f_globals.get("__name__", "").startswith(nobodys):
         above = frame.f_back or _frame_of_parent()
-        if above is None or above is frame or _is_the_loops(above):
+        if above is None or above is frame:
             break
+        if above.f_code.co_name == "_run" and above.f_globals.get("__name__") == "asyncio.events":
+            break  # the event loop runs a task's step there: what is above did not call
         frame = above
-    return CallSite(frame.f_code, frame.f_lineno)
+    return tuple.__new__(CallSite, (frame.f_code, frame.f_lineno))  # as CallSite(), in less time
 
 
 def awaited_frames(task: Task[Any]) -> list[FrameType]:
@@ -63,15 +65,21 @@ def awaited_frames(task: Task[Any]) -> list[FrameType]:
 
     Coroutines, generators and asynchronous generators are followed. A task that runs has its outermost frame only.
     """
-    found: list[FrameType] = []
+    return [frame for awaited in awaited_coroutines(task) if (frame := frame_of(awaited)) is not None]
+
+
+def awaited_coroutines(task: Task[Any]) -> list[Any]:
+    """Return the coroutines, generators and asynchronous generators whose frames `awaited_frames` returns."""
+    found: list[Any] = []
     awaited: Any = task.get_coro()
-    while (frame := _frame_of(awaited)) is not None:
-        found.append(frame)
+    while frame_of(awaited) is not None:
+        found.append(awaited)
         awaited = _unwrapped(_awaited_by(awaited))
     return found
 
 
-def _frame_of(awaited: object) -> FrameType | None:
+def frame_of(awaited: object) -> FrameType | None:
+    """Return the frame of a coroutine, generator or asynchronous generator; None of what has ended, or has none."""
     if isinstance(awaited, CoroutineType):
         return awaited.cr_frame
     if isinstance(awaited, GeneratorType):
@@ -95,11 +103,6 @@ def _unwrapped(awaited: object) -> object:
         return awaited
     driven = [each for each in gc.get_referents(awaited) if isinstance(each, (CoroutineType, AsyncGeneratorType))]
     return driven[0] if driven else None
-
-
-def _is_the_loops(frame: FrameType) -> bool:
-    """Tell whether a frame is the event loop's that runs a task's step: what is above did not call."""
-    return frame.f_code.co_name == "_run" and frame.f_globals.get("__name__") == "asyncio.events"
 
 
 def _frame_of_parent() -> FrameType | None:

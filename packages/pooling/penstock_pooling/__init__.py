@@ -6,20 +6,21 @@ Drivers and clients are imported when they are asked for, not before.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from penstock_pooling._database._errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
-from penstock_pooling._database._manager import DatabasePoolManager
-from penstock_pooling._database._statistics import PoolStatistics
-from penstock_pooling._http._client_manager import HTTPClientManager
-from penstock_pooling._http._client_settings import ClientSettings
-from penstock_pooling._http._client_statistics import ClientStatistics
-from penstock_pooling._http._named import close_clients, configure_clients, http
+from penstock_pooling._http.client_manager import HTTPClientManager
+from penstock_pooling._http.client_settings import ClientSettings
+from penstock_pooling._http.client_statistics import ClientStatistics
+from penstock_pooling._http.named import close_clients, configure_clients, http
 from penstock_pooling._lifespan import Lifespan, lifespan
+from penstock_pooling._named.manager import DatabasePoolManager
+from penstock_pooling._pools.errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
+from penstock_pooling._pools.statistics import PoolStatistics
 from penstock_pooling._settings import PoolSettings
 
 if TYPE_CHECKING:
-    from penstock_pooling._database._connect import close_pools, connect
-    from penstock_pooling._database._pool import Pool, create_pool
-    from penstock_pooling._http._httpx import PolicyTransport
+    from penstock_pooling._asyncpg.create_pool import create_pool
+    from penstock_pooling._asyncpg.pool import Pool
+    from penstock_pooling._connect.connect import close_pools, connect
+    from penstock_pooling._http.httpx import PolicyTransport
 
 __all__ = [
     "ClientSettings",
@@ -46,11 +47,11 @@ __all__ = [
 
 # Derived from classes of a driver or a client, which are imported when they are asked for.
 _LAZY = {
-    "Pool": "penstock_pooling._database._pool",
-    "PolicyTransport": "penstock_pooling._http._httpx",
-    "close_pools": "penstock_pooling._database._connect",
-    "connect": "penstock_pooling._database._connect",
-    "create_pool": "penstock_pooling._database._pool",
+    "Pool": "penstock_pooling._asyncpg.pool",
+    "PolicyTransport": "penstock_pooling._http.httpx",
+    "close_pools": "penstock_pooling._connect.connect",
+    "connect": "penstock_pooling._connect.connect",
+    "create_pool": "penstock_pooling._asyncpg.create_pool",
 }
 
 

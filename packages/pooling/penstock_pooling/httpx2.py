@@ -1,5 +1,5 @@
 """For clients of httpx2, such as those of the anthropic SDK: what `penstock_pooling` offers for httpx."""
 
-from penstock_pooling._http._httpx2 import PolicyTransport
+from penstock_pooling._http.httpx2 import PolicyTransport
 
 __all__ = ["PolicyTransport"]

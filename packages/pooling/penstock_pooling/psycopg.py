@@ -8,13 +8,14 @@ observe, the same, counted; enforce, a connection of a pool.
 from __future__ import annotations
 
 from functools import partial
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from penstock_limits import Mode, mode_of
+from penstock_limits.introspection import call_site
 
-from penstock_pooling._shared._callers import caller
-from penstock_pooling._shared._places import CAPABILITY
+from penstock_pooling._drop_ins.driver import driver
+from penstock_pooling._pools.callers import LIBRARIES
+from penstock_pooling._pools.capability import CAPABILITY
 
 if TYPE_CHECKING:
     import psycopg
@@ -38,17 +39,18 @@ def connect(conninfo: str = "", **settings: Any) -> psycopg.Connection[Any]:
         psycopg.Error: As for `psycopg.connect`.
         ImportError: psycopg is not installed.
     """
-    driver = _driver()
+    ours = driver("psycopg")
     while (mode := mode_of(CAPABILITY)) is not Mode.OFF:
-        pool = driver.pool_for(driver.POOLS, conninfo, settings)
+        pool = ours.pool_for(ours.POOLS, conninfo, settings)
         if pool is None:
             break
         if mode is Mode.OBSERVE:
-            return pool.watched(driver.psycopg.connect(conninfo, **settings))  # type: ignore[no-any-return]
-        loan = pool.borrow(*caller())
-        if loan is not None:
-            return driver.lend(pool, loan, conninfo, settings)  # type: ignore[no-any-return]
-    return driver.psycopg.connect(conninfo, **settings)  # type: ignore[no-any-return]
+            return pool.watched(ours.psycopg.connect(conninfo, **settings))  # type: ignore[no-any-return]
+        loan = pool.borrow(call_site(*LIBRARIES))
+        connection = None if loan is None else ours.lend(pool, loan, conninfo, settings)
+        if connection is not None:
+            return connection  # type: ignore[no-any-return]
+    return ours.psycopg.connect(conninfo, **settings)  # type: ignore[no-any-return]
 
 
 class AsyncConnection:
@@ -70,40 +72,33 @@ class AsyncConnection:
             psycopg.Error: As for `psycopg.AsyncConnection.connect`.
             ImportError: psycopg is not installed.
         """
-        driver = _driver()
+        ours = driver("psycopg")
         while (mode := mode_of(CAPABILITY)) is not Mode.OFF:
-            pool = driver.pool_for(driver.ASYNC_POOLS, conninfo, settings)
+            pool = ours.pool_for(ours.ASYNC_POOLS, conninfo, settings)
             if pool is None:
                 break
             if mode is Mode.OBSERVE:
-                connection = await driver.psycopg.AsyncConnection.connect(conninfo, **settings)
+                connection = await ours.psycopg.AsyncConnection.connect(conninfo, **settings)
                 return pool.watched(connection)  # type: ignore[no-any-return]
-            loan = await pool.borrow_async(*caller())
-            if loan is not None:
-                connecting = partial(driver.AsyncConnection.connect, conninfo, **settings)
-                return await driver.lend_async(pool, loan, settings, connecting)  # type: ignore[no-any-return]
-        return await driver.psycopg.AsyncConnection.connect(conninfo, **settings)  # type: ignore[no-any-return]
+            loan = await pool.borrow_async(call_site(*LIBRARIES))
+            if loan is None:
+                continue
+            connecting = partial(ours.AsyncConnection.connect, conninfo, **settings)
+            if (connection := await ours.lend_async(pool, loan, settings, connecting)) is not None:
+                return connection  # type: ignore[no-any-return]
+        return await ours.psycopg.AsyncConnection.connect(conninfo, **settings)  # type: ignore[no-any-return]
 
 
 def close_pools() -> None:
     """Close all sessions of the process that nobody has; those that are out are closed when they come back.
 
     It may be called at the end of a program, or whenever none of its connections should stay open; what connects later
-    opens new ones.
+    opens new ones. It waits for nothing, so it is not awaited, as `penstock_pooling.close_pools()` is, which waits for
+    what is out.
 
     Raises:
         ImportError: psycopg is not installed.
     """
-    driver = _driver()
-    driver.POOLS.close()
-    driver.ASYNC_POOLS.close()
-
-
-def _driver() -> ModuleType:
-    try:
-        import psycopg  # noqa: F401
-    except ImportError as error:
-        raise ImportError(f"{error}: pip install 'penstock-pooling[psycopg]'", name="psycopg") from error
-    from penstock_pooling._shared import _psycopg
-
-    return _psycopg
+    ours = driver("psycopg")
+    ours.POOLS.close()
+    ours.ASYNC_POOLS.close()

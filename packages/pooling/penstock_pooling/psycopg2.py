@@ -6,13 +6,14 @@ decides what it does: off, psycopg2's own; observe, the same, counted; enforce, 
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from penstock_limits import Mode, mode_of
+from penstock_limits.introspection import call_site
 
-from penstock_pooling._shared._callers import caller
-from penstock_pooling._shared._places import CAPABILITY
+from penstock_pooling._drop_ins.driver import driver
+from penstock_pooling._pools.callers import LIBRARIES
+from penstock_pooling._pools.capability import CAPABILITY
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection
@@ -41,37 +42,29 @@ def connect(dsn: Any = None, connection_factory: Any = None, cursor_factory: Any
         psycopg2.Error: As for `psycopg2.connect`.
         ImportError: psycopg2 is not installed.
     """
-    driver = _driver()
+    ours = driver("psycopg2")
     while (mode := mode_of(CAPABILITY)) is not Mode.OFF:
         own = connection_factory is not None or any(map(settings.get, _OWN))
-        pool = None if own else driver.pool_for(dsn, settings)
+        pool = None if own else ours.pool_for(dsn, settings)
         if pool is None:
             break
         if mode is Mode.OBSERVE:
-            return pool.watched(driver.psycopg2.connect(dsn, None, cursor_factory, **settings))
-        loan = pool.borrow(*caller())
-        if loan is not None:
-            return driver.lend(pool, loan, dsn, cursor_factory, settings)
-    return driver.psycopg2.connect(dsn, connection_factory, cursor_factory, **settings)
+            return pool.watched(ours.psycopg2.connect(dsn, None, cursor_factory, **settings))
+        loan = pool.borrow(call_site(*LIBRARIES))
+        connection = None if loan is None else ours.lend(pool, loan, dsn, cursor_factory, settings)
+        if connection is not None:
+            return connection
+    return ours.psycopg2.connect(dsn, connection_factory, cursor_factory, **settings)
 
 
 def close_pools() -> None:
     """Close all sessions of the process that nobody has; those that are out are closed when they come back.
 
     It may be called at the end of a program, or whenever none of its connections should stay open; what connects later
-    opens new ones.
+    opens new ones. It waits for nothing, so it is not awaited, as `penstock_pooling.close_pools()` is, which waits for
+    what is out.
 
     Raises:
         ImportError: psycopg2 is not installed.
     """
-    _driver().POOLS.close()
-
-
-def _driver() -> ModuleType:
-    try:
-        import psycopg2  # noqa: F401
-    except ImportError as error:
-        raise ImportError(f"{error}: pip install 'penstock-pooling[psycopg2]'", name="psycopg2") from error
-    from penstock_pooling._shared import _psycopg2
-
-    return _psycopg2
+    driver("psycopg2").POOLS.close()

@@ -8,12 +8,12 @@ each set of arguments.
 from __future__ import annotations
 
 import asyncio
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from penstock_limits import Mode, mode_of
 
-from penstock_pooling._shared._places import CAPABILITY
+from penstock_pooling._drop_ins.driver import driver
+from penstock_pooling._pools.capability import CAPABILITY
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -38,15 +38,15 @@ def create_engine(url: str | URL, **settings: Any) -> Engine:
         sqlalchemy.exc.ArgumentError: As for SQLAlchemy's `create_engine`; likewise its other errors.
         ImportError: SQLAlchemy is not installed.
     """
-    driver, mode = _driver(), mode_of(CAPABILITY)
+    ours, mode = driver("sqlalchemy"), mode_of(CAPABILITY)
     from sqlalchemy import create_engine as create
 
-    pool = None if mode is Mode.OFF else driver.pool_for(driver.ENGINES, url, settings)
+    pool = None if mode is Mode.OFF else ours.pool_for(ours.ENGINES, url, settings)
     if pool is None:
         return create(url, **settings)
     if mode is Mode.OBSERVE:
-        return driver.observed(pool, create(url, **settings))  # type: ignore[no-any-return]
-    return driver.shared(pool, create, driver.SharedPool, url, settings)  # type: ignore[no-any-return]
+        return ours.observed(pool, create(url, **settings))  # type: ignore[no-any-return]
+    return ours.shared(pool, create, ours.SharedPool, url, settings)  # type: ignore[no-any-return]
 
 
 def create_async_engine(url: str | URL, **settings: Any) -> AsyncEngine:
@@ -62,37 +62,28 @@ def create_async_engine(url: str | URL, **settings: Any) -> AsyncEngine:
         sqlalchemy.exc.ArgumentError: As for SQLAlchemy's `create_async_engine`; likewise its other errors.
         ImportError: SQLAlchemy is not installed.
     """
-    driver, mode = _driver(), mode_of(CAPABILITY)
+    ours, mode = driver("sqlalchemy"), mode_of(CAPABILITY)
     from sqlalchemy.ext.asyncio import create_async_engine as create
 
     has_no_pool = mode is Mode.OFF or asyncio._get_running_loop() is None
-    pool = None if has_no_pool else driver.pool_for(driver.ASYNC_ENGINES, url, settings)
+    pool = None if has_no_pool else ours.pool_for(ours.ASYNC_ENGINES, url, settings)
     if pool is None:
         return create(url, **settings)
     if mode is Mode.OBSERVE:
-        return driver.observed(pool, create(url, **settings))  # type: ignore[no-any-return]
-    return driver.shared(pool, create, driver.AsyncSharedPool, url, settings)  # type: ignore[no-any-return]
+        return ours.observed(pool, create(url, **settings))  # type: ignore[no-any-return]
+    return ours.shared(pool, create, ours.AsyncSharedPool, url, settings)  # type: ignore[no-any-return]
 
 
 def close_pools() -> None:
     """Close all connections of shared engines that nobody has; those that are out are closed when they come back.
 
     It may be called at the end of a program, or whenever none of its connections should stay open. The engines may be
-    used again. Those of other event loops are cut off.
+    used again. Those of other event loops are cut off. It waits for nothing, so it is not awaited, as
+    `penstock_pooling.close_pools()` is, which waits for what is out.
 
     Raises:
         ImportError: SQLAlchemy is not installed.
     """
-    driver = _driver()
-    driver.ENGINES.close()
-    driver.ASYNC_ENGINES.close()
-
-
-def _driver() -> ModuleType:
-    try:
-        import sqlalchemy.ext.asyncio  # noqa: F401
-    except ImportError as error:
-        raise ImportError(f"{error}: pip install 'penstock-pooling[sqlalchemy]'", name="sqlalchemy") from error
-    from penstock_pooling._shared import _sqlalchemy
-
-    return _sqlalchemy
+    ours = driver("sqlalchemy")
+    ours.ENGINES.close()
+    ours.ASYNC_ENGINES.close()

@@ -16,8 +16,8 @@ import penstock_pooling
 import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolTimeoutError
-from penstock_pooling._database._connect_arguments import ConnectArguments
-from penstock_pooling._database._connect_room import MANY, drop_in, room_here
+from penstock_pooling._connect.arguments import ConnectArguments
+from penstock_pooling._connect.room import MANY, drop_in, room_here
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
@@ -663,3 +663,32 @@ async def test_a_server_that_has_no_room_says_so(switch: Any) -> None:
         assert await connection.fetchval("SELECT 1") == 1
         await connection.close()
         await penstock_pooling.close_pools()
+
+
+async def test_what_is_opened_after_the_environment_has_changed_is_for_nobody_else(
+    dsn: str, switch: Any, admin: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller waits, a variable changes, and what it gets is not kept for those who ask as it did."""
+    configure(max_size=1)
+    server = urlsplit(dsn)
+    arguments = {"host": server.hostname, "port": server.port, "user": server.username, "password": server.password}
+    for database in ("first_one", "second_one"):
+        await admin.execute(f"CREATE DATABASE {database}")
+    monkeypatch.setenv("PGDATABASE", "first_one")
+    held = await penstock_pooling.connect(**arguments)
+    (pool,) = pools()
+    waiting = asyncio.create_task(penstock_pooling.connect(**arguments))
+    await reached(lambda: pool.statistics().queued == 1)
+    monkeypatch.setenv("PGDATABASE", "second_one")
+    held.terminate()
+    second = await waiting
+    assert await second.fetchval("SELECT current_database()") == "second_one"
+    await second.close()
+    monkeypatch.setenv("PGDATABASE", "first_one")
+    first = await penstock_pooling.connect(**arguments)
+
+    assert await first.fetchval("SELECT current_database()") == "first_one"
+    await first.close()
+    await penstock_pooling.close_pools()
+    for database in ("first_one", "second_one"):
+        await admin.execute(f"DROP DATABASE {database} WITH (FORCE)")

@@ -19,7 +19,7 @@ import penstock_pooling
 import pytest
 from penstock_limits import ConcurrencyConfig
 from penstock_pooling import PoolPlaceError
-from penstock_pooling._database._forks import forks
+from penstock_pooling._asyncpg.forks import forks
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions

@@ -20,6 +20,8 @@ import asyncpg
 import penstock_pooling
 import pytest
 
+from tests.pooling.in_modes import in_modes
+
 Connect = Callable[..., Awaitable[Any]]
 
 PROGRAMS: dict[str, Callable[[Connect, str], Awaitable[Any]]] = {}
@@ -588,8 +590,7 @@ async def outcome(run: Callable[[Connect, str], Awaitable[Any]], connect: Connec
         return "raises", type(error)
 
 
-@pytest.mark.parametrize("mode", ["off", "observe", "enforce"])
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize(("mode", "name"), in_modes((name, name) for name in PROGRAMS))
 async def test_a_program_sees_the_same(name: str, mode: str, dsn: str, switch: Any) -> None:
     """It returns the same, or raises the same; with a session that was used before, too, and again."""
     switch.turn(mode)

@@ -13,7 +13,7 @@ import penstock_limits
 import penstock_pooling
 import pytest
 from penstock_pooling import PoolDeadlockError
-from penstock_pooling._database._session_state import NOTHING, left_by
+from penstock_pooling._connect.session_state import NOTHING, left_by
 
 from tests.pooling.waiting import reached
 

@@ -116,11 +116,11 @@ async def test_a_task_that_hands_its_connections_on_may_wait(way: str, dsn: str)
 
 async def test_who_hands_on_is_looked_at_once_for_each_line(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The look takes in everything in memory."""
-    from penstock_pooling._database import _borrowers
+    from penstock_pooling._asyncpg import deadlock
 
     looks = []
-    is_kept = _borrowers.is_kept
-    monkeypatch.setattr(_borrowers, "is_kept", lambda holder: looks.append(holder) or is_kept(holder))
+    is_kept = deadlock.is_kept
+    monkeypatch.setattr(deadlock, "is_kept", lambda holder: looks.append(holder) or is_kept(holder))
     async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=None) as pool:
         tasks = []
         for _ in range(5):

@@ -9,8 +9,11 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
+from functools import partial
 
 import asyncpg
+import penstock_pooling
+import psycopg
 import pytest
 from penstock_limits import ConfigurationError
 from penstock_pooling import DatabasePoolManager, Pool, PoolPlaceError, PoolSettings, PoolTimeoutError, create_pool
@@ -258,9 +261,9 @@ async def test_a_slow_setup_is_named_where_connecting_takes_too_long(dsn: str) -
 
 async def test_a_server_that_cannot_say_what_it_allows_is_used_all_the_same(dsn: str, monkeypatch) -> None:
     """Some only speak PostgreSQL's language."""
-    from penstock_pooling._database import _server
+    from penstock_pooling._asyncpg import server
 
-    monkeypatch.setattr(_server, "_QUESTION", "SELECT no_such_column")
+    monkeypatch.setattr(server, "_QUESTION", "SELECT no_such_column")
     async with create_pool(dsn, min_size=1, max_size=2) as pool:
         assert await pool.fetchval("SELECT 1") == 1
 
@@ -393,3 +396,35 @@ async def test_a_connection_that_comes_back_busy_is_ended_before_its_place_is_fr
 
 
 ACTIVE = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'busy' AND state = 'active'"
+
+
+@pytest.mark.parametrize("way", ["pool", "connect"])
+async def test_a_session_that_the_server_has_just_ended_is_not_lent(
+    way: str, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the event loop has not had the time to see it."""
+    monkeypatch.setenv("PENSTOCK_MODE_POOLED_DATABASE", "enforce")
+    monkeypatch.setattr("penstock_pooling._asyncpg.pool.LOOK_AFTER", 0.0)
+    async with create_pool(dsn, min_size=1, max_size=1) as pool:
+        lend = pool.acquire if way == "pool" else partial(penstock_pooling.connect, dsn)
+        connection = await lend()
+        pid = connection.get_server_pid()
+        await (pool.release(connection) if way == "pool" else connection.close())
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s, 30_000)", (pid,))
+
+        connection = await lend()
+        assert await connection.fetchval("SELECT pg_backend_pid()") != pid
+        await (pool.release(connection) if way == "pool" else connection.close())
+    await penstock_pooling.close_pools()
+
+
+async def test_a_session_that_was_told_something_while_idle_is_lent(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What came was not its end."""
+    monkeypatch.setattr("penstock_pooling._asyncpg.pool.LOOK_AFTER", 0.0)
+    async with create_pool(dsn, min_size=1, max_size=1) as pool:
+        pid = await pool.fetchval("SELECT pg_backend_pid()")
+        (holder,) = pool._holders
+        holder._news = lambda: True
+
+        assert await pool.fetchval("SELECT pg_backend_pid()") == pid

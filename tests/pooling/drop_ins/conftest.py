@@ -11,7 +11,7 @@ import penstock_pooling.psycopg2
 import psycopg
 import pytest
 from penstock_limits import ConcurrencyConfig
-from penstock_pooling._shared._places import Places
+from penstock_pooling._sessions.places import Places
 
 from tests.pooling.database.conftest import defaults, dsn, events  # noqa: F401
 from tests.pooling.drop_ins.drivers import DRIVERS, Driver
@@ -20,7 +20,7 @@ from tests.pooling.drop_ins.drivers import DRIVERS, Driver
 @pytest.fixture(autouse=True)
 def clean(defaults: None) -> Iterator[None]:  # noqa: F811
     yield
-    gc.collect()
+    gc.collect(1)  # what a test has forgotten is young
     penstock_pooling.psycopg.close_pools()
     penstock_pooling.psycopg2.close_pools()
     penstock_limits.configure(ConcurrencyConfig())

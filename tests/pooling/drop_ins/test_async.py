@@ -16,6 +16,7 @@ import psycopg.rows
 import pytest
 from penstock_pooling import PoolDeadlockError, PoolTimeoutError
 
+from tests.pooling.in_modes import in_modes
 from tests.pooling.waiting import reached
 
 connect = penstock_pooling.psycopg.AsyncConnection.connect
@@ -175,8 +176,7 @@ PROGRAMS: list[Program] = [
 ]
 
 
-@pytest.mark.parametrize("mode", ["off", "observe", "enforce"])
-@pytest.mark.parametrize("run", PROGRAMS, ids=lambda run: run.__name__)
+@pytest.mark.parametrize(("mode", "run"), in_modes((each.__name__, each) for each in PROGRAMS))
 async def test_a_program_does_the_same(mode: str, run: Program, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the driver's own `connect`, and with the drop-in, the first time and the next."""
     expected = await outcome(run(psycopg.AsyncConnection.connect, dsn))
@@ -304,7 +304,7 @@ async def test_a_blocking_connection_that_would_stop_its_loop_is_refused_at_once
 
 @pytest.mark.usefixtures("enforce")
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of those that are forgotten
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 async def test_tasks_use_it_at_random(seed: int, own_dsn: str, size, pool, sessions) -> None:
     """Cancelled anywhere, nobody gets what another has or left, nothing is lost, and never too many are open."""
     size(3, 600.0)

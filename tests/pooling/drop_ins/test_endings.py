@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from penstock_pooling._shared import _endings
-from penstock_pooling._shared._endings import Endings
+from penstock_pooling._sessions.endings import Endings
 
 
 def test_a_session_is_over_when_the_server_has_closed_its_end() -> None:
@@ -28,7 +27,7 @@ def test_a_session_is_over_when_the_server_has_closed_its_end() -> None:
 
 def test_nobody_waits_for_a_server_that_does_not_end_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a second."""
-    monkeypatch.setattr(_endings, "PATIENCE", -1.0)
+    monkeypatch.setattr("penstock_pooling._sessions.endings.PATIENCE", -1.0)
     ours, servers = socket.socketpair()
     endings = Endings()
     with ours, servers:

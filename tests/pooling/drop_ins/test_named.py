@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+import threading
 
 import penstock_limits
 import psycopg
@@ -255,3 +257,58 @@ async def test_a_block_of_psycopg_commits_or_rolls_back(dsn: str) -> None:
                 raise KeyError
         async with pools.connection("rag") as connection:
             assert await ask(connection, "SELECT count(*) FROM named") == 1
+
+
+async def test_closing_that_is_cancelled_cuts_off(settings, dsn: str) -> None:
+    """As asyncpg's does: nothing stays open that nobody could close any more."""
+    pools = DatabasePoolManager({"rag": settings(min_size=2, max_size=2)})
+    await pools.initialize_pools()
+    pool, connection = pools.pool("rag"), await pools.get_connection("rag")
+    closing = asyncio.create_task(pools.close())
+    await reached(pool.is_closing)
+    closing.cancel()
+    await asyncio.wait([closing])
+
+    told = pool.statistics()
+    assert (told.running, told.open, told.abandoned) == (0, 0, 1)
+    with contextlib.suppress(Exception):  # it is cut off
+        await pool.release(connection)
+
+
+async def test_a_session_that_the_server_has_just_ended_is_not_lent(settings, dsn: str) -> None:
+    """Although the event loop has not had the time to see it."""
+    async with DatabasePoolManager({"rag": settings(max_size=1)}) as pools:
+        async with pools.connection("rag") as connection:
+            pid = await ask(connection)
+        with psycopg.connect(dsn, autocommit=True) as admin:
+            admin.execute("SELECT pg_terminate_backend(%s, 30_000)", (pid,))
+        async with pools.connection("rag") as connection:
+            assert await ask(connection) != pid
+
+
+@pytest.mark.slow
+async def test_a_pool_that_another_thread_resizes_loses_no_place(settings) -> None:
+    """Whoever gets a place from that thread has it, and gives it back."""
+    async with DatabasePoolManager({"rag": settings(min_size=0, max_size=1)}) as pools:
+        over = threading.Event()
+
+        def resize() -> None:
+            for size in itertools.cycle((1, 2, 3, 4)):
+                if over.is_set():
+                    return
+                pools.resize("rag", min_size=0, max_size=size)
+
+        async def use() -> None:
+            for _ in range(40):
+                async with pools.connection("rag"):
+                    await asyncio.sleep(0)
+
+        thread = threading.Thread(target=resize)
+        thread.start()
+        try:
+            await asyncio.gather(*(use() for _ in range(10)))
+        finally:
+            over.set()
+            await asyncio.to_thread(thread.join)
+
+        assert pools.pool("rag").statistics().running == 0

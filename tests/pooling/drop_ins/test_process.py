@@ -34,7 +34,7 @@ def test_a_module_imports_its_driver_when_it_is_used(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("mode", ["off", "enforce"])
+@pytest.mark.parametrize("mode", [pytest.param("off", marks=pytest.mark.slow), "enforce"])
 def test_a_driver_that_is_not_installed_is_named_with_its_extra(name: str, mode: str) -> None:
     """In every mode."""
     call = "create_engine" if name == "sqlalchemy" else "connect"
@@ -53,7 +53,9 @@ except ImportError as error:
     assert f"pip install 'penstock-pooling[{name}]' {name}" in told
 
 
-@pytest.mark.parametrize("way", ["idle", "lent", "lent in a thread"])
+@pytest.mark.parametrize(
+    "way", ["lent", *(pytest.param(way, marks=pytest.mark.slow) for way in ("idle", "lent in a thread"))]
+)
 def test_a_program_ends_as_ever(way: str, driver: Driver, dsn: str) -> None:
     """Whatever it has left open: it neither hangs nor says more than with the driver's own call."""
     program = f"""

@@ -15,7 +15,8 @@ import psycopg2.extensions
 import psycopg2.extras
 import pytest
 
-from tests.pooling.drop_ins.drivers import Driver, ask, do
+from tests.pooling.drop_ins.drivers import DRIVERS, Driver, ask, do
+from tests.pooling.in_modes import in_modes
 
 Program = Callable[[Callable[..., Any], str], Any]
 PROGRAMS: dict[str, list[Program]] = {"psycopg": [], "psycopg2": []}
@@ -510,21 +511,18 @@ def more_use_after_close(connect, dsn):
     )
 
 
-CASES = [
-    pytest.param(name, each, id=f"{name}-{each.__name__}") for name, several in PROGRAMS.items() for each in several
-]
+CASES = [[(f"{driver.name}-{each.__name__}", (driver, each)) for each in PROGRAMS[driver.name]] for driver in DRIVERS]
 
 
-@pytest.mark.parametrize("mode", ["off", "observe", "enforce"])
-@pytest.mark.parametrize(("name", "run"), CASES)
-def test_a_program_does_the_same(mode: str, name: str, run: Program, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("mode", "run"), [case for each in CASES for case in in_modes(each)])
+def test_a_program_does_the_same(
+    mode: str, run: tuple[Driver, Program], dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With the driver's own `connect`, and with the drop-in, the first time and the next."""
-    from tests.pooling.drop_ins.drivers import DRIVERS
-
-    driver: Driver = next(each for each in DRIVERS if each.name == name)
-    expected = outcome(lambda: run(driver.own_connect, dsn))
+    driver, program = run
+    expected = outcome(lambda: program(driver.own_connect, dsn))
 
     monkeypatch.setenv("PENSTOCK_MODE_POOLED_DATABASE", mode)
 
     for _ in range(2):
-        assert outcome(lambda: run(driver.connect, dsn)) == expected
+        assert outcome(lambda: program(driver.connect, dsn)) == expected

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import penstock_limits
 import penstock_pooling.psycopg
@@ -15,7 +17,7 @@ from penstock_limits import ConcurrencyConfig
 
 from tests.limits.sources import Source
 from tests.pooling.drop_ins.drivers import Driver, ask
-from tests.pooling.waiting import until
+from tests.pooling.waiting import PATIENCE, until
 
 
 def pid(connection) -> int:
@@ -173,7 +175,8 @@ def test_close_pools_closes_what_nobody_has_now_and_the_rest_later(
 @pytest.mark.usefixtures("enforce")
 def test_old_sessions_and_idle_ones_are_closed(driver: Driver, own_dsn: str, pool, sessions, monkeypatch) -> None:
     """A session is not lent when its time has come; one that nobody needs is closed at the next use of any pool."""
-    from penstock_pooling._shared import _registry, _sessions
+    from penstock_pooling._drop_ins import registry
+    from penstock_pooling._sessions import sessions as kept
 
     first = closed(driver.connect(own_dsn))
     pool()._idle[0].expires = time.monotonic()
@@ -182,8 +185,8 @@ def test_old_sessions_and_idle_ones_are_closed(driver: Driver, own_dsn: str, poo
     assert second != first
     assert pool().statistics().expired == 1
 
-    monkeypatch.setattr(_sessions, "IDLE", -1.0)
-    monkeypatch.setattr(_registry, "SWEEP_EVERY", -1.0)
+    monkeypatch.setattr(kept, "IDLE", -1.0)
+    monkeypatch.setattr(registry, "SWEEP_EVERY", -1.0)
     with contextlib.closing(driver.connect(f"{own_dsn}&connect_timeout=10")):
         until(lambda: sessions() == 1)
 
@@ -251,3 +254,104 @@ def test_the_configuration_that_holds_says_how_many(driver: Driver, own_dsn: str
     driver.connect(own_dsn).close()
 
     assert pool().statistics().max_running == ConcurrencyConfig().rag_pool_max_size
+
+
+UNIQUE = "CREATE TABLE IF NOT EXISTS late_check (a int UNIQUE DEFERRABLE INITIALLY DEFERRED)"
+TWICE = "INSERT INTO late_check VALUES (1), (1)"  # which fails when it is committed
+
+
+@pytest.mark.parametrize("what", ["the server ends it", "the commit fails"])
+@pytest.mark.usefixtures("enforce")
+def test_a_block_gives_its_session_back_whatever_ends_it(what: str, dsn: str, own_dsn: str, pool) -> None:
+    """Also while its caller has the connection in a variable still."""
+    connections = []
+
+    def use() -> None:
+        with penstock_pooling.psycopg.connect(own_dsn) as connection:
+            connections.append(connection)
+            if what == "the server ends it":
+                end(connection, dsn)
+            connection.execute(TWICE)
+
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(UNIQUE)
+    with pytest.raises(psycopg.Error):
+        use()
+
+    assert connections[0].closed
+    assert pool().statistics().running == 0
+
+
+@pytest.mark.parametrize("what", ["the server ends it", "the commit fails", "it is cancelled"])
+@pytest.mark.usefixtures("enforce")
+async def test_an_awaited_block_gives_its_session_back_whatever_ends_it(
+    what: str, dsn: str, own_dsn: str, pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Likewise."""
+    connections = []
+
+    async def use() -> None:
+        async with await penstock_pooling.psycopg.AsyncConnection.connect(own_dsn) as connection:
+            connections.append(connection)
+            if what == "the server ends it":
+                end(connection, dsn)
+            if what == "it is cancelled":
+                monkeypatch.setattr(connection, "commit", cancelled)
+            else:
+                await connection.execute(TWICE)
+
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute(UNIQUE)
+    with pytest.raises(asyncio.CancelledError if what == "it is cancelled" else psycopg.Error):
+        await use()
+
+    assert connections[0].closed
+    assert pool().statistics().running == 0
+
+
+def end(connection, dsn: str) -> None:
+    """Have the server end a session, and wait until it has."""
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 30_000)", (connection.info.backend_pid,))
+
+
+async def cancelled() -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.usefixtures("enforce")
+def test_each_environment_has_a_pool_of_its_own(driver: Driver, own_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a variable is a setting of the session."""
+    zones = []
+    for zone in ("Asia/Tokyo", "Europe/Rome"):
+        monkeypatch.setenv("PGTZ", zone)
+        connection = driver.connect(own_dsn)
+        zones.append(ask(connection, "SHOW timezone"))
+        connection.close()
+
+    assert zones == ["Asia/Tokyo", "Europe/Rome"]
+
+
+@pytest.mark.usefixtures("enforce")
+def test_what_is_opened_after_the_environment_has_changed_is_for_nobody_else(
+    driver: Driver, own_dsn: str, pool, size, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A caller waits, a variable changes, and what it gets is not kept for those who ask as it did."""
+    size(1, 600.0)
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    first = driver.connect(own_dsn)
+    places = pool()
+    with ThreadPoolExecutor(1) as executor:
+        second = executor.submit(driver.connect, own_dsn)
+        until(lambda: places.statistics().queued == 1)
+        monkeypatch.setenv("PGTZ", "Europe/Rome")
+        places.end_idle()  # so that it is closed when it comes back
+        first.close()
+        connection = second.result(PATIENCE)
+    assert ask(connection, "SHOW timezone") == "Europe/Rome"
+    connection.close()
+    monkeypatch.setenv("PGTZ", "Asia/Tokyo")
+    again = driver.connect(own_dsn)
+
+    assert ask(again, "SHOW timezone") == "Asia/Tokyo"
+    again.close()

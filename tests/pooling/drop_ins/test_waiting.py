@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import pickle
 import queue
 import random
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+import penstock_pooling.psycopg
+import penstock_pooling.psycopg2
+import psycopg
 import pytest
+from penstock_limits.introspection import call_site
 from penstock_pooling import PoolDeadlockError, PoolTimeoutError
+from penstock_pooling._sessions.waiters import TaskWaiter
 
 from tests.limits.sources import Source
 from tests.pooling.drop_ins.drivers import Driver, ask
@@ -229,7 +236,7 @@ class Users:
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # of those that are forgotten
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 3))])
 def test_threads_use_it_at_random(seed: int, driver: Driver, own_dsn: str, pool, size, sessions) -> None:
     """Nobody gets a session that another has, or what another left; nothing is lost; never too many are open."""
     size(3, 600.0)
@@ -268,3 +275,34 @@ def test_nobody_opens_one_while_another_is_still_being_ended(
     connection.close()
 
     assert pool().statistics().opened == 2
+
+
+async def test_a_task_that_another_thread_serves_knows_it_when_it_runs_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may run on before that thread does, and would leave its place to nobody."""
+    waiter, seen = TaskWaiter(call_site()), []
+    monkeypatch.setattr(asyncio.get_running_loop(), "call_soon_threadsafe", lambda _: seen.append(waiter.admitted))
+
+    assert waiter.leave(admitted=True)
+    assert seen == [True]
+
+
+@pytest.mark.parametrize("connect", [penstock_pooling.psycopg.connect, penstock_pooling.psycopg2.connect])
+def test_a_refusal_says_what_to_raise(connect, own_dsn: str, size) -> None:
+    """It is the configuration, of which the caller knows."""
+    size(1, 0.05)
+    with contextlib.closing(connect(own_dsn)), pytest.raises(PoolTimeoutError, match="raise rag_pool_max_size"):
+        connect(own_dsn)
+
+
+def test_a_refusal_is_an_error_of_psycopg(own_dsn: str, size) -> None:
+    """So code that was written for a server that has no more connections goes on to work."""
+    size(1, 600.0)
+    with penstock_pooling.psycopg.connect(own_dsn), pytest.raises(psycopg.OperationalError) as caught:
+        penstock_pooling.psycopg.connect(own_dsn)
+
+    assert isinstance(caught.value, PoolDeadlockError)
+    assert caught.value.sqlstate is None
+    assert caught.value.diag.message_primary is None
+    elsewhere = pickle.loads(pickle.dumps(caught.value))
+    assert type(elsewhere) is PoolDeadlockError
+    assert str(elsewhere).partition(", or raise")[0] == str(caught.value).partition(", or raise")[0]

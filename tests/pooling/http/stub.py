@@ -162,19 +162,26 @@ def message_parts() -> list[str]:
 @contextlib.asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[str]:
     """Serve an ASGI application on a free port of this machine, in this loop; its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off", timeout_graceful_shutdown=1))
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+    config = uvicorn.Config(app, log_level="error", lifespan="off")
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
-        task = asyncio.create_task(_serve(server, listener))
+        # Not serve(), which takes over the process's signals, and looks ten times a second whether it is to end.
+        await server.startup(sockets=[listener])
         try:
-            while not server.started:
-                await asyncio.sleep(0.001)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
-            await task
+            await _end(server)
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
-    # Not serve(), which takes over the process's signals.
-    await server._serve([listener])
+async def _end(server: uvicorn.Server) -> None:
+    """Cut all connections off, and let the application end."""
+    for each in server.servers:
+        each.close()
+    for connection in [*server.server_state.connections]:
+        connection.transport.abort()
+    if tasks := [*server.server_state.tasks]:
+        _, late = await asyncio.wait(tasks, timeout=1)
+        for task in late:
+            task.cancel()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import importlib
 import random
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,6 +13,8 @@ import httpx
 import pytest
 from penstock_limits import Event, Limiter, add_listener
 from penstock_pooling import ClientSettings, HTTPClientManager
+from penstock_pooling._http.client_classes import as_transport
+from penstock_pooling._http.pooled_transport import PooledTransport
 
 from tests.pooling.http.stub import Provider
 
@@ -175,8 +176,9 @@ class Held:
 
 
 def pooled(module: Any, transport: Held) -> Any:
-    made = importlib.import_module(f"penstock_pooling._http._{module.__name__}")._PooledTransport
-    return made(lambda: transport, Limiter("held", max_running=1), lambda _: None)
+    return as_transport(PooledTransport, module)(
+        module, lambda: transport, Limiter("held", max_running=1), lambda _: None
+    )
 
 
 async def test_a_pool_that_is_closed_meanwhile_is_not_replaced(module: Any) -> None:

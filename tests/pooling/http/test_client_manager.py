@@ -31,6 +31,7 @@ from penstock_pooling import ClientSettings, HTTPClientManager, close_clients, c
 from tests.limits.gauge import settled
 from tests.limits.sources import Source
 from tests.pooling.http.stub import Provider
+from tests.pooling.waiting import reached
 
 MODULES = ["httpx", "httpx2", "aiohttp"]
 
@@ -544,7 +545,7 @@ def test_what_is_no_setting_or_mode_is_refused() -> None:
 async def test_a_module_that_is_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra of that name."""
     monkeypatch.setitem(sys.modules, "httpx2", None)
-    monkeypatch.delitem(sys.modules, "penstock_pooling._http._httpx2", raising=False)
+    monkeypatch.delitem(sys.modules, "penstock_pooling._http.httpx2", raising=False)
 
     with pytest.raises(ConfigurationError, match=r"'httpx2' is not installed: install penstock-pooling\[httpx2\]"):
         await HTTPClientManager(settings("httpx2")).client("openai").__aenter__()
@@ -623,3 +624,31 @@ def test_the_limiter_of_connections_is_a_resource_too() -> None:
 
     assert "openai-connections" in asyncio.run(main())
     assert penstock_pooling.http is http
+
+
+async def test_a_response_that_is_left_open_is_closed_with_its_client(name: str, provider: Provider) -> None:
+    """As the connections of a client of one's own are; somebody may have the response in a list still."""
+    manager, kept = HTTPClientManager(settings(name, provider, max_connections=1)), []
+    async with manager:
+        for _ in range(3):
+            async with manager.client("openai") as client:
+                if name == "aiohttp":
+                    kept.append(await client.get("parts"))
+                else:
+                    kept.append(await client.send(client.build_request("GET", "parts"), stream=True))
+
+            await reached(lambda: manager.statistics("openai").running == 0)
+
+
+async def test_an_unknown_name_is_counted_in_observe(provider: Provider) -> None:
+    """All of them together, under the name `default`."""
+    set_mode_source(Source("observe", "managed-resources"))
+    before = {each for each in resources() if each.kind == "client"}
+    for unknown in ("unknown", "another"):
+        async with http(unknown) as client:
+            await client.get(f"{provider.url}/quick")
+
+    (counted,) = {each for each in resources() if each.kind == "client"} - before
+    told = counted.statistics()
+    assert (counted.name, told.mode, told.borrowed, told.requests) == ("default", Mode.OBSERVE, 2, 2)
+    await close_clients()

@@ -29,7 +29,7 @@ class KeptSlot:
         self._when = None if deadline is None else deadline.when
 
     def __repr__(self) -> str:
-        return f"<KeptSlot of policy {self._slot._policy.name!r}: {'under way' if self._slot._kept else 'ended'}>"
+        return f"<KeptSlot of policy {self._slot._policy.name!r}: {'under way' if self._slot._is_kept else 'ended'}>"
 
     def __del__(self) -> None:
         self._slot._end_kept(GeneratorExit(), collected=True)

@@ -343,6 +343,14 @@ class Reserving:
         return guarded
 
 
+# The stages of a slot.
+_NEW = 0
+_AT_THE_DOOR = 1  # on its way in or out of its block
+_INSIDE = 2
+_KEPT = 3  # it goes on after its block
+_OVER = 4  # it was kept, and has ended
+
+
 class Slot:
     """One attempt under a policy; `async with`, once. Made by `Policy.slot()`.
 
@@ -357,15 +365,13 @@ class Slot:
         "_breaker",
         "_deadline",
         "_deadlines",
-        "_entered",
         "_ignored",
-        "_inside",
-        "_kept",
         "_lender",
         "_limiter",
         "_output_tokens",
         "_policy",
         "_reservation",
+        "_stage",
         "_started",
         "_total",
         "client",
@@ -385,10 +391,8 @@ class Slot:
         self._borrow = borrow
         self._deadlines = deadlines  # which start and end with the slot; or else
         self._total = total  # that of a call with all its attempts, which ends later
-        self._entered = False
         self._ignored = False
-        self._inside = False
-        self._kept = False  # it goes on after its block, and has not ended yet
+        self._stage = _NEW
         self._adaptive: AdaptiveLimit | None = None
         self._breaker: BreakerAttempt | None = None
         self._deadline: Deadline | None = None
@@ -406,9 +410,9 @@ class Slot:
             CircuitOpenError: The breaker refuses the call.
             LimitReachedError: The limiter or the rate refuses it, or did not admit it in time.
         """
-        if self._entered:
+        if self._stage != _NEW:
             raise RuntimeError(f"a slot of policy {self._policy.name!r} is for one call; ask for another")
-        self._entered = True
+        self._stage = _AT_THE_DOOR
         policy = self._policy
         if self._deadlines is not None:
             self._total = self._deadlines.start()
@@ -432,7 +436,7 @@ class Slot:
         except BaseException as error:
             self._leave(error, admitted=False)
             raise
-        self._inside = True
+        self._stage = _INSIDE
         return self
 
     def _begin(self, adaptive: AdaptiveLimit | None) -> None:
@@ -446,7 +450,8 @@ class Slot:
     def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Awaitable[None]:
-        self._inside = False
+        if self._stage == _INSIDE:
+            self._stage = _AT_THE_DOOR
         if self._lender is not None:
             return self._exit(self._lender, kind, error, traceback)
         self._leave(error, admitted=True)
@@ -511,11 +516,11 @@ class Slot:
         """
         self._refuse_outside("kept")
         deadlines = [each for each in (self._total, self._deadline) if each is not None]
-        self._kept = True
+        self._stage = _KEPT
         return KeptSlot(self, min(deadlines, key=lambda each: each.when, default=None))
 
     def _refuse_outside(self, what: str) -> None:
-        if not self._inside or self._kept:
+        if self._stage != _INSIDE:
             raise RuntimeError(f"a slot of policy {self._policy.name!r} cannot be {what}: do it once, inside its block")
 
     def _leave(self, error: BaseException | None, *, admitted: bool) -> None:
@@ -527,17 +532,21 @@ class Slot:
             told = late or error
         elif self._total is not None and self._total.passed and isinstance(told, asyncio.CancelledError):
             told = self._total.error()
-        if not self._kept:
+        if self._stage == _AT_THE_DOOR:
             self._tell_parts(told, admitted=admitted)
         elif told is not None:
             self._end_kept(told)
         if late is not None:
             raise late from error
 
+    @property
+    def _is_kept(self) -> bool:
+        return self._stage == _KEPT
+
     def _end_kept(self, error: BaseException | None, *, collected: bool = False) -> None:
         """End a call that was kept, once, however often it is said."""
-        if self._kept:
-            self._kept = False
+        if self._stage == _KEPT:
+            self._stage = _OVER
             self._tell_parts(error, admitted=True, collected=collected)
 
     def _tell_parts(self, error: BaseException | None, *, admitted: bool, collected: bool = False) -> None:

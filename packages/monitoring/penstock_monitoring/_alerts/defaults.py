@@ -351,17 +351,6 @@ def _work() -> tuple[AlertRule, ...]:
             pending=120.0,
             unit="seconds",
         ),
-        AlertRule(
-            "PenstockExecutorRejects",
-            "warning",
-            "The executor {name} refused {value} calls.",
-            "As many calls wait for a thread as may.",
-            """
-            - As for calls that wait for a thread.
-            - Shed load, or raise how many may wait if the burst is meant.
-            """,
-            measure=Growth(metric_of("executor", "rejected")),
-        ),
     )
 
 

@@ -134,7 +134,6 @@ EXAMPLES: Final[dict[str, Example]] = {
     "PenstockTasksLeftBehind": _counts("tasks", "left_behind", "15"),
     "PenstockThreadsLeftBehind": _counts("threads", "left_behind", "15"),
     "PenstockExecutorWait": _waits("executor", 2, "2s", "started"),
-    "PenstockExecutorRejects": _counts("executor", "rejected", "5"),
     "PenstockLoopLag": _is("loop", "p99", 0.25, 0.01, "250ms"),
     "PenstockLoopStalled": _is("loop", "stalled", 30, 0.01, "30s"),
     "PenstockFlagDrift": _drift(),

@@ -445,17 +445,16 @@ TASKS = Board(
             "Tasks",
             (
                 _lines(
-                    "Alive, and waiting to start",
+                    "Alive",
                     playbook("PenstockTasksLeftBehind"),
                     Query(latest("tasks", "running"), "{{name}}: alive"),
-                    Query(latest("tasks", "queued"), "{{name}}: waiting"),
                 ),
                 _lines(
                     "Ended, by how",
                     playbook("PenstockTasksLeftBehind"),
                     *(
                         Query(rate("tasks", outcome, "name, outcome"), "{{name}}: {{outcome}}")
-                        for outcome in ("succeeded", "failed", "cancelled", "timed_out")
+                        for outcome in ("succeeded", "failed", "cancelled")
                     ),
                     unit="ops",
                 ),
@@ -468,7 +467,7 @@ TASKS = Board(
                 _lines(
                     "Restarts of services",
                     playbook("PenstockTasksLeftBehind"),
-                    Query(increase("service", "restarted")),
+                    Query(increase("tasks", "restarts")),
                 ),
             ),
         ),
@@ -478,8 +477,8 @@ TASKS = Board(
                 _lines(
                     "Threads",
                     playbook("PenstockThreadsLeftBehind"),
-                    Query(latest("threads", "running", "instance"), "{{instance}}: owned"),
-                    Query(latest("threads", "unmanaged", "instance"), "{{instance}}: unmanaged"),
+                    Query(latest("threads", "alive", "instance"), "{{instance}}: owned"),
+                    Query(latest("threads", "unowned_daemons", "instance"), "{{instance}}: unmanaged"),
                     Query(latest("monitor", "threads", "instance"), "{{instance}}: all"),
                 ),
                 _lines(
@@ -501,12 +500,6 @@ TASKS = Board(
                     Query(mean("executor", "wait_seconds", "started")),
                     unit="s",
                     limit=1.0,
-                ),
-                _lines(
-                    "Executors: refused",
-                    playbook("PenstockExecutorRejects"),
-                    Query(rate("executor", "rejected")),
-                    unit="ops",
                 ),
             ),
         ),

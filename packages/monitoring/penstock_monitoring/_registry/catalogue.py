@@ -25,7 +25,6 @@ METRICS: Final[tuple[Metric, ...]] = (
     *connections.CLIENT,
     *connections.CONNECT,
     *work.TASKS,
-    *work.SERVICE,
     *work.THREADS,
     *work.EXECUTOR,
     *process.LOOP,

@@ -1,0 +1,1 @@
+"""Gives threads, executors and tasks that nobody owns an owner: the drop-ins of the runtime, or the reason why not."""

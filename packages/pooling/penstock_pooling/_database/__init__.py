@@ -1,1 +1,0 @@
-"""Pools of database connections."""

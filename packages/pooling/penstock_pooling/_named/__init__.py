@@ -1,0 +1,1 @@
+"""Pools by name, of any driver: the DatabasePoolManager."""

@@ -1,0 +1,34 @@
+"""Whether a parameter is what it should be."""
+
+from __future__ import annotations
+
+import math
+
+from penstock_limits import ConfigurationError, Mode
+
+__all__ = ["mode_given", "seconds"]
+
+
+def seconds(where: str, key: str, value: float, *, above: bool = False) -> float:
+    """Return a number of seconds.
+
+    Raises:
+        ConfigurationError: It is none: negative, not finite, or 0 if it must be above that.
+    """
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and 0 <= value < math.inf and (value or not above):
+        return value
+    raise ConfigurationError(f"{where}: {key} = {value!r}; allowed are seconds {'above' if above else 'from'} 0")
+
+
+def mode_given(where: str, value: Mode | str | None) -> Mode | None:
+    """Return a mode, None if it is left to the capability.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    try:
+        return None if value is None else Mode(value)
+    except ValueError:
+        allowed = "off, observe, enforce, or None to follow managed-threads"
+        raise ConfigurationError(f"{where}: mode = {value!r}; allowed are {allowed}") from None

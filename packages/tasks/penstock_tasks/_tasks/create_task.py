@@ -1,0 +1,44 @@
+"""`create_task`: asyncio.create_task, whose task has an owner."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from contextvars import Context
+from typing import Any, TypeVar
+
+from penstock_limits import Mode, mode_of
+
+from penstock_tasks._tasks.jobs import CAPABILITY
+from penstock_tasks._tasks.manager import manager_of
+
+__all__ = ["create_task"]
+
+T = TypeVar("T")
+
+
+def create_task(
+    coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
+) -> asyncio.Task[T]:
+    """Create a task like `asyncio.create_task`, and own it as the mode of the capability `managed-threads` says.
+
+    Off is `asyncio.create_task`, to the letter. Observing, the task is counted and shown. Enforcing, it is kept alive
+    until it has ended, an error that nobody retrieves is reported with the line that has made the task, and it is ended
+    with the TaskManager that is open in this loop; where none is, by `asyncio.run` as ever.
+
+    Args:
+        coro: The coroutine.
+        name: The task's name.
+        context: The context to run in; None for a copy of the current one.
+    """
+    options: dict[str, Any] = {} if name is None else {"name": name}
+    if context is not None:
+        options["context"] = context
+    task = asyncio.create_task(coro, **options)
+    mode = mode_of(CAPABILITY)
+    if mode is not Mode.OFF:
+        jobs = manager_of(task.get_loop(), mode)._jobs
+        assert jobs is not None
+        jobs.watch(task, jobs.known(sys._getframe(1)))
+    return task

@@ -1,0 +1,1 @@
+"""Threads with an owner: made, counted, told to stop, waited for, reported."""

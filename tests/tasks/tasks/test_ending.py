@@ -1,0 +1,223 @@
+"""How tasks come to their end: drained, cancelled, left behind; and what is said of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import weakref
+
+import pytest
+from penstock_limits.testing import recorded, run_in_virtual_time
+from penstock_tasks import JobEnd, ShutdownReport, TaskManager
+
+from tests.limits.gauge import settled
+from tests.tasks.tasks.helpers import reported, stubborn
+
+
+def ends(report: ShutdownReport | None) -> list[tuple[str, str]]:
+    assert report is not None
+    return [(end.name, end.outcome) for end in report.ends]
+
+
+def test_work_in_flight_has_its_time_to_end() -> None:
+    """What is not done by the deadline is cancelled; the report says which, when and where it stood."""
+
+    async def main() -> ShutdownReport | None:
+        async with TaskManager("jobs", drain_timeout=10) as tasks:
+            tasks.start_soon(asyncio.sleep, 3, name="quick")
+            tasks.create_task(fail_after(4), name="unlucky")
+            tasks.create_task(wait_long(), name="slow")
+        return tasks.report
+
+    async def wait_long() -> None:
+        await asyncio.sleep(1000)
+
+    async def fail_after(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        raise ValueError
+
+    report = run_in_virtual_time(main)
+
+    assert report is not None
+    assert ends(report) == [("unlucky", "failed"), ("slow", "cancelled"), ("quick", "finished")]
+    assert [round(end.seconds) for end in report.ends] == [4, 10, 3]
+    assert [end.where and end.where.function.rpartition(".")[2] for end in report.ends] == [
+        *("fail_after", "wait_long", None)
+    ]
+    assert str(report).splitlines()[:2] == [
+        "jobs was shut down in 10 s: 1 failed, 1 cancelled, 1 finished",
+        f"  unlucky: failed after 4 s at {report.ends[0].where}",
+    ]
+
+
+def test_a_task_that_swallows_cancellation_does_not_hold_up_the_exit(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the manager's nor that of `asyncio.run`: it is named, with its stack, and left."""
+
+    async def main() -> ShutdownReport | None:
+        async with TaskManager(drain_timeout=1, cancel_timeout=2) as tasks:
+            tasks.start_soon(stubborn, asyncio.Event(), name="stubborn")
+        assert (tasks.statistics().left_behind, tasks.statistics().running) == (1, 0)
+        assert tasks.statistics().started == 1
+        return tasks.report
+
+    with recorded() as events:
+        report = run_in_virtual_time(main)
+
+    assert report is not None
+    [left] = report.left_behind
+    assert (left.name, left.outcome, round(left.seconds)) == ("stubborn", "left behind", 3)
+    assert str(left.where).endswith(" in stubborn")
+    assert [each.name for each in events] == ["task.left_behind", "tasks.shut_down"]
+    [told] = [each.getMessage() for each in caplog.records if each.levelno == logging.ERROR]
+    assert "task 'stubborn' of 'tasks' was cancelled, does not stop and is left behind, and waits for event" in told
+    assert "in stubborn" in told
+    gc.collect()
+
+
+async def test_an_outer_cancellation_ends_the_tasks_at_once() -> None:
+    """A timeout around the block is not made longer by the drain."""
+    with pytest.raises(TimeoutError):  # noqa: PT012
+        async with asyncio.timeout(0.01), TaskManager(drain_timeout=60) as tasks:
+            task = tasks.create_task(asyncio.Event().wait())
+            await asyncio.Event().wait()
+
+    assert task.cancelled()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_cancellation_that_comes_while_it_drains_hurries_it(turns: int) -> None:
+    """Whenever it comes; everything has ended when it goes on."""
+    entered: list[TaskManager] = []
+
+    async def main() -> None:
+        async with TaskManager(drain_timeout=60) as tasks:
+            entered.append(tasks)
+            tasks.create_task(asyncio.Event().wait())
+
+    program = asyncio.create_task(main())
+    for _ in range(turns + 2):
+        await asyncio.sleep(0)
+    program.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await program
+
+    assert ends(entered[0].report) in ([("Task-" + name, "cancelled") for name in [_number(entered[0])]], [])
+    assert entered[0].statistics().running == 0
+
+
+def _number(tasks: TaskManager) -> str:
+    assert tasks.report is not None
+    return tasks.report.ends[0].name.removeprefix("Task-") if tasks.report.ends else ""
+
+
+async def test_all_tasks_of_the_loop_cancelled_hurries_it() -> None:
+    """As `asyncio.run` does it at its end."""
+    tasks = TaskManager(drain_timeout=60)
+    task = tasks.create_task(asyncio.Event().wait())
+    ending = asyncio.create_task(tasks.cleanup_tasks())
+    await settled()
+    for each in asyncio.all_tasks() - {asyncio.current_task()}:
+        each.cancel()
+
+    with contextlib.suppress(asyncio.CancelledError):
+        await ending
+
+    assert task.cancelled()
+    assert tasks.report is not None
+
+
+async def test_a_task_may_end_all_others() -> None:
+    """It does not wait for itself, and is not cancelled."""
+    tasks = TaskManager(drain_timeout=0)
+
+    async def last() -> ShutdownReport:
+        return await tasks.cleanup_tasks()
+
+    others = [tasks.create_task(asyncio.Event().wait()) for _ in range(3)]
+    report = await tasks.start_soon(last)
+
+    assert all(each.cancelled() for each in others)
+    assert {outcome for _, outcome in ends(report)} == {"cancelled"}
+    assert len(report.ends) == 3
+
+
+async def test_two_who_end_it_get_the_same_report() -> None:
+    """They wait for one ending; one of them may be one of its tasks."""
+    tasks = TaskManager(drain_timeout=60)
+    go = asyncio.Event()
+    task = tasks.start_soon(go.wait)
+    first, second = asyncio.create_task(tasks.cleanup_tasks()), tasks.start_soon(tasks.cleanup_tasks)
+    await settled()
+    go.set()
+
+    assert await first is await second
+    assert task.result() is True
+
+
+async def test_tasks_started_while_it_drains_are_waited_for() -> None:
+    """A chain of them, each started by the one before."""
+    ended = []
+
+    async def link(number: int) -> None:
+        await asyncio.sleep(0)
+        if number:
+            tasks.start_soon(link, number - 1)
+        ended.append(number)
+
+    async with TaskManager(drain_timeout=60) as tasks:
+        tasks.start_soon(link, 20)
+
+    assert sorted(ended) == list(range(21))
+
+
+async def test_what_cannot_start_any_more_fails_and_is_reported() -> None:
+    """A task that answers its cancellation with new work."""
+
+    async def obstinate() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            tasks.start_soon(asyncio.sleep, 0)
+
+    with reported() as errors:
+        async with TaskManager(drain_timeout=0) as tasks:
+            tasks.start_soon(obstinate)
+            await settled()
+        gc.collect()
+
+    assert [str(each) for each in errors] == [
+        (
+            "task manager 'tasks' is cancelling and takes no more work in; "
+            "make another one, or start the work before its block is left"
+        )
+    ]
+
+
+async def test_nothing_of_the_tasks_is_kept_after_the_end() -> None:
+    """Neither by the manager nor by its report."""
+
+    class Result:
+        pass
+
+    async def work() -> Result:
+        await asyncio.sleep(0)
+        return Result()
+
+    async with TaskManager() as tasks:
+        task = tasks.start_soon(work)
+    result, gone = weakref.ref(task.result()), weakref.ref(task)
+    del task
+    gc.collect()
+
+    assert (result(), gone()) == (None, None)
+
+
+def test_a_report_of_many_says_how_many_more() -> None:
+    """The data has them all."""
+    report = ShutdownReport("many", 1.0, tuple(JobEnd(f"{at}", "finished", 1.0, None) for at in range(150)))
+
+    assert str(report).splitlines()[-1] == "  and 50 more"
+    assert report.counts() == {"finished": 150}
+    assert str(ShutdownReport("none", 0.0, ())) == "none was shut down in 0 s: nothing was running"
