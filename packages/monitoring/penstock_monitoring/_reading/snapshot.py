@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import json
 import math
 from array import array
@@ -61,7 +62,13 @@ class Utilisation:
     @property
     def points(self) -> list[tuple[float, float]]:
         """When, in Unix seconds, and which share of the limit; at most 120, each the highest of its time."""
-        both = list(zip(self.times[-len(self.shares) :], self.shares[-len(self.times) :], strict=True))
+        return self.points_after(-math.inf)
+
+    def points_after(self, moment: float) -> list[tuple[float, float]]:
+        """Return the points after a moment in Unix seconds: at most 120, each the highest of its time."""
+        first = bisect.bisect_right(self.times, moment, lo=max(0, len(self.times) - len(self.shares)))
+        times = self.times[first:]
+        both = list(zip(times, self.shares[len(self.shares) - len(times) :], strict=True))
         step = max(1, math.ceil(len(both) / POINTS))
         pieces = (both[at : at + step] for at in range(0, len(both), step))
         seen = ([(at, share) for at, share in piece if not math.isnan(share)] for piece in pieces)
@@ -99,9 +106,7 @@ class Snapshot:
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain values; with a long history this takes a while: not in an event loop."""
         return {
-            "version": self.version,
-            "at": self.at,
-            "process": asdict(self.process),
+            **self.facts(),
             "resources": [
                 {"kind": each.kind, "name": each.name, "mode": each.mode, "values": each.values}
                 for each in self.resources
@@ -110,8 +115,16 @@ class Snapshot:
                 {"kind": each.kind, "name": each.name, "points": [list(point) for point in each.points]}
                 for each in self.utilisation
             ],
-            "loops": [asdict(each) for each in self.loops],
             "tasks": [dict(each) for each in self.tasks],
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it but what may be long: resources, utilisation and tasks."""
+        return {
+            "version": self.version,
+            "at": self.at,
+            "process": asdict(self.process),
+            "loops": [asdict(each) for each in self.loops],
             "threads": dict(self.threads),
             "capabilities": dict(self.capabilities),
             "alerts": [dict(each) for each in self.alerts],
