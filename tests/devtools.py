@@ -1,4 +1,4 @@
-"""A page in a real browser that a test talks to: sizes, light and dark, keys, clicks, pictures, and what it complains of."""
+"""A page in a real browser that a test talks to: sizes, light and dark, keys, pictures, and what it complains of."""
 
 from __future__ import annotations
 

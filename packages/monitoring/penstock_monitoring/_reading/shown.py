@@ -46,7 +46,7 @@ def shown_name(text: str) -> str:
 
 
 def shown_sentence(text: str) -> str:
-    """Return a sentence such as `limiter 'api_call'` whose own words may be shown, and what it quotes if it is a name."""
+    """Return a sentence such as `limiter 'api_call'`: its own words may be shown, what it quotes if it is a name."""
     return shown(_QUOTED.sub(lambda quoted: f"{quoted[1]}{shown_name(quoted[2])}{quoted[1]}", text))
 
 

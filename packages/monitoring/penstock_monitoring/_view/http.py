@@ -153,7 +153,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             paths = ", ".join(["/", *sorted(self.server.more)])
             self._refuse(Refusal(404, f"There is nothing of this name here; there are {paths}.\n"))
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815 - the name is theirs
 
     def _refuse(self, refusal: Refusal) -> None:
         if refusal.status == 405:
@@ -172,7 +172,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answer what is no HTTP as everything else: a sentence, and the same headers."""
         self.close_connection = True
         self._send(code, "text/plain; charset=utf-8", f"{message or HTTPStatus(code).phrase}\n".encode())
@@ -180,7 +180,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "penstock"
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
         path = urlsplit(getattr(self, "path", "")).path  # without a query, in which people put secrets
         logger.debug("page: %s %s %s", self.command, path, int(code))
 

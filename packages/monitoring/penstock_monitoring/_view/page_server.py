@@ -134,7 +134,9 @@ def _since(query: Query) -> float:
     try:
         return float(given)
     except ValueError:
-        raise ValueError("since is a moment in Unix seconds, after which history is wanted: ?since=1764500000") from None
+        raise ValueError(
+            "since is a moment in Unix seconds, after which history is wanted: ?since=1764500000"
+        ) from None
 
 
 def _metrics(monitor: ConcurrencyMonitor) -> Callable[[Query], Answer] | None:

@@ -59,7 +59,7 @@ function used(kind, values) {
   if (kind === "rate") return usedOfRate(values);
   const { running, max_running: most } = values;
   if (!known(running)) return { share: null, said: "" };
-  if (!known(most)) return { share: null, said: number(running) };
+  if (!known(most)) return { share: null, said: `${number(running)} running` };
   const share = most ? running / most : running || values.queued ? 1 : 0;
   return { share, said: `${number(running)} of ${number(most)}, ${percent(share)}` };
 }
@@ -137,8 +137,9 @@ function mark(svg, share) {
 }
 
 function draw(svg, points, most, at, says) {
-  const range = state.now.process.window;
-  const gap = 5 * state.now.process.interval + range / 60;
+  const { interval, window: whole, started } = state.now.process;
+  const range = Math.min(whole, Math.max(60, at - started));
+  const gap = 5 * interval + whole / 60;
   const pieces = [];
   let last = -Infinity;
   for (const [when, value] of points) {
@@ -431,7 +432,8 @@ function alerts(all) {
     say(item.children[0], `${each.name}: ${each.kind ? each.kind + " " : ""}${each.resource}`);
     const known_ = new Set(["name", "kind", "resource", "state"]);
     const rest = Object.entries(each).filter(([field, value]) => !known_.has(field) && known(value) && typeof value !== "object");
-    say(item.children[1], rest.map(([field, value]) => `${field.replaceAll("_", " ")} ${value}`).join(", "));
+    const says = (field, value) => (["share", "threshold"].includes(field) ? percent(value) : value);
+    say(item.children[1], rest.map(([field, value]) => `${field.replaceAll("_", " ")} ${says(field, value)}`).join(", "));
   });
 }
 
