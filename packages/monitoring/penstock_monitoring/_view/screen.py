@@ -68,7 +68,7 @@ class _Column:
 
     Attributes:
         title: Its heading.
-        width: Its width; 0 for what is left.
+        width: Its width; 0 for what is left, which is what the first has if no other.
         weight: How much it matters.
         cell: What it shows of a row.
         sort: What it is sorted by, if it is.
@@ -111,12 +111,12 @@ _RESOURCES: Final = (
     _Column("Refused/s", 10, 5, lambda row: _alarming(row.refused, "red"), "refused", right=True),
 )
 _TASKS: Final = (
-    _Column("Task", 0, 10, lambda row: _plain(row.name, "bold")),
+    _Column("Task", 26, 10, lambda row: _plain(row.name, "bold")),
     _Column("Number", 6, 8, lambda row: _plain(number(row.number)), right=True),
     _Column("New/s", 6, 5, lambda row: _plain(number(row.new)), right=True),
     _Column("Oldest", 8, 9, lambda row: _plain(seconds(row.age)), right=True),
-    _Column("Waits on", 28, 7, lambda row: _plain(row.waits_on or "nothing", "" if row.waits_on else "dim")),
-    _Column("Made at", 44, 1, lambda row: _plain(row.created, "dim")),
+    _Column("Waits on", 30, 7, lambda row: _plain(row.waits_on or "nothing", "" if row.waits_on else "dim")),
+    _Column("Made at", 0, 1, lambda row: _plain(row.created, "dim")),
 )
 _BY: Final[Mapping[str, Callable[[Row], Any]]] = {
     "use": lambda row: (row.level in ("open", "half open"), -1.0 if row.share is None else row.share, row.queued or 0),
@@ -127,7 +127,7 @@ _BY: Final[Mapping[str, Callable[[Row], Any]]] = {
     "refused": lambda row: row.refused or 0.0,
 }
 _UPWARDS: Final = ("name", "kind")
-_NAME: Final = 16  # the least width of a name, for which other columns go
+_LEAST: Final = 16  # the width of what has the rest, for which other columns go
 
 
 def fitted(
@@ -184,16 +184,17 @@ def _has(words: list[str], *texts: str) -> bool:
 
 
 def _table(columns: Sequence[_Column], rows: Sequence[Any], width: int, look: Look) -> Table:
-    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold underline")
+    table = Table(box=None, expand=True, padding=(0, 1, 0, 0), pad_edge=False, header_style="cyan")
     kept = _that_fit(columns, width)
+    rest = next((each for each in kept if not each.width), kept[0])
     for each in kept:
         title = each.title
         if each.sort and each.sort == look.sort:
             title += "\N{UPWARDS ARROW}" if (look.sort in _UPWARDS) != look.turned else "\N{DOWNWARDS ARROW}"
         table.add_column(
             Text(title),
-            width=each.width or None,
-            ratio=None if each.width else 1,
+            width=None if each is rest else each.width,
+            ratio=1 if each is rest else None,
             justify="right" if each.right else "left",
             no_wrap=True,
             overflow="ellipsis",
@@ -205,7 +206,7 @@ def _table(columns: Sequence[_Column], rows: Sequence[Any], width: int, look: Lo
 
 def _that_fit(columns: Sequence[_Column], width: int) -> list[_Column]:
     kept = list(columns)
-    while len(kept) > 1 and sum(max(each.width, 0 if each.width else _NAME) + 1 for each in kept) > width:
+    while len(kept) > 1 and sum((each.width or _LEAST) + 1 for each in kept) > width:
         kept.remove(min(kept, key=lambda each: each.weight))
     return kept
 
@@ -256,7 +257,8 @@ def _state(look: Look, resources: int, tasks: int) -> Text:
     elif look.paused:
         told = Text("Paused; p goes on", "bold yellow")
     else:
-        whole, what = (tasks, "names of tasks") if look.view == "tasks" else (resources, "resources")
+        whole, what = (tasks, "task name") if look.view == "tasks" else (resources, "resource")
+        what = what if whole == 1 else f"{what}s"
         last = min(whole, look.first + look.page)
         told = Text(f"{look.first + 1} to {last} of {whole} {what}" if whole > look.page else f"{whole} {what}", "dim")
     if look.typing or look.filter:
