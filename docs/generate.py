@@ -1,4 +1,4 @@
-"""Write the pages that say what the code says already: one for each rule, and the command line.
+"""Write the pages that say what the code says already: one for each rule, the command line, the metrics.
 
 `python docs/generate.py` writes them. They are committed, and a test compares them with what this writes.
 """  # noqa: INP001 - a script beside the pages, no package
@@ -18,6 +18,8 @@ from penstock_migrations._auditing.rules import rules
 from penstock_migrations._auditing.settings import Settings
 from penstock_migrations._rewriting.codemod import plan
 from penstock_migrations.rule import Example, Finding, Fix, Rule
+from penstock_monitoring import METRICS, Metric
+from penstock_monitoring._registry.catalogue import LEFT_OUT
 
 DOCS = Path(__file__).parent
 WIDTH = 78  # of help in a terminal of 80 columns, whatever the writer's has
@@ -27,7 +29,8 @@ NOTE = "<!-- Written by docs/generate.py: change the rule or the command, then r
 def render() -> dict[str, str]:
     """Return the text of every generated page by its POSIX path within docs/."""
     pages = {f"rules/{rule.name}.md": _rule(rule) for rule in rules()}
-    return pages | {"rules/index.md": _index(), "reference/command-line.md": _command_line()}
+    pages |= {"rules/index.md": _index(), "reference/command-line.md": _command_line()}
+    return pages | {"monitoring/metrics.md": _metrics()}
 
 
 def _index() -> str:
@@ -97,6 +100,41 @@ def _diff(before: str, after: str) -> str:
     """Return the whole of two texts as one diff."""
     changes = difflib.ndiff(before.strip("\n").splitlines(), after.strip("\n").splitlines())
     return "\n".join(line[0] + line[2:] for line in changes if not line.startswith("?"))
+
+
+def _metrics() -> str:
+    kinds = dict.fromkeys(metric.kind for metric in METRICS)
+    about = (
+        "What [monitoring](index.md) shows, by the kind of resource. What is `sampled` needs a `ConcurrencyMonitor`\n"
+        "that runs. With several processes each series has the label `worker`, too."
+    )
+    sections = [
+        f"{NOTE}# Metrics",
+        about,
+        *(f"## {kind[0].upper()}{kind[1:]}\n\n{_metrics_of(kind)}" for kind in kinds),
+        f"## Left out\n\n{_left_out()}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _metrics_of(kind: str) -> str:
+    rows = [
+        f"| `{metric.name}` | {metric.type}{', sampled' if metric.source == 'sampled' else ''} "
+        f"| {', '.join(_label(metric))} | {metric.help} |"
+        for metric in METRICS
+        if metric.kind == kind
+    ]
+    return "| metric | type | labels | says |\n|---|---|---|---|\n" + "\n".join(rows)
+
+
+def _label(metric: Metric) -> Iterator[str]:
+    yield from (f"`{name}`" for name in metric.labels)
+    yield from (f'`{name}="{value}"`' for name, value in metric.fixed)
+
+
+def _left_out() -> str:
+    rows = [f"| {kind} | `{field}` | {reason} |" for (kind, field), reason in LEFT_OUT.items()]
+    return "| kind | field of `statistics()` | why |\n|---|---|---|\n" + "\n".join(rows)
 
 
 def _fence(language: str, text: str, title: str = "") -> str:

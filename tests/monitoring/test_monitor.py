@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import logging
+import os
 import threading
 import time
 import weakref
 
 import pytest
-from penstock_limits import ConcurrencyConfig, ConfigurationError, Limiter, configure
+from penstock_limits import ConcurrencyConfig, ConcurrencyMetrics, ConfigurationError, Limiter, configure
 from penstock_limits.testing import recorded
 from penstock_monitoring import ConcurrencyMonitor, ResourceReading, Snapshot
 
@@ -247,6 +249,43 @@ async def test_the_monitor_keeps_nothing_of_its_callers_context_alive() -> None:
     await until(lambda: gc.collect() >= 0 and seen[0]() is None)  # the loop itself forgets it in its next turn
 
     await monitor.__aexit__(None, None, None)
+
+
+async def test_what_reads_all_resources_is_not_read_itself() -> None:
+    """The RFC's ConcurrencyMetrics would read everything twice over, at every sample."""
+    metrics = ConcurrencyMetrics()
+
+    assert "metrics" not in {each.kind for each in ConcurrencyMonitor().snapshot().resources}
+    assert metrics.enabled
+
+
+def test_a_forked_child_may_enter_the_monitor_that_its_parent_has_entered() -> None:
+    """It samples its own event loop, whatever its parent was doing."""
+    monitor = quick()
+
+    async def watch() -> bytes:
+        async with monitor:
+            await until(lambda: samples(monitor) > 3)
+            return ",".join(each.loop for each in monitor.snapshot().loops).encode()
+
+    async def parent() -> tuple[int, int]:
+        async with monitor:
+            monitor._sampler._taking.acquire()
+            child = os.fork()
+            if child == 0:  # pragma: no cover - in the child
+                asyncio.events._set_running_loop(None)
+                with contextlib.suppress(BaseException):
+                    os.write(writing, asyncio.run(watch()))
+                os._exit(0)
+            monitor._sampler._taking.release()
+            return os.waitpid(child, 0)
+
+    reading, writing = os.pipe()
+    asyncio.run(parent())
+    os.close(writing)
+
+    assert os.read(reading, 100) == b"main"
+    os.close(reading)
 
 
 def test_what_is_no_resource_can_be_tracked() -> None:

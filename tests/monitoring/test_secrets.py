@@ -58,7 +58,6 @@ def secret_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", API_KEY)
     monkeypatch.setenv("DATABASE_URL", DSN)
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    shown.cache_clear()
 
 
 async def test_no_secret_is_in_a_scrape_a_snapshot_or_a_log(

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from penstock_limits import ConfigurationError, Limiter
 from penstock_monitoring import ConcurrencyMonitor, PrometheusCollector
-from penstock_monitoring._prometheus import workers
-from penstock_monitoring._prometheus.workers import Worker, worker_in
+from penstock_monitoring._reading import workers
+from penstock_monitoring._reading.workers import Worker, worker_in
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 

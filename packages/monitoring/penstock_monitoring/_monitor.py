@@ -9,6 +9,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +18,13 @@ from typing import Any, Self
 
 from penstock_limits import ConfigurationError, Resource, configuration, emit, resources
 
-from penstock_monitoring._prometheus.workers import folder, worker_in
 from penstock_monitoring._reading.plain import node
 from penstock_monitoring._reading.read import ResourceReading, capabilities, facts
 from penstock_monitoring._reading.sampler import Key, Sampler
 from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
+from penstock_monitoring._reading.workers import folder, worker_in
 from penstock_monitoring._view.page_server import PageServer
 
 __all__ = ["ConcurrencyMonitor"]
@@ -45,6 +46,27 @@ class _Pool:
     running: int
     max_running: int
     idle: int
+
+
+class _Forks:
+    """Tells the monitors of a forked child that they are in one."""
+
+    def __init__(self) -> None:
+        self._monitors: weakref.WeakSet[ConcurrencyMonitor] = weakref.WeakSet()
+        self._follows = False
+
+    def follow(self, monitor: ConcurrencyMonitor) -> None:
+        self._monitors.add(monitor)
+        if not self._follows and hasattr(os, "register_at_fork"):
+            self._follows = True
+            os.register_at_fork(after_in_child=self._forked)
+
+    def _forked(self) -> None:
+        for monitor in self._monitors:
+            monitor._forget_parent()
+
+
+_forks = _Forks()
 
 
 class ConcurrencyMonitor:
@@ -97,6 +119,7 @@ class ConcurrencyMonitor:
         self._exhausted: set[Key] = set()
         self._lock = threading.Lock()
         self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._compare)
+        _forks.follow(self)
 
     def __repr__(self) -> str:
         return f"<ConcurrencyMonitor {self._name!r}: {self._sampler.number} samples, {len(self._runs)} event loops>"
@@ -149,6 +172,12 @@ class ConcurrencyMonitor:
             await asyncio.wait(runs)
         for server in servers:
             await asyncio.to_thread(server.close)
+
+    def _forget_parent(self) -> None:
+        self._lock = threading.Lock()
+        self._runs = {}
+        self._servers = []
+        self._sampler.forget_parent()
 
     # --- the RFC's names, for what is no resource
 

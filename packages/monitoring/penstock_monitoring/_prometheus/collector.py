@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
 from penstock_monitoring._monitor import ConcurrencyMonitor
-from penstock_monitoring._prometheus.workers import folder, worker_in
 from penstock_monitoring._reading.series import Labels, Names, Series, label_names
+from penstock_monitoring._reading.workers import folder, worker_in
 from penstock_monitoring._registry.catalogue import METRICS
 from penstock_monitoring._registry.metric import Metric
 

@@ -123,6 +123,8 @@ class Sampler:
         found = resources() if found is None else found
         unreadable = 0
         for resource in found:
+            if resource.kind == "metrics":  # it reads all the others
+                continue
             reading = self.reader.read(resource)
             if reading is None:
                 unreadable += 1
@@ -138,6 +140,11 @@ class Sampler:
                 del self.tracks[key]
             elif track.seen < self.number:
                 track.miss()
+
+    def forget_parent(self) -> None:
+        """In a forked child: there are no tasks of ours here, and nobody gives back what the parent had taken."""
+        self._taking = threading.Lock()
+        self._lags = {}
 
     # --- in any thread
 

@@ -97,7 +97,7 @@ def worker_in(where: Path) -> Worker:
         ConfigurationError: The folder cannot be used, or this platform has no file locks.
     """
     with _state.lock:
-        if not _state.follows_forks:
+        if not _state.follows_forks and hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork)
             _state.follows_forks = True
         worker = _state.workers.get(where)
