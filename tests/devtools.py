@@ -103,6 +103,7 @@ async def opened(address: str, profile: Path) -> AsyncIterator[Page]:
                 for domain in ("Page", "Runtime", "Log"):
                     await page.ask(f"{domain}.enable")
                 await page.ask("Page.navigate", url=address)
+                await page.until("document.readyState === 'complete'")
                 yield page
                 await socket.close()
                 await listening

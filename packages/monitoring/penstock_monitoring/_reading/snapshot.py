@@ -68,11 +68,17 @@ class Utilisation:
         """Return the points after a moment in Unix seconds: at most 120, each the highest of its time."""
         first = bisect.bisect_right(self.times, moment, lo=max(0, len(self.times) - len(self.shares)))
         times = self.times[first:]
-        both = list(zip(times, self.shares[len(self.shares) - len(times) :], strict=True))
-        step = max(1, math.ceil(len(both) / POINTS))
-        pieces = (both[at : at + step] for at in range(0, len(both), step))
-        seen = ([(at, share) for at, share in piece if not math.isnan(share)] for piece in pieces)
-        return [(round(piece[-1][0], 3), round(max(share for _, share in piece), 4)) for piece in seen if piece]
+        shares = self.shares[len(self.shares) - len(times) :]
+        if math.isnan(sum(shares)):
+            seen = [index for index, share in enumerate(shares) if not math.isnan(share)]
+            times, shares = array("d", [times[index] for index in seen]), array("f", [shares[index] for index in seen])
+        step = max(1, math.ceil(len(times) / POINTS))
+        last = len(times) - 1
+        return [
+            # As `round()` does, in a fifth of its time: there are many.
+            (int(times[min(at + step - 1, last)] * 1e3 + 0.5) / 1e3, int(max(shares[at : at + step]) * 1e4 + 0.5) / 1e4)
+            for at in range(0, len(times), step)
+        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,8 @@ _ELSEWHERE: Final = Refusal(
 def _name(host: str) -> str:
     """Return the name in a `Host` header, without the port."""
     if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
+        name, _, rest = host[1:].partition("]")
+        return name.lower() if not rest or rest.startswith(":") else ""
     return host.partition(":")[0].lower()
 
 

@@ -18,7 +18,7 @@ SORTS = ("use", "name", "kind", "waiting", "done", "refused")
 @click.option("--once", is_flag=True, help="Print everything once and exit; where the output is no terminal, too.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.2, max=60),
+    type=click.FloatRange(min=0.5, max=60),
     default=1.0,
     show_default=True,
     help="Seconds between two looks.",

@@ -175,6 +175,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answer what is no HTTP as everything else: a sentence, and the same headers."""
         self.close_connection = True
+        self.request_version = self.protocol_version  # what could not be read would be answered without headers
         self._send(code, "text/plain; charset=utf-8", f"{message or HTTPStatus(code).phrase}\n".encode())
 
     def version_string(self) -> str:
