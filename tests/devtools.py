@@ -79,9 +79,9 @@ class Page:
         """Press a key: a letter, or `Escape`, `Tab`, `Enter`."""
         text = {"Enter": "\r"}.get(key, key if len(key) == 1 else "")
         code = {"Enter": 13, "Tab": 9, "Escape": 27}.get(key, 0)
-        for kind in ("keyDown", "keyUp"):
-            more = {"text": text} if text and kind == "keyDown" else {}
-            await self.ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, **more)
+        down = {"type": "keyDown", "text": text} if text else {"type": "rawKeyDown"}
+        for event in (down, {"type": "keyUp"}):
+            await self.ask("Input.dispatchKeyEvent", key=key, code=key, windowsVirtualKeyCode=code, **event)
 
     async def picture(self) -> bytes:
         """Return what is to be seen, as PNG."""

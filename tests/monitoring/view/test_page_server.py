@@ -503,6 +503,7 @@ def test_a_closed_page_keeps_nothing_alive() -> None:
 
 def test_a_process_says_where_its_page_is_while_it_is_there(page: PageServer, runtime_folder: Path) -> None:
     """To its own user only."""
+    get(page)  # it says where it is before it answers
     (file,) = runtime_folder.glob("penstock*/*.json")
     said = json.loads(file.read_text())
     mode = stat.S_IMODE(file.parent.stat().st_mode)

@@ -147,11 +147,11 @@ def fitted(
     parts: list[RenderableType] = [*head, _state(look, len(resources), len(tasks))]
     if for_resources > 1:
         parts.append(_table(_RESOURCES, resources[look.first : look.first + for_resources - 1], width, look))
+    first, space = (look.first, 0) if look.view == "tasks" else (0, 1)
     if for_tasks > 1:
-        first, space = (look.first, 0) if look.view == "tasks" else (0, 1)
         parts += [Text()] * space
         parts.append(_table(_TASKS, tasks[first : first + for_tasks - 1 - space], width, look))
-    used = len(head) + 1 + _lines(for_resources, len(resources)) + _lines(for_tasks, len(tasks))
+    used = len(head) + 1 + _lines(for_resources, len(resources)) + _lines(for_tasks, len(tasks) + space)
     parts += [Text()] * max(0, height - 1 - used)
     return Group(*parts, _keys(look))
 
