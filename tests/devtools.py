@@ -62,9 +62,10 @@ class Page:
 
     async def until(self, script: str) -> Any:
         """Return what an expression is in the page, once it is true."""
-        async with asyncio.timeout(PATIENCE):
-            while not (value := await self.run(script)):
-                await asyncio.sleep(0.02)
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while not (value := await self.run(script)):
+            assert asyncio.get_running_loop().time() < deadline, f"{script} did not come; complaints: {self.complaints}"
+            await asyncio.sleep(0.02)
         return value
 
     async def look(self, *, width: int = 1280, height: int = 900, dark: bool = False) -> None:

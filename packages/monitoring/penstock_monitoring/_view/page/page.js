@@ -49,7 +49,7 @@ function seconds(value) {
   return `${Math.floor(value / 3600)} h ${Math.floor((value % 3600) / 60)} min`;
 }
 
-const percent = (share) => Math.round(share * 100) + " %";
+const percent = (share) => `${Math.round(share * 100)}%`;
 const clock = (milliseconds) => new Date(milliseconds).toLocaleTimeString();
 
 // --- from the snapshot to rows
