@@ -132,4 +132,4 @@ def test_every_field_of_statistics_has_its_line_in_the_docstring() -> None:
     """They are what the metrics' help is taken from."""
     for holder in STATISTICS:
         described = holder.__doc__ or ""
-        assert all(f"        {field.name}: " in described for field in dataclasses.fields(holder)), holder
+        assert all(f" {field.name}: " in described for field in dataclasses.fields(holder)), holder

@@ -157,6 +157,24 @@ def test_a_forked_child_has_a_place_of_its_own(shared: Path) -> None:
     os.close(writing)
 
 
+def test_a_forked_child_lets_go_of_its_parents_lock(shared: Path) -> None:
+    """Or the parent's file would be shown for as long as the child lives."""
+    parent = worker_in(shared)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - in the child
+        try:
+            os.fstat(parent._descriptor)
+        except OSError:
+            os.write(writing, b"closed")
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+
+    assert os.read(reading, 10) == b"closed"
+    os.close(reading)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"at": "now", "series": {}}'])
 def test_a_file_that_cannot_be_read_is_passed_over(shared: Path, text: str) -> None:
     """Of another version, or damaged."""

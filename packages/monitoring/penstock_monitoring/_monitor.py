@@ -19,7 +19,7 @@ from typing import Any, Self
 from penstock_limits import ConfigurationError, Resource, configuration, emit, resources
 
 from penstock_monitoring._reading.plain import node
-from penstock_monitoring._reading.read import ResourceReading, capabilities, facts
+from penstock_monitoring._reading.read import ResourceReading, build, capabilities, facts
 from penstock_monitoring._reading.sampler import Key, Sampler
 from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown
@@ -119,6 +119,7 @@ class ConcurrencyMonitor:
         self._exhausted: set[Key] = set()
         self._lock = threading.Lock()
         self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._compare)
+        build()  # it reads files, which a snapshot in an event loop must not
         _forks.follow(self)
 
     def __repr__(self) -> str:
@@ -227,7 +228,7 @@ class ConcurrencyMonitor:
         readings = self._readings_now(found)
         tracks, times, unreadable = sampler.tracks, sampler.times(), sampler.reader.unreadable
         process = {each.kind: each.statistics for each in facts(len(readings), unreadable, sampler.number)}
-        build, monitored = process["build"], process["monitor"]
+        monitored = process["monitor"]
         return Snapshot(
             at=time.time(),
             process=ProcessReading(
@@ -237,8 +238,8 @@ class ConcurrencyMonitor:
                 window=self._window,
                 samples=sampler.number,
                 unreadable=unreadable,
-                version=build.version,
-                python=build.python,
+                version=build().version,
+                python=build().python,
             ),
             resources=readings,
             utilisation=tuple(

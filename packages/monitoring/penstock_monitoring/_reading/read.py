@@ -20,7 +20,7 @@ from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.track import Track
 from penstock_monitoring._registry.process import PHASES
 
-__all__ = ["Build", "Monitored", "Reader", "ResourceReading", "capabilities", "facts"]
+__all__ = ["Build", "Monitored", "Reader", "ResourceReading", "build", "capabilities", "facts"]
 
 logger = logging.getLogger("penstock.monitoring")
 
@@ -146,7 +146,7 @@ def facts(resources: int, unreadable: int, samples: int) -> Iterator[ResourceRea
     for capability, phase in PHASES.items():
         yield ResourceReading("phase", capability, _Phase(phase, capability))
     yield ResourceReading("flags", "flags", _Flags(*_source()))
-    yield ResourceReading("build", "build", _build())
+    yield ResourceReading("build", "build", build())
     threads = threading.enumerate()
     daemons = sum(thread.daemon for thread in threads)
     yield ResourceReading("monitor", "monitor", Monitored(resources, unreadable, len(threads), daemons, samples))
@@ -174,7 +174,8 @@ def _source() -> tuple[str, str]:
 
 
 @functools.cache  # it reads files
-def _build() -> Build:
+def build() -> Build:
+    """Return what runs."""
     try:
         ours = version("penstock-monitoring")
     except PackageNotFoundError:  # run from a folder

@@ -65,7 +65,7 @@ class Track:
         self._last = (0, False, False)
         self.hold_seconds = self.near_limit_seconds = self.saturated_seconds = 0.0
         self.share = 0.0
-        self.seen = -1
+        self.seen = -2  # before any
 
     def sample(self, number: int, use: Use, threshold: float, passed: float) -> None:
         """Take note of a sample, and of the seconds that have passed since the one before."""
