@@ -122,7 +122,7 @@ class HttpServer(socketserver.TCPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-    server: HttpServer
+    server: HttpServer  # pyright: ignore[reportIncompatibleVariableOverride] - no other makes one
     protocol_version = "HTTP/1.1"
     timeout = IDLE
 
