@@ -14,6 +14,7 @@ from penstock_monitoring._reading.read import ResourceReading
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
 from penstock_monitoring._registry.catalogue import METRICS
 from penstock_monitoring._registry.metric import Metric
+from penstock_monitoring._view.page_server import PageServer
 
 __all__ = [
     "METRICS",
@@ -23,6 +24,7 @@ __all__ = [
     "LoopStatistics",
     "Metric",
     "OpenTelemetryBridge",
+    "PageServer",
     "ProcessReading",
     "PrometheusCollector",
     "ResourceReading",

@@ -29,6 +29,7 @@ from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
 from penstock_monitoring._reading.workers import folder, worker_in
+from penstock_monitoring._view.page_server import PageServer
 
 __all__ = ["ConcurrencyMonitor"]
 
@@ -88,6 +89,8 @@ class ConcurrencyMonitor:
         alerts: The rules that say when something is amiss; None for `default_alerts()`.
         hooks: Called with each alert that becomes active or is resolved, one at a time in a thread of its own: such as
             `log_hook` and `webhook_hook(url)`. One that fails is logged and counted.
+        page: The port of this machine on which it serves the live view while it is entered, 0 for any that is free;
+            None, the default, for none.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -102,6 +105,7 @@ class ConcurrencyMonitor:
         threshold: float | None = None,
         alerts: Iterable[AlertRule] | None = None,
         hooks: Iterable[Hook] = (),
+        page: int | None = None,
     ) -> None:
         where = f"monitor {name!r}"
         if not 0.01 <= interval <= 3600:
@@ -113,6 +117,8 @@ class ConcurrencyMonitor:
         self._name = name
         self._window = float(window)
         self._threshold = threshold
+        self._page = page
+        self._servers: list[PageServer] = []
         self._started = time.time()
         self._runs: dict[asyncio.AbstractEventLoop, list[asyncio.Task[None]]] = {}
         self._names = Names()
@@ -137,12 +143,15 @@ class ConcurrencyMonitor:
 
         Raises:
             ConfigurationError: `PROMETHEUS_MULTIPROC_DIR` names a folder that cannot be used.
+            OSError: The page's port is in use, or not for this user.
             RuntimeError: It is entered in this event loop already.
         """
         shared = folder()
         if shared is not None:
             await asyncio.to_thread(worker_in, shared)
         await self._sampler.sample_if_due()
+        if self._page is not None and not self._servers:
+            self.serve(port=self._page)
         loop = asyncio.get_running_loop()
         with self._lock:
             self._runs = {each: runs for each, runs in self._runs.items() if not each.is_closed()}
@@ -164,16 +173,21 @@ class ConcurrencyMonitor:
             runs = self._runs.pop(asyncio.get_running_loop(), [])
             if shared is not None and not self._runs:
                 worker_in(shared).withdraw()
+            servers = [] if self._runs else self._servers
+            self._servers = self._servers if self._runs else []
         for run in runs:
             run.cancel()
         if runs:
             await asyncio.wait(runs)
         if not self._runs:
             await self._alarm.settle()
+        for server in servers:
+            await asyncio.to_thread(server.close)
 
     def _forget_parent(self) -> None:
         self._lock = threading.Lock()
         self._runs = {}
+        self._servers = []
         self._sampler.forget_parent()
 
     # --- the RFC's names, for what is no resource
@@ -294,6 +308,24 @@ class ConcurrencyMonitor:
         except Exception as error:  # noqa: BLE001 - a full disk must not end it
             logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
 
+    def serve(self, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> PageServer:
+        """Serve the live view, which only shows: as a page, as JSON, and as metrics if prometheus_client is installed.
+
+        It has threads of its own, and ends with its `close()`, or when the monitor is left in its last event loop.
+
+        Args:
+            host: An address of this machine, or `localhost`; by default nobody else can look.
+            port: A port; by default any that is free, which the server then tells.
+            token: What whoever looks must know, 16 characters or more; needed for a host that others can reach.
+
+        Raises:
+            ConfigurationError: The host is no address, a token is needed, or it is too short.
+            OSError: The port is in use, or not for this user.
+        """
+        server = PageServer(self, host, port, token)
+        self._servers.append(server)
+        return server
+
     # --- what is amiss
 
     def _share_near(self) -> float:
@@ -323,10 +355,16 @@ def _first(item: tuple[Key, object]) -> Key:
 
 
 def _trees(found: tuple[Resource, ...]) -> tuple[dict[str, Any], ...]:
-    """Return the trees of tasks, of all that have one."""
+    """Return the trees of tasks, of all that have one and can tell it in this thread."""
     budget = [NODES]
-    trees = [tree for resource in found if callable(tree := getattr(resource, "tree", None))]
-    return tuple(node(tree(), budget) for tree in trees)
+    trees: list[dict[str, Any]] = []
+    for resource in found:
+        if callable(tree := getattr(resource, "tree", None)):
+            try:
+                trees.append(node(tree(), budget))
+            except Exception as error:  # noqa: BLE001 - one that fails must not hide the rest
+                logger.debug("the tasks of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
+    return tuple(trees)
 
 
 def _check_share(where: str, what: str, share: float) -> None:

@@ -7,7 +7,7 @@ import sys
 
 from penstock_limits import Limiter, Mode
 from penstock_limits.testing import run_in_virtual_time
-from penstock_tasks import TaskManager, TaskNode
+from penstock_tasks import TaskManager, TaskNode, TaskTree
 
 from tests.limits.gauge import settled
 
@@ -197,3 +197,15 @@ async def test_a_chain_of_a_thousand_is_shown() -> None:
 
     assert len(tree) == 1001
     assert str(tree).count("link") >= 1001
+
+
+async def test_a_thread_may_ask() -> None:
+    """As one does that serves a page about a program; the task that waits for it is shown to wait."""
+
+    async def ask() -> TaskTree:
+        return await asyncio.to_thread(tasks.tree)
+
+    async with TaskManager() as tasks:
+        seen = await tasks.start_soon(ask, name="ask")
+
+    assert [node.name for node in seen] == ["ask"]

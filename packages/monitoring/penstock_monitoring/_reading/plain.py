@@ -5,13 +5,18 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from pathlib import PurePath
+from typing import Any, Final
 
-from penstock_monitoring._reading.shown import shown, shown_name
+from penstock_limits.introspection import CallSite
+
+from penstock_monitoring._reading.shown import shown, shown_name, shown_sentence
 
 __all__ = ["Value", "node", "values"]
 
 Value = float | int | str | None
+
+_SENTENCES: Final = frozenset({"part_of", "waits_on"})  # of a task manager's own words, with names in quotes
 
 
 def values(statistics: object) -> dict[str, Value]:
@@ -49,7 +54,7 @@ def _items(holder: object) -> list[tuple[str, Any]]:
 
 
 def node(branch: object, budget: list[int]) -> dict[str, Any]:
-    """Return a node of a task tree as plain values: its numbers, its texts if they are names or places, its children.
+    """Return a node of a task tree as plain values: its numbers, its names and places, its children.
 
     Args:
         branch: A dataclass; a field with dataclasses in it holds children.
@@ -58,12 +63,19 @@ def node(branch: object, budget: list[int]) -> dict[str, Any]:
     budget[0] -= 1
     plain: dict[str, Any] = {"children": []}
     for name, value in _items(branch):
-        if isinstance(value, tuple | list):
+        if isinstance(value, CallSite):
+            plain[name] = shown(_place(value))
+        elif isinstance(value, tuple | list):
             for child in value:
                 if budget[0] > 0 and _is_holder(child):
                     plain["children"].append(node(child, budget))
         elif isinstance(value, str):
-            plain[name] = shown_name(value)
+            plain[name] = shown_sentence(value) if name in _SENTENCES else shown_name(value)
         elif value is None or isinstance(value, int | float):
             plain[name] = _plain(value)
     return plain
+
+
+def _place(site: CallSite) -> str:
+    """Return a line of code with the end of its path: the rest of it is the machine's."""
+    return f"{'/'.join(PurePath(site.path).parts[-3:])}:{site.line} in {site.function}"

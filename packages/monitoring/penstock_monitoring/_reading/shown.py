@@ -8,12 +8,13 @@ import re
 import time
 from typing import Final
 
-__all__ = ["HIDDEN", "LONGEST", "shown", "shown_name"]
+__all__ = ["HIDDEN", "LONGEST", "shown", "shown_name", "shown_sentence"]
 
 HIDDEN: Final = "***"
 LONGEST: Final = 120  # characters
 
 _SECRET_NAMES = re.compile(r"KEY|TOKEN|SECRET|PASSW|DSN|DATABASE_URL|CREDENTIAL", re.IGNORECASE)
+_QUOTED = re.compile(r"""(['"])(.*)\1""", re.DOTALL)
 _SHORTEST = 8  # characters of a variable's value that is looked for; shorter ones are words
 _LOOKED_EVERY = 10  # seconds; a look at the environment takes longer than the rest
 _PATTERNS = tuple(
@@ -42,6 +43,11 @@ def shown(text: str) -> str:
 def shown_name(text: str) -> str:
     """Return the name of a piece of work, if it is one: people put what the work is about into names with spaces."""
     return HIDDEN if len(text.split()) != 1 else shown(text)
+
+
+def shown_sentence(text: str) -> str:
+    """Return a sentence such as `limiter 'api_call'`: its own words may be shown, what it quotes if it is a name."""
+    return shown(_QUOTED.sub(lambda quoted: f"{quoted[1]}{shown_name(quoted[2])}{quoted[1]}", text))
 
 
 @functools.lru_cache(maxsize=1)

@@ -381,11 +381,12 @@ class TaskManager:
     # --- what can be seen
 
     def tree(self) -> TaskTree:
-        """Return its running tasks under those that have made them; call it in the loop's thread."""
+        """Return its running tasks under those that have made them; any thread may ask."""
         jobs = self._jobs
         running = {} if jobs is None else {task: Job._make(known) for task, known in list(jobs.running.items())}
         now = 0.0 if jobs is None else jobs.now()
-        return plant(self.name, self.mode, {task: job for task, job in running.items() if not task.done()}, now)
+        alive = {task: job for task, job in running.items() if not task.done()}
+        return plant(self.name, self.mode, alive, now, self._loop)
 
     def statistics(self) -> TaskManagerStatistics:
         """Return a snapshot of its counters."""
