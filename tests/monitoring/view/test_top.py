@@ -41,6 +41,11 @@ TOKEN = "a-token-that-nobody-guesses"
 ESCAPE = "\x1b]0;owned\x07"
 
 
+def alert_of(name: str, **more: Any) -> dict[str, Any]:
+    """Return an alert as a snapshot has it, which began at 60 s."""
+    return {"name": name, "severity": "warning", "state": "active", "since": 60.0, "summary": name, **more}
+
+
 def snapshot(at: float = 100.0, *resources: tuple[str, str, dict[str, Any]], **more: Any) -> dict[str, Any]:
     """Return a snapshot of some resources."""
     whole = json.loads(ConcurrencyMonitor().snapshot().to_json())
@@ -197,7 +202,7 @@ def test_an_open_breaker_is_first() -> None:
 def test_what_a_name_holds_cannot_move_the_cursor() -> None:
     """Nor set the terminal's title: every control character is replaced."""
     node = {"name": ESCAPE, "age": 1.0, "waits_on": ESCAPE, "created": ESCAPE, "children": []}
-    alert = {"name": ESCAPE, "resource": ESCAPE, "state": "active", "detail": ESCAPE}
+    alert = alert_of(ESCAPE, severity=ESCAPE, summary=ESCAPE)
     now = snapshot(100, (ESCAPE, ESCAPE, {"state": ESCAPE}), tasks=[{"children": [node]}], alerts=[alert])
 
     text = "\n".join(drawn(now, Look(), 200))
@@ -209,12 +214,12 @@ def test_what_a_name_holds_cannot_move_the_cursor() -> None:
 
 def test_alerts_are_told_first() -> None:
     """Three of them, and how many more there are."""
-    alerts = [{"name": "near", "resource": f"r{each}", "state": "active", "share": 0.9} for each in range(5)]
-    alerts.append({"name": "near", "resource": "gone", "state": "resolved"})
+    alerts = [alert_of("Near", summary=f"r{each} is nearly full.") for each in range(5)]
+    alerts.append(alert_of("Near", state="resolved"))
 
     lines = drawn(snapshot(100, *MANY, alerts=alerts), Look())
 
-    assert lines[2].startswith("! near: r0  share 90%")
+    assert lines[2].startswith("! r0 is nearly full.  warning for 40 s, Near")
     assert lines[5].startswith("! and 2 more alerts")
 
 
@@ -340,8 +345,10 @@ def test_a_process_is_found_by_its_number_its_port_and_as_the_only_one(runtime_f
         assert find(str(page.port)) == page.url
         assert find(f"127.0.0.1:{page.port}") == page.url
         assert not stale.exists()
-        with ConcurrencyMonitor("second").serve() as other, pytest.raises(NotToBeSeenError) as raised:
-            find(None)
+        with ConcurrencyMonitor("second").serve() as other:
+            get(other)
+            with pytest.raises(NotToBeSeenError) as raised:
+                find(None)
         assert "choose one:" in str(raised.value)
         assert f"(second, {other.url})" in str(raised.value)
     with pytest.raises(NotToBeSeenError, match="no process of yours serves a live view"):
@@ -380,7 +387,7 @@ async def test_once_exits_with_1_if_an_alert_is_active() -> None:
             result = await asyncio.to_thread(top, monitor.serve().url, "--once", "--interval", "0.5")
 
     assert result.exit_code == 1
-    assert "! resource-exhaustion: pool main" in result.output
+    assert "PenstockResourceExhausted" in result.output
 
 
 def test_once_filters_and_says_if_nothing_is_left() -> None:

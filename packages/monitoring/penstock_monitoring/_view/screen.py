@@ -228,7 +228,7 @@ def _head(now: Mapping[str, Any], alerts: int = ALERTS) -> list[RenderableType]:
         ),
     ]
     active = [each for each in now["alerts"] if each["state"] == "active"]
-    lines += [_alert(each) for each in active[:alerts]]
+    lines += [_alert(each, now["at"]) for each in active[:alerts]]
     if len(active) > alerts:
         lines.append(Text(f"! and {len(active) - alerts} more alerts", "bold red"))
     for line in lines:
@@ -236,19 +236,9 @@ def _head(now: Mapping[str, Any], alerts: int = ALERTS) -> list[RenderableType]:
     return list(lines)
 
 
-def _alert(alert: Mapping[str, Any]) -> Text:
-    known = ("name", "kind", "resource", "state")
-    rest = ", ".join(
-        f"{name.replace('_', ' ')} {_told(name, value)}"
-        for name, value in alert.items()
-        if name not in known and isinstance(value, int | float | str)
-    )
-    where = " ".join(str(alert[each]) for each in ("kind", "resource") if alert.get(each))
-    return Text.assemble((printable(f"! {alert['name']}: {where}"), "bold red"), printable(f"  {rest}"))
-
-
-def _told(name: str, value: float | str) -> str:
-    return f"{value:.0%}" if name in ("share", "threshold") and not isinstance(value, str) else str(value)
+def _alert(alert: Mapping[str, Any], at: float) -> Text:
+    more = f"  {alert['severity']} for {seconds(max(0.0, at - alert['since']))}, {alert['name']}"
+    return Text.assemble((printable(f"! {alert['summary']}"), "bold red"), printable(more))
 
 
 def _state(look: Look, resources: int, tasks: int) -> Text:

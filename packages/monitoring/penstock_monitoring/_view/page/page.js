@@ -429,11 +429,9 @@ function alerts(all) {
   $("alerts").hidden = !active.length;
   list($("alerts").querySelector("ul"), active, (item, each) => {
     if (!item.children.length) item.append(make("b"), " ", make("span"));
-    say(item.children[0], `${each.name}: ${each.kind ? each.kind + " " : ""}${each.resource}`);
-    const known_ = new Set(["name", "kind", "resource", "state"]);
-    const rest = Object.entries(each).filter(([field, value]) => !known_.has(field) && known(value) && typeof value !== "object");
-    const says = (field, value) => (["share", "threshold"].includes(field) ? percent(value) : value);
-    say(item.children[1], rest.map(([field, value]) => `${field.replaceAll("_", " ")} ${says(field, value)}`).join(", "));
+    say(item.children[0], each.summary);
+    const since = seconds(Math.max(0, state.now.at - each.since));
+    say(item.children[1], `${each.severity} for ${since}, ${each.name}; what to do: ${each.runbook}`);
   });
 }
 
