@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 import logging
 import os
 import threading
@@ -155,6 +156,7 @@ def _report(capability: str, error: Exception) -> None:
         logger.error("the mode of %s cannot be told and counts as off: %s", capability, error)
 
 
+@functools.cache
 def variable_of(capability: str) -> str:
     """Return the environment variable that says the mode of a capability before anything else does."""
     return "PENSTOCK_MODE_" + capability.upper().replace("-", "_")

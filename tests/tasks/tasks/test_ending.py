@@ -8,12 +8,13 @@ import gc
 import logging
 import weakref
 
+import anyio
 import pytest
 from penstock_limits.testing import recorded, run_in_virtual_time
-from penstock_tasks import JobEnd, ShutdownReport, TaskManager
+from penstock_tasks import JobEnd, ShutdownReport, TaskManager, create_task
 
 from tests.limits.gauge import settled
-from tests.tasks.tasks.helpers import reported, stubborn
+from tests.tasks.tasks.helpers import fail, reported, stubborn
 
 
 def ends(report: ShutdownReport | None) -> list[tuple[str, str]]:
@@ -221,3 +222,137 @@ def test_a_report_of_many_says_how_many_more() -> None:
     assert str(report).splitlines()[-1] == "  and 50 more"
     assert report.counts() == {"finished": 150}
     assert str(ShutdownReport("none", 0.0, ())) == "none was shut down in 0 s: nothing was running"
+
+
+async def test_an_error_is_not_lost_to_a_cancellation() -> None:
+    """With `on_failure="cancel"`, asyncio was told that it would be raised."""
+    stopping, may_end = asyncio.Event(), asyncio.Event()
+
+    async def linger() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            stopping.set()
+            await may_end.wait()
+
+    async def main() -> None:
+        async with TaskManager(on_failure="cancel") as tasks:
+            tasks.start_soon(linger)
+            tasks.create_task(fail(ValueError("precious")))
+
+    task = asyncio.create_task(main())
+    await stopping.wait()
+    task.cancel()
+    await settled()
+    may_end.set()
+    [group] = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(group, ExceptionGroup)
+    assert [str(each) for each in group.exceptions] == ["precious"]
+
+
+async def test_an_error_that_statistics_come_upon_is_raised() -> None:
+    """The block is cancelled while it runs, and left before it could be told."""
+
+    async def bad() -> None:
+        raise ValueError
+
+    async def main() -> None:
+        async with TaskManager(on_failure="cancel") as tasks:
+            tasks.create_task(bad())
+            await asyncio.sleep(0)
+            tasks.statistics()
+
+    with pytest.raises(ExceptionGroup):
+        await main()
+
+
+async def test_observing_a_failure_cancels_nothing() -> None:
+    """What would have ended everything is counted, as all failures are."""
+    with reported():
+        async with TaskManager(on_failure="cancel", mode="observe") as tasks:
+            task = tasks.create_task(fail(ValueError()))
+            await asyncio.wait([task])
+            await settled()
+            assert tasks.statistics().failed == 1
+
+
+async def test_the_cancellation_is_the_callers_own() -> None:
+    """It is known by its message, by anyio for one."""
+
+    async def main() -> None:
+        async with TaskManager() as tasks:
+            tasks.start_soon(asyncio.sleep, 3600)
+
+    task = asyncio.create_task(main())
+    await settled()
+    task.cancel("by the owner")
+    with pytest.raises(asyncio.CancelledError, match="by the owner"):
+        await task
+    with anyio.move_on_after(0.01) as over:
+        await main()
+    assert over.cancelled_caught
+
+
+async def test_a_task_that_joins_in_the_ending_is_not_left_behind() -> None:
+    """Somebody else has begun it, and has waited for that task until then."""
+    tasks = TaskManager()
+    ending = asyncio.Event()
+
+    async def join() -> None:
+        await ending.wait()
+        await tasks.cleanup_tasks()
+
+    joined = tasks.start_soon(join)
+    cleanup = asyncio.create_task(tasks.cleanup_tasks())
+    await settled()
+    ending.set()
+    assert (await cleanup).ends == ()
+    await joined
+
+
+async def test_an_ending_that_is_cancelled_before_it_begins_begins_again() -> None:
+    """As when `asyncio.run` ends, and cancels every task in just that turn."""
+    end = asyncio.Event()
+    tasks = TaskManager(cancel_timeout=0.01)
+    tasks.start_soon(stubborn, end)
+    await settled()
+    cleanup = asyncio.create_task(tasks.cleanup_tasks())
+    await asyncio.sleep(0)
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await cleanup
+    assert [outcome for _, outcome in ends(tasks.report)] == ["left behind"]
+    end.set()
+
+
+async def test_only_its_own_loop_ends_it() -> None:
+    """Another one is told so; what nobody has used yet is closed."""
+    tasks = TaskManager()
+    await tasks.start_soon(asyncio.sleep, 0)
+    with pytest.raises(RuntimeError, match="outside of the event loop it belongs to"):
+        await asyncio.to_thread(asyncio.run, tasks.cleanup_tasks())
+    await tasks.cleanup_tasks()
+    unused = TaskManager()
+    await unused.cleanup_tasks()
+    with pytest.raises(RuntimeError, match="is closed and takes no more work in"):
+        unused.start_soon(asyncio.sleep, 0)
+
+
+async def test_what_a_cancelled_task_makes_to_clean_up_is_the_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the drop-in: it is neither cancelled nor taken for one that does not stop."""
+    monkeypatch.setenv("PENSTOCK_MODE_MANAGED_THREADS", "enforce")
+    made = []
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            made.append(create_task(gate.wait()))
+
+    gate = asyncio.Event()
+    async with TaskManager(drain_timeout=0.01, cancel_timeout=0.01) as tasks:
+        tasks.start_soon(work, name="work")
+    assert ends(tasks.report) == [("work", "cancelled")]
+    gate.set()
+    assert await made[0]

@@ -502,3 +502,11 @@ async def test_a_task_factory_is_handed_what_was_given_and_no_more() -> None:
         loop.set_task_factory(None)
 
     assert seen[:2] == [set(), set()]
+
+
+async def test_a_timeout_of_the_awaited_itself_is_not_counted() -> None:
+    """Its time was not over: it has raised a TimeoutError of its own."""
+    tasks = TaskManager()
+    with pytest.raises(TimeoutError):
+        await tasks.timeout_wrapper(fail(TimeoutError()), 3600)
+    assert tasks.statistics().timed_out == 0

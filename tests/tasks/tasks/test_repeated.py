@@ -295,3 +295,37 @@ async def test_wrong_values_are_named() -> None:
     with pytest.raises(ConfigurationError, match="within = 0"):
         RestartPolicy(within=0)
     await tasks.cleanup_tasks()
+
+
+async def test_restarts_are_counted_of_services_that_have_stopped_too() -> None:
+    """A counter never falls; what has stopped is no periodic job any more."""
+    failures = iter((True, True, False))
+
+    async def flaky() -> None:
+        if next(failures):
+            raise ValueError
+
+    async with TaskManager() as tasks:
+        with reported():
+            service = tasks.service(flaky, restart=RestartPolicy(base=0, cap=0))
+            while service.state != "stopped":
+                await asyncio.sleep(0)
+        job = tasks.every(3600, asyncio.sleep, 0, delay=3600)
+        assert (tasks.statistics().restarts, tasks.statistics().periodic) == (2, 1)
+        job.stop()
+        assert (tasks.statistics().restarts, tasks.statistics().periodic) == (2, 0)
+
+
+@pytest.mark.parametrize("mode", ["off", "observe", "enforce"])
+async def test_in_every_mode_they_end_with_the_block(mode: str) -> None:
+    """Nobody else would: what the manager has started by itself does not outlive it."""
+    async with TaskManager(mode=mode) as tasks:
+        job = tasks.every(0.001, asyncio.sleep, 0)
+        service = tasks.service(asyncio.sleep, 3600)
+        await asyncio.sleep(0)
+        assert service.task is not None
+        run = service.task
+    await asyncio.wait([run])
+    assert run.cancelled()
+    assert service.state == "stopped"
+    assert job._timer is None

@@ -113,3 +113,30 @@ async def test_it_says_what_state_it_is_in() -> None:
     with pytest.raises(RuntimeError, match="scope 'said' is finished"):
         scope.create_task(asyncio.sleep(0))
     await tasks.cleanup_tasks()
+
+
+async def test_who_starts_after_a_cancel_has_a_deadline_too() -> None:
+    """The deadline of an earlier `cancel()` is not theirs."""
+    end = asyncio.Event()
+    tasks = TaskManager()
+
+    async def block() -> None:
+        async with tasks.scope("twice", cancel_timeout=0.01) as scope:
+            scope.start_soon(asyncio.sleep, 3600)
+            await settled()
+            scope.cancel()
+            await settled()
+            scope.start_soon(stubborn, end)
+            await settled()
+            raise ValueError
+
+    with pytest.raises(ExceptionGroup):
+        await block()
+    assert tasks.statistics().left_behind == 1
+    end.set()
+
+
+async def test_a_nested_scope_may_give_no_time_at_all() -> None:
+    """0 seconds are 0 seconds, and not the default."""
+    tasks = TaskManager()
+    assert tasks.scope("outer").scope("inner", cancel_timeout=0)._cancel_timeout == 0

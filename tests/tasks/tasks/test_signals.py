@@ -287,3 +287,18 @@ asyncio.run(main())
 asyncio.run(main())
 """
     assert run(program)[0] == 0
+
+
+def test_a_handler_that_is_given_back_late_still_lets_the_signal_end_the_process() -> None:
+    """Somebody took the manager's handler for the usual one, and puts it back when the manager is long gone."""
+    program = """
+async def main():
+    async with TaskManager():
+        before = signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGTERM, before)
+    ready()
+    await forever()
+
+asyncio.run(main())
+"""
+    assert run(program, signal.SIGTERM)[0] == -signal.SIGTERM

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from fractions import Fraction
 
 from penstock_limits import Limiter, Mode
 from penstock_limits.testing import run_in_virtual_time
-from penstock_tasks import TaskManager, TaskNode, TaskTree
+from penstock_tasks import TaskManager, TaskNode
 
 from tests.limits.gauge import settled
 
@@ -199,13 +200,33 @@ async def test_a_chain_of_a_thousand_is_shown() -> None:
     assert str(tree).count("link") >= 1001
 
 
-async def test_a_thread_may_ask() -> None:
-    """As one does that serves a page about a program; the task that waits for it is shown to wait."""
+async def test_it_can_be_seen_from_another_thread() -> None:
+    """And when its loop does not run any more."""
+    async with TaskManager(drain_timeout=0) as tasks:
+        tasks.start_soon(asyncio.sleep, 3600, name="rests")
+        await settled()
+        assert "rests" in str(await asyncio.to_thread(tasks.tree))
+    assert len(await asyncio.to_thread(tasks.tree)) == 0
 
-    async def ask() -> TaskTree:
-        return await asyncio.to_thread(tasks.tree)
 
-    async with TaskManager() as tasks:
-        seen = await tasks.start_soon(ask, name="ask")
+async def test_a_sleep_of_any_kind_of_number_is_shown() -> None:
+    """A fraction of a second knows no format of floats on Python 3.11."""
+    async with TaskManager(drain_timeout=0) as tasks:
+        tasks.start_soon(asyncio.sleep, Fraction(7200, 2), name="rests")
+        await settled()
+        assert named(tasks)["rests"].waits_on == "sleep of 3600 s"
 
-    assert [node.name for node in seen] == ["ask"]
+
+async def test_a_service_is_shown_by_its_function() -> None:
+    """Not by that of ours which calls it; and a time is not shown to the nanosecond."""
+
+    async def rest() -> None:
+        await asyncio.sleep(70.123456)
+
+    async with TaskManager(drain_timeout=0) as manager:
+        manager.service(rest, name="rest")
+        await settled_but_busy()
+        node = named(manager)["rest"]
+
+    assert node.function.endswith("<locals>.rest")
+    assert node.waits_on == "sleep of 70.123 s"

@@ -115,7 +115,8 @@ def test_calls_are_counted(enforce: None) -> None:
         waiting.result()
     after = executor.statistics()
 
-    assert (executor.name, executor.kind) == ("counted", "executor")
+    [shown] = [each for each in resources() if each.name == "counted"]
+    assert (shown.kind, shown.statistics()) == ("executor", after)
     assert (during.running, during.queued, during.cancelled, during.peak_queued) == (1, 1, 1, 2)
     assert (after.running, after.queued, after.submitted) == (0, 0, 3)
     assert 0 < after.longest_wait <= after.wait_seconds
@@ -160,7 +161,35 @@ def test_an_executor_that_nobody_has_any_more_is_not_kept(any_mode: str) -> None
 def test_an_executor_is_a_resource_while_it_lives(enforce: None) -> None:
     """Under the name of its threads."""
     with ThreadPoolExecutor(1, "known") as executor:
-        assert executor in resources()
+        assert ("executor", "known") in [(each.kind, each.name) for each in resources()]
+        assert executor.submit(int).result() == 0
+    del executor
+    gc.collect()
+    assert ("executor", "known") not in [(each.kind, each.name) for each in resources()]
+
+
+def test_the_names_of_a_subclass_are_its_own(any_mode: str) -> None:
+    """Also those that a resource has: nothing of ours stands in their way."""
+
+    class Pool(ThreadPoolExecutor):
+        def __init__(self, name: str, kind: object) -> None:
+            self.name, self.kind = name, kind
+            super().__init__(1)
+
+    with Pool("mine", None) as pool:
+        assert pool.submit(lambda: (pool.name, pool.kind)).result() == ("mine", None)
+        resources()
+
+
+def test_an_executor_may_be_made_without_our_constructor(any_mode: str) -> None:
+    """A `__new__` of its own that calls object's works, as with the original; nobody owns it then."""
+
+    class Own(ThreadPoolExecutor):
+        def __new__(cls, *args: Any) -> Any:
+            return object.__new__(cls)
+
+    with Own(1) as executor:
+        assert executor.submit(int).result() == 0
 
 
 def test_workers_have_their_executor_as_owner(enforce: None) -> None:

@@ -7,14 +7,16 @@ import itertools
 import pickle
 import threading
 import weakref
+from typing import Any
 from unittest import mock
 
 import penstock_tasks
 import pytest
-from penstock_limits import resources
+from penstock_limits import Mode, resources
+from penstock_limits.introspection import call_site
 from penstock_limits.testing import switched_off
 from penstock_tasks import Thread, ThreadsStatistics, Timer, stop_event
-from penstock_tasks._threads.ownership import ownership_of
+from penstock_tasks._threads.ownership import Ownership, Stop, ownership_of, with_stop
 
 
 def nothing() -> None:
@@ -232,3 +234,46 @@ def test_making_a_thread_does_not_take_part_in_the_exit_before_it_starts() -> No
     """Importing the package and making threads in mode off does nothing at all."""
     assert ownership_of(Thread(target=nothing)) is None
     assert penstock_tasks.threads()[0].owner == "main"
+
+
+@pytest.mark.parametrize("name", ["Thread", "Timer"])
+def test_off_makes_what_a_test_has_put_in_the_place_of_threadings(name: str) -> None:
+    """`mock.patch("threading.Thread")` works on as before."""
+    with mock.patch(f"threading.{name}") as double:
+        made = getattr(penstock_tasks, name)(1, print)
+
+    assert made is double.return_value
+    double.assert_called_once_with(1, print)
+
+
+def test_a_thread_may_be_made_without_our_constructor(any_mode: str) -> None:
+    """A `__new__` of its own that calls object's works, as with the original; nobody owns it then."""
+
+    class Single(Thread):
+        def __new__(cls) -> Any:
+            return object.__new__(cls)
+
+    thread = Single()
+    thread.start()
+    thread.join()
+    assert not thread.is_alive()
+
+
+def test_a_call_that_begins_while_the_exit_tells_its_thread_is_told() -> None:
+    """Whichever of the two comes first: no call misses it."""
+
+    class Late(Stop):
+        def set(self) -> None:
+            super().set()
+            seen.append(with_stop(Stop(), lambda: stop_event().is_set()))
+
+    def work() -> None:
+        ownership = Ownership(Mode.ENFORCE, "exit", call_site(), stop=Late())
+        vars(threading.current_thread())["_penstock"] = ownership
+        ownership.tell(threading.current_thread())
+
+    seen: list[bool] = []
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [True]

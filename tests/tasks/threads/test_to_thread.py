@@ -472,3 +472,21 @@ async def test_a_storm_leaves_nothing_behind(enforce: None, seed: int, calls: in
     assert peak <= most
     assert running == 0
     assert permits().running == permits().queued == permits().surplus_releases == 0
+
+
+async def test_a_call_that_was_not_begun_in_time_is_no_thread_that_runs_on(enforce: None) -> None:
+    """It is counted neither as one whose function still ran nor as one that nobody waits for."""
+    limit(1)
+    await to_thread(int)
+    executor, begun, end = blocking._calls._executor, threading.Event(), threading.Event()
+    assert executor is not None
+    executor.submit(lambda: (begun.set(), end.wait()))
+    begun.wait()
+    before = counters.statistics()
+    try:
+        with pytest.raises(ThreadTimeoutError, match="was not begun"):
+            await to_thread(int, timeout=0.01)
+    finally:
+        end.set()
+    after = counters.statistics()
+    assert (after.timed_out, after.unawaited) == (before.timed_out, before.unawaited)

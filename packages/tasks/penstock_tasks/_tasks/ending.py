@@ -108,6 +108,8 @@ class Ending:
         """Neither wait for a task nor cancel it, as it waits for the end itself."""
         self._spared.add(task)
         self._without = {*self._without, task}
+        if self._ended.pop(task, 0.0) is None:  # it was waited for
+            task.remove_done_callback(self._note)
         self.look_again()  # to look again who is left
 
     def hurry(self) -> None:

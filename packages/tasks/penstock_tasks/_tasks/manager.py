@@ -15,7 +15,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from threading import get_ident
 from types import FrameType, TracebackType
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Literal, NoReturn, Self, TypeVar, get_args
 from weakref import WeakSet, ref
 
 import penstock_limits
@@ -141,6 +141,7 @@ class TaskManager:
         self._ending: Ending | None = None
         self._ending_task: Task[ShutdownReport] | None = None
         self._timed_out = 0
+        self._restarts = 0  # of services that are kept no longer
 
     def __repr__(self) -> str:
         running = 0 if self._jobs is None else len(self._jobs.running)
@@ -193,14 +194,12 @@ class TaskManager:
         cancelled = self._block.take_back() and not self._signalled
         failed = error is not None and not isinstance(error, asyncio.CancelledError)
         try:
-            await self._shut_down(at_once=cancelled or failed or interrupted)
-            if self._errors:
-                self._raise(error if failed else None)
+            await self._shut_down(at_once=cancelled or failed or interrupted, error=error if failed else None)
         finally:
             if self._watch is not None:
                 self._watch.leave(self)
 
-    def _raise(self, error: BaseException | None) -> None:
+    def _raise(self, error: BaseException | None) -> NoReturn:
         errors, self._errors = self._errors, []
         if error is not None:
             errors.append(error)
@@ -216,12 +215,10 @@ class TaskManager:
 
         Raises:
             asyncio.CancelledError: The caller was cancelled meanwhile: everything was cancelled at once, and has ended.
-            BaseExceptionGroup: With `on_failure="cancel"`, the errors of its tasks.
+            BaseExceptionGroup: With `on_failure="cancel"`, the errors of its tasks; it goes before a cancellation.
+            RuntimeError: This is not its event loop.
         """
-        report = await self._shut_down(at_once=False)
-        if self._errors:
-            self._raise(None)
-        return report
+        return await self._shut_down(at_once=False)
 
     # --- work
 
@@ -307,10 +304,12 @@ class TaskManager:
         Raises:
             TimeoutError: The time was over.
         """
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
         try:
             result: T = await penstock_limits.wait_for(coro, timeout)
         except TimeoutError:
-            self._timed_out += 1
+            self._timed_out += timeout is not None and loop.time() >= begun + timeout  # else it is one of its own
             raise
         return result
 
@@ -381,12 +380,12 @@ class TaskManager:
     # --- what can be seen
 
     def tree(self) -> TaskTree:
-        """Return its running tasks under those that have made them; any thread may ask."""
+        """Return its running tasks under those that have made them; what runs in another thread may be just gone."""
         jobs = self._jobs
         running = {} if jobs is None else {task: Job._make(known) for task, known in list(jobs.running.items())}
         now = 0.0 if jobs is None else jobs.now()
-        alive = {task: job for task, job in running.items() if not task.done()}
-        return plant(self.name, self.mode, alive, now, self._loop)
+        here = None if self._loop is None else current_task(self._loop)
+        return plant(self.name, self.mode, {task: job for task, job in running.items() if not task.done()}, now, here)
 
     def statistics(self) -> TaskManagerStatistics:
         """Return a snapshot of its counters."""
@@ -406,8 +405,8 @@ class TaskManager:
             left_behind=ended[3],
             timed_out=self._timed_out,
             services=sum(each.state in ("running", "waiting") for each in services),
-            periodic=len(self._repeated) - len(services),
-            restarts=sum(max(0, each.runs - 1) for each in services),
+            periodic=sum(not isinstance(each, Service) and not each._stopped for each in tuple(self._repeated)),
+            restarts=self._restarts + sum(each.restarts for each in services),
         )
 
     # --- starting
@@ -437,7 +436,12 @@ class TaskManager:
         self._loop = loop
         self._process = os.getpid()
         if self._mode is not Mode.OFF:
-            self._jobs = Jobs(self.name, loop, self._mode, self._task_failed if self._cancels_all else None)
+            self._jobs = Jobs(
+                self.name,
+                loop,
+                self._mode,
+                self._task_failed if self._cancels_all and self._mode is Mode.ENFORCE else None,
+            )
         self._state = "open"
         self._thread = get_ident()
         _open.add(self)
@@ -502,8 +506,9 @@ class TaskManager:
         return task
 
     def _keep(self, repeated: R) -> R:
-        self._repeated = [each for each in self._repeated if not each._stopped]
-        self._repeated.append(repeated)
+        gone = [each for each in self._repeated if each._stopped and not each.running]
+        self._restarts += sum(each.restarts for each in gone if isinstance(each, Service))
+        self._repeated = [*(each for each in self._repeated if each not in gone), repeated]
         return repeated
 
     def _the_loop(self) -> asyncio.AbstractEventLoop:
@@ -548,31 +553,57 @@ class TaskManager:
         for each in self._repeated:
             each._stop_intake()
 
-    async def _shut_down(self, *, at_once: bool) -> ShutdownReport:
+    async def _shut_down(self, *, at_once: bool, error: BaseException | None = None) -> ShutdownReport:
+        loop = asyncio._get_running_loop()
+        if loop is not None and self._state == "new":
+            self._open(loop)
+        if loop is None or loop is not self._loop:
+            raise RuntimeError(self._elsewhere())
         if self._jobs is None or self._mode is not Mode.ENFORCE:
             return self._only_look()
-        if self._ending_task is None:
+        if self._ending is None:
             self._ending = Ending(self.name, self._jobs, self._lasting)
-            self._ending_task = self._the_loop().create_task(self._end(), name=f"ending {self.name}")
-        assert self._ending is not None
+        cancelled = await self._until_ended(self._ending, at_once=at_once)
+        try:
+            if self._errors:
+                self._raise(error)
+            if cancelled is not None:
+                raise cancelled  # itself, as whoever has cancelled may know it by its message
+        finally:  # no cycle of errors and frames
+            del error, cancelled
+        assert self._ending_task is not None
+        return self._ending_task.result()
+
+    async def _until_ended(self, ending: Ending, *, at_once: bool) -> asyncio.CancelledError | None:
+        """Wait until all has ended; return the cancellation that has come meanwhile."""
+        task = self._the_ending_task()
         caller = current_task()
         if caller is not None and self._is_own(caller):
-            self._ending.spare(caller)
+            ending.spare(caller)
         if at_once:
-            self._ending.hurry()
-        cancelled, signalled = False, self._signalled
-        while not self._ending_task.done():
+            ending.hurry()
+        cancelled: asyncio.CancelledError | None = None
+        signalled = self._signalled
+        while not task.done():
             try:
-                await asyncio.wait([self._ending_task])
-            except asyncio.CancelledError:
-                cancelled = True
+                await asyncio.wait([task])
+            except asyncio.CancelledError as again:
+                cancelled = again
                 if self._signalled and not signalled:
                     signalled = True  # it was the signal, which asks for what goes on already
                 else:
-                    self._ending.hurry()
-        if cancelled:
-            raise asyncio.CancelledError
-        return self._ending_task.result()
+                    ending.hurry()
+            task = self._the_ending_task()
+        try:
+            return cancelled
+        finally:
+            del cancelled
+
+    def _the_ending_task(self) -> Task[ShutdownReport]:
+        """Return what ends all; another one, if it was cancelled before its first step with every task of the loop."""
+        if self._ending_task is None or self._ending_task.cancelled():
+            self._ending_task = self._the_loop().create_task(self._end(), name=f"ending {self.name}")
+        return self._ending_task
 
     async def _end(self) -> ShutdownReport:
         assert self._ending is not None
@@ -580,10 +611,10 @@ class TaskManager:
         self._stop_intake()
         drained = await self._ending.drain(self._drain_timeout)
         self._state = "cancelling"
+        _forget(self)  # what a cancelled task still makes by the drop-in to clean up is not to be cancelled
         self.report = report = await self._ending.cancel(self._cancel_timeout)
         self._state = "closed"
         self._jobs.close()
-        _forget(self)
         leave_resource(self)
         emit("tasks.shut_down", self.name, seconds=round(report.seconds, 3), **_as_keys(report.counts()))
         worth_a_warning = self._signalled or report.left_behind or not drained
@@ -592,6 +623,8 @@ class TaskManager:
 
     def _only_look(self) -> ShutdownReport:
         """Say what would have been ended."""
+        for each in self._repeated:  # they are no drop-in: without the manager nobody would have started them
+            each.stop()
         running = 0 if self._jobs is None else len(self._jobs.running)
         if running:
             emit("tasks.would_shut_down", self.name, running=running)
@@ -626,9 +659,9 @@ def manager_of(loop: asyncio.AbstractEventLoop, mode: Mode) -> TaskManager:
 
 
 def _drop_closed_loops() -> None:
-    for loop in [each for each in _managers if each.is_closed()]:
+    for loop in [each for each in tuple(_managers) if each.is_closed()]:
         _managers.pop(loop, None)
-    for key in [each for each in _keepers if each[0].is_closed()]:
+    for key in [each for each in tuple(_keepers) if each[0].is_closed()]:
         _keepers.pop(key, None)
 
 

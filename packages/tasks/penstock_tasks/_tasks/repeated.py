@@ -115,7 +115,9 @@ class Repeated:
         self._timer = None
         self.runs += 1
         job = self._job._replace(since=self._loop.time())
-        task = self._manager._launch(_awaited(*self._call), self.name, self._context.copy(), job)
+        work: Any = _awaited(*self._call)
+        work.__qualname__ = getattr(self._call[0], "__qualname__", self.name)  # what is shown of the task
+        task = self._manager._launch(work, self.name, self._context.copy(), job)
         self.task = task
         task.add_done_callback(self._ended)
 
@@ -150,6 +152,11 @@ class Service(Repeated):
 
     def __repr__(self) -> str:
         return f"<Service {self.name!r} {self.state}: started {self.runs} times, {self.failures} failed>"
+
+    @property
+    def restarts(self) -> int:
+        """How often it has been started again."""
+        return max(0, self.runs - 1)
 
     def _stop_intake(self) -> None:
         super()._stop_intake()

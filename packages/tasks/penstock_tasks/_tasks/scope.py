@@ -122,7 +122,9 @@ class TaskScope:
             name: Its name.
             cancel_timeout: How many seconds cancelled tasks may take; None for half of what this scope gives.
         """
-        return self._manager.scope(name, cancel_timeout=cancel_timeout or self._cancel_timeout / 2)
+        return self._manager.scope(
+            name, cancel_timeout=self._cancel_timeout / 2 if cancel_timeout is None else cancel_timeout
+        )
 
     def cancel(self) -> None:
         """Cancel the tasks; the block goes on, and is left as if they had ended."""
@@ -212,7 +214,9 @@ class TaskScope:
         self._set_timer()
 
     def _set_timer(self) -> None:
-        if self._tasks and self._timer is None:
+        if self._timer is not None:  # it was for those of an earlier cancel()
+            self._timer.cancel()
+        if self._tasks:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(self._cancel_timeout, self._leave_behind, frozenset(self._tasks))
 

@@ -78,7 +78,7 @@ class Watch:
                 self._timer.cancel()
             if self._caught is not None:
                 caught, self._caught = self._caught, None
-                signal.raise_signal(caught)
+                self._take_effect(caught)
 
     def close(self) -> None:
         """Catch nothing any more."""
@@ -88,7 +88,7 @@ class Watch:
     def _note(self, number: int, frame: object) -> None:  # noqa: ARG002 - what a handler is given
         self._restore()  # so that the next one takes effect at once
         if os.getpid() != self._process or self.loop.is_closed():
-            signal.raise_signal(number)  # a child that was forked has our handler, but not our loop
+            self._take_effect(number)  # a child that was forked has our handler, but not our loop
             return
         self._caught = number
         self.loop.call_soon_threadsafe(self._stop_all)
@@ -96,7 +96,7 @@ class Watch:
     def _stop_all(self) -> None:
         if not self._members:  # the last one has just left
             if self._caught is not None:
-                signal.raise_signal(self._caught)
+                self._take_effect(self._caught)
             return
         patience = sum(member.patience for member in self._members)
         self._timer = self.loop.call_later(patience + GRACE, self._give_up)
@@ -113,11 +113,14 @@ class Watch:
         for member, task in self._members.items():
             logger.error("%s has not been left after a signal: %s stands at %s", member, task, stands_at(task))
         if self._caught is not None:
-            signal.raise_signal(self._caught)
+            self._take_effect(self._caught)
+
+    def _take_effect(self, number: int) -> None:
+        self._restore()  # again: somebody who had put a handler of theirs in our place may have given it back
+        signal.raise_signal(number)
 
     def _restore(self) -> None:
-        while self._usual:
-            number, usual = self._usual.popitem()
+        for number, usual in self._usual.items():
             if signal.getsignal(number) == self._note:
                 signal.signal(number, usual)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import AbstractEventLoop, Task, current_task
+from asyncio import Task
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -95,13 +95,12 @@ class TaskTree:
 _MOST_NESTED: Final = 200  # deeper ones stand beside each other: neither text nor reader could follow
 
 
-def plant(name: str, mode: Mode, running: dict[Task[Any], Job], now: float, loop: AbstractEventLoop | None) -> TaskTree:
-    """Return the tree of some running tasks of an event loop."""
+def plant(name: str, mode: Mode, running: dict[Task[Any], Job], now: float, here: Task[Any] | None) -> TaskTree:
+    """Return the tree of some running tasks, of which one may be at work."""
     children: dict[Task[Any] | None, list[Task[Any]]] = {}
     for task, job in running.items():
         parent = None if job.parent is None else job.parent()
         children.setdefault(parent if parent in running and parent is not task else None, []).append(task)
-    here = None if loop is None else current_task(loop)
     done: dict[Task[Any], TaskNode] = {}
     for task in reversed(_parents_first(children)):
         below = tuple(done[each] for each in children.get(task, ()))

@@ -52,7 +52,8 @@ def _of_libraries(frames: Iterable[FrameType]) -> Iterator[FrameType]:
 def _told(frame: FrameType) -> str | None:
     names = frame.f_locals
     if frame.f_code.co_name == "sleep" and "delay" in names:
-        return f"sleep of {names['delay']:g} s"
+        delay = names["delay"]
+        return f"sleep of {round(delay, 3):g} s" if isinstance(delay, (int, float)) else f"sleep of {delay} s"
     if frame.f_code.co_name == "_wait" and isinstance(names.get("fs"), set):
         return f"wait of {len(names['fs'])}"
     waited_for = names.get("limiter", names.get("self"))

@@ -158,11 +158,12 @@ class _Job(Generic[T]):
 
     def late(self, seconds: float) -> ThreadTimeoutError:
         """Return the error that says that it is late, and where it stands."""
-        counters.count("timed_out")
         thread = self.thread
         if self._take_turn():
+            self._has_ended = True
             self._limiter.release()
             return ThreadTimeoutError(_name(self._function), seconds, None, "")
+        counters.count("timed_out")
         where = None if thread is None or thread.ident is None else place_of(thread.ident)
         shown = "a line that it has just left" if where is None else str(where)
         return ThreadTimeoutError(_name(self._function), seconds, NAME if thread is None else thread.name, shown)

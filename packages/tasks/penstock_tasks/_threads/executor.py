@@ -10,8 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from weakref import WeakSet
 
-from penstock_limits import Mode, emit, enter_resource, resources
+from penstock_limits import Mode, emit, enter_resource
 from penstock_limits.introspection import call_site
 
 from penstock_tasks._threads.exit import hook, on_exit
@@ -53,9 +54,17 @@ class ExecutorStatistics:
 
 
 class _Counters:
-    """What an executor counts; apart from it, as its calls must not keep it alive."""
+    """What an executor counts, and the resource that shows it.
 
-    def __init__(self) -> None:
+    Apart from the executor, as its calls must not keep it alive, and the names of a subclass are its own.
+    """
+
+    kind = "executor"
+
+    def __init__(self, name: str, mode: Mode, max_workers: int) -> None:
+        self.name = name
+        self._mode = mode
+        self._max_workers = max_workers
         self.lock = threading.Lock()
         self.submitted = self.started = self.ended = self.cancelled = self.peak_queued = 0
         self.waited = self.longest = 0.0
@@ -82,6 +91,21 @@ class _Counters:
     def end(self) -> None:
         with self.lock:
             self.ended += 1
+
+    def statistics(self) -> ExecutorStatistics:
+        with self.lock:
+            return ExecutorStatistics(
+                mode=self._mode,
+                running=self.started - self.ended,
+                queued=self.queued,
+                max_running=self._max_workers,
+                submitted=self.submitted,
+                started=self.started,
+                cancelled=self.cancelled,
+                peak_queued=self.peak_queued,
+                wait_seconds=self.waited,
+                longest_wait=self.longest,
+            )
 
     def note_done(self, future: Future[Any]) -> None:
         if future.cancelled():
@@ -118,7 +142,7 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
     """
 
     _counted: _Counters
-    _penstock: Ownership | None
+    _penstock: Ownership | None = None
 
     # For type checkers it is a class like any other, with the arguments of the original.
     if not TYPE_CHECKING:
@@ -145,20 +169,11 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
             super().__init__(max_workers, thread_name_prefix, initializer, initargs, **more)
             if ownership is not None:
                 ownership.owner = self._thread_name_prefix
-                self._counted = _Counters()
+                self._counted = _Counters(str(self._thread_name_prefix), ownership.mode, self._max_workers)
                 hook()
                 on_exit(_end_executors, _end_queues)
-                enter_resource(self)
-
-    @property
-    def name(self) -> str:
-        """What people know it by: what its threads' names begin with."""
-        return str(self._thread_name_prefix)
-
-    @property
-    def kind(self) -> str:
-        """What kind of resource this is."""
-        return "executor"
+                _owned.add(self)
+                enter_resource(self._counted)
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a function called in a thread, as the original does.
@@ -188,20 +203,8 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
 
     def statistics(self) -> ExecutorStatistics:
         """Return a snapshot of its counters; an executor made in mode off has none."""
-        ownership, counted = self._penstock, getattr(self, "_counted", None) or _Counters()
-        with counted.lock:
-            return ExecutorStatistics(
-                mode=Mode.OFF if ownership is None else ownership.mode,
-                running=counted.started - counted.ended,
-                queued=counted.queued,
-                max_running=self._max_workers,
-                submitted=counted.submitted,
-                started=counted.started,
-                cancelled=counted.cancelled,
-                peak_queued=counted.peak_queued,
-                wait_seconds=counted.waited,
-                longest_wait=counted.longest,
-            )
+        counted = _Counters("", Mode.OFF, self._max_workers) if self._penstock is None else self._counted
+        return counted.statistics()
 
     def _adjust_thread_count(self) -> None:
         """Start a worker if one is needed; in enforce it is a daemon, as CPython waits for others without a deadline.
@@ -229,12 +232,12 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
         if (self._shutdown and not late) or (self._penstock.told and not self._penstock.enforces):
             return
         self._penstock.told = True
-        statistics = self.statistics()
+        statistics = self._counted.statistics()
         told = {"running": statistics.running, "queued": statistics.queued, "created": str(self._penstock.site)}
         if self._penstock.enforces:
             concurrent.futures.ThreadPoolExecutor.shutdown(self, wait=False, cancel_futures=True)
         if statistics.queued or (statistics.running and not late):
-            emit("executor.ended" if self._penstock.enforces else "executor.would_end", self.name, **told)
+            emit("executor.ended" if self._penstock.enforces else "executor.would_end", self._counted.name, **told)
 
     @classmethod
     def _with(cls, ownership: Ownership, max_workers: int, name: str) -> Self:
@@ -273,14 +276,13 @@ def _in_daemon(start: Callable[[], object]) -> None:
 
 
 def _end_executors() -> None:
-    for executor in _executors():
+    for executor in list(_owned):
         executor._end()
 
 
 def _end_queues() -> None:
-    for executor in _executors():
+    for executor in list(_owned):
         executor._end(late=True)
 
 
-def _executors() -> list[ThreadPoolExecutor]:
-    return [resource for resource in resources() if isinstance(resource, ThreadPoolExecutor)]
+_owned: WeakSet[ThreadPoolExecutor] = WeakSet()

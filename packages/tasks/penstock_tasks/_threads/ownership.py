@@ -82,13 +82,13 @@ class Ownership:
 
     def tell(self, thread: threading.Thread) -> None:
         """Tell its thread to stop; a timer that waits is cancelled. In observe it is only told that one would have."""
+        before, self.told = self.told, True  # first: a call that begins now looks at it after it has put its own stop
         if self.enforces:
             self.stop.set()
             if isinstance(thread, threading.Timer):
                 thread.cancel()
-        elif not self.told and not self.is_worker:  # an executor tells for its workers
+        elif not before and not self.is_worker:  # an executor tells for its workers
             emit("thread.would_stop", thread.name, daemon=thread.daemon, created=str(self.site))
-        self.told = True
 
 
 def new_ownership(owner: str) -> Ownership | None:

@@ -21,8 +21,8 @@ class Thread(threading.Thread):
     class in every mode, and does the same.
     """
 
-    _plain: ClassVar[type[threading.Thread]] = threading.Thread
-    _penstock: Ownership | None
+    _plain: ClassVar[str] = "Thread"  # looked up when it is needed: tests put others in its place
+    _penstock: Ownership | None = None
 
     # For type checkers it is a class like any other, with the arguments of threading's.
     if not TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Thread(threading.Thread):
         def __new__(cls, *args: Any, **kwargs: Any) -> threading.Thread:
             ownership = new_ownership("exit")
             if ownership is None and "_plain" in vars(cls):
-                return cls._plain(*args, **kwargs)
+                return getattr(threading, cls._plain)(*args, **kwargs)
             self = super().__new__(cls)
             self._penstock = ownership
             return self
@@ -57,4 +57,4 @@ class Timer(Thread, threading.Timer):
     One that has fired already is told to stop like any thread; one that it starts at the exit, to go on, is cancelled.
     """
 
-    _plain: ClassVar[type[threading.Thread]] = threading.Timer
+    _plain: ClassVar[str] = "Timer"
