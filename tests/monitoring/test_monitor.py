@@ -344,3 +344,93 @@ def test_a_wrong_threshold_of_a_resource_is_refused() -> None:
     """With what is allowed."""
     with pytest.raises(ConfigurationError, match="allowed are"):
         ConcurrencyMonitor().alert_resource_exhaustion("api", 80)
+
+
+# --- leaving, and what nobody watched
+
+
+async def test_a_leaving_that_is_cancelled_closes_the_page_all_the_same() -> None:
+    """Here while it waits for a hook; the port must be free for whoever comes next."""
+    free = threading.Event()
+    limiter = Limiter("full", max_running=1)
+    limiter.acquire_nowait()
+    monitor = quick(hooks=[lambda _: free.wait(30)], page=0)
+    monitor.alert_resource_exhaustion("full", 0.5)
+    await monitor.__aenter__()
+    (page,) = monitor._servers
+    try:
+        await until(lambda: monitor.snapshot().alerts)
+        leaving = asyncio.ensure_future(monitor.__aexit__(None, None, None))
+        await until(lambda: not monitor._servers)
+        leaving.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+        await until(lambda: "closed" in repr(page))
+    finally:
+        free.set()
+
+
+async def test_a_shared_folder_that_has_come_to_be_named_meanwhile_does_not_disturb_the_leaving(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its task ends; what is shared was decided when the monitor was entered."""
+    async with quick():
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "/dev/null/no-folder")
+
+    assert [task.get_name() for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+
+
+async def test_a_loop_that_was_closed_without_leaving_does_not_keep_the_page_open() -> None:
+    """The last that leaves is the last of those that are."""
+    monitor = quick(page=0)
+    forgetful = asyncio.new_event_loop()
+
+    def forget() -> None:
+        for task in asyncio.all_tasks(forgetful):
+            task.cancel()
+        forgetful.run_until_complete(asyncio.sleep(0.01))
+        forgetful.close()
+
+    await asyncio.to_thread(forgetful.run_until_complete, monitor.__aenter__())
+    async with monitor:
+        await asyncio.to_thread(forget)
+        (page,) = monitor._servers
+
+    assert "closed" in repr(page)
+
+
+async def test_the_page_is_served_beside_one_that_was_asked_for() -> None:
+    """`page=` is a promise of its own."""
+    monitor = quick(page=0)
+    with monitor.serve() as other:
+        async with monitor:
+            assert [page.port == other.port for page in monitor._servers] == [True, False]
+
+
+async def test_a_time_in_which_nobody_watched_is_not_counted() -> None:
+    """Nobody knows what was in use; a counter that jumps by an hour would ring bells."""
+    limiter = Limiter("api", max_running=1)
+    limiter.acquire_nowait()
+    monitor = quick()
+    async with monitor:
+        await until(lambda: samples(monitor) > 3)
+        sampler = monitor._sampler
+    sampler._last -= 3600  # an hour ago
+    before = reading(monitor.snapshot(), "api").values["hold_seconds"]
+    async with monitor:
+        await until(lambda: samples(monitor) > 6)
+        after = reading(monitor.snapshot(), "api").values["hold_seconds"]
+
+    assert isinstance(before, float)
+    assert isinstance(after, float)
+    assert before < after < before + 60
+
+
+async def test_a_monitor_that_has_been_left_shows_what_is_now() -> None:
+    """Its last sample is old, however many resources there are."""
+    limiters = [Limiter(f"limiter-{number:03}", max_running=2) for number in range(150)]
+    async with quick() as monitor:
+        await until(lambda: samples(monitor) > 1)
+    limiters[0].acquire_nowait()
+
+    assert reading(monitor.snapshot(), "limiter-000").values["running"] == 1

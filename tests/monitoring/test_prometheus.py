@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from types import MappingProxyType, SimpleNamespace
 
@@ -252,3 +253,29 @@ def test_a_variable_overrides_nothing_where_there_are_no_flags(monkeypatch: pyte
     penstock_limits.set_mode_source(SimpleNamespace(mode=lambda capability: 1 / 0))
 
     assert Scrape().get("penstock_capability_overridden", capability="async-http") == 0
+
+
+async def test_a_resource_that_is_gone_is_not_counted_as_another() -> None:
+    """`other` is for names beyond the most that there may be, not for those that samples remember."""
+    registry = CollectorRegistry()
+    limiter = Limiter("gone", max_running=1)
+    async with ConcurrencyMonitor(interval=0.01, window=60) as monitor:
+        PrometheusCollector(monitor).register(registry)
+        await until(lambda: monitor.snapshot().process.samples > 2)
+        assert 'penstock_limiter_hold_seconds_total{name="gone"}' in generate_latest(registry).decode()
+        del limiter
+        gc.collect()
+        text = generate_latest(registry).decode()
+
+    assert 'name="gone"' not in text
+    assert 'name="other"' not in text
+
+
+def test_a_name_that_is_no_text_does_not_end_the_scrape() -> None:
+    """Names of files may hold bytes that are none."""
+    registry = CollectorRegistry()
+    limiter = Limiter("caf\udce9", max_running=1)
+    PrometheusCollector().register(registry)
+
+    assert 'name="caf?"' in generate_latest(registry).decode()
+    assert limiter.name == "caf\udce9"

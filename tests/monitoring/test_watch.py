@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from penstock_limits import ConfigurationError
 from penstock_monitoring import Alert, AlertRule, ResourceReading
-from penstock_monitoring._alerts.defaults import exhaustion
+from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
 from penstock_monitoring._alerts.measures import Growth, Latest
 from penstock_monitoring._alerts.watch import RESOLVED, Watch
 from penstock_monitoring._registry.catalogue import metric_of
@@ -308,3 +308,26 @@ def test_two_rules_of_one_name_are_refused() -> None:
     """Nobody could tell their alerts apart."""
     with pytest.raises(ConfigurationError, match="two rules of the name 'TooMany'"):
         Bench(rule(), rule(limit=5.0))
+
+
+def test_what_grew_while_nobody_looked_is_nothing_new() -> None:
+    """An hour's rejections are not those of the last five minutes, and what was pending may have been over."""
+    told: list[Alert] = []
+    (rejects,) = [rule for rule in default_alerts() if rule.name == "PenstockPoolTimeouts"]
+    watch = Watch([rejects], told.append)
+    metric = rejects.measure.terms()[0].metric  # type: ignore[union-attr]
+
+    def look(value: int, now: float) -> None:
+        statistics = SimpleNamespace(**{metric.field: value})
+        list(watch.steps([ResourceReading("pool", "main", statistics)], {}, now))
+
+    look(0, 0.0)
+    watch.resume()
+    look(1000, 200.0)
+    for step in range(100):
+        look(1000, 205.0 + 5 * step)
+
+    assert told == []
+    look(1001, 800.0)
+    look(1001, 1100.0)
+    assert [alert.state for alert in told][:1] == ["active"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -291,3 +292,38 @@ def test_gunicorn_workers_are_scraped_as_one(tmp_path: Path) -> None:
 def _get(url: str) -> str:
     with urllib.request.urlopen(url, timeout=10) as response:
         return response.read().decode()
+
+
+def test_a_scrape_needs_no_room_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A full disk is when people look; it is told once, and what this process shows of itself is shown."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    registry = CollectorRegistry()
+    limiter = Limiter("shared", max_running=1)
+    PrometheusCollector().register(registry)
+
+    def full(*_: object, **__: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", full)
+        texts = [generate_latest(registry).decode() for _ in range(3)]
+
+    assert all(f'name="{limiter.name}"' in text for text in texts)
+    assert [record.message for record in caplog.records] == ["what this process shows cannot be shared: OSError"]
+
+
+def test_a_process_whose_folder_was_emptied_claims_a_number_again(tmp_path: Path) -> None:
+    """Its lock went with the folder, so that two would have the same number."""
+    folder = tmp_path / "shared"
+    first = Worker(folder)
+    shutil.rmtree(folder)
+    second = Worker(folder)
+    assert first.number == second.number == 0
+
+    first.write({})
+    second.write({})
+
+    assert first.number == 1
+    assert [label for label, _, _ in second.others()] == ["1"]

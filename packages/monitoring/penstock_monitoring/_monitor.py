@@ -119,6 +119,8 @@ class ConcurrencyMonitor:
         self._threshold = threshold
         self._page = page
         self._servers: list[PageServer] = []
+        self._paged: PageServer | None = None
+        self._shared_in: Path | None = None
         self._started = time.time()
         self._runs: dict[asyncio.AbstractEventLoop, list[asyncio.Task[None]]] = {}
         self._names = Names()
@@ -150,13 +152,14 @@ class ConcurrencyMonitor:
         if shared is not None:
             await asyncio.to_thread(worker_in, shared)
         await self._sampler.sample_if_due()
-        if self._page is not None and not self._servers:
-            self.serve(port=self._page)
         loop = asyncio.get_running_loop()
         with self._lock:
-            self._runs = {each: runs for each, runs in self._runs.items() if not each.is_closed()}
+            self._forget_closed()
             if loop in self._runs:
                 raise RuntimeError(f"{self!r} is entered in this event loop already")
+            if self._page is not None and self._paged is None:
+                self._paged = self.serve(port=self._page)
+            self._shared_in = shared
             called = _free_name({run.get_name() for runs in self._runs.values() for run in runs})
             works = [self._sampler.run(called)] if shared is None else [self._sampler.run(called), self._share(shared)]
             # In a context of its own: it must not keep alive what that of the caller holds.
@@ -168,26 +171,33 @@ class ConcurrencyMonitor:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """End sampling in this event loop; in the last, give hooks two seconds to finish."""
-        shared = folder()
+        loop = asyncio.get_running_loop()
         with self._lock:
-            runs = self._runs.pop(asyncio.get_running_loop(), [])
-            if shared is not None and not self._runs:
-                worker_in(shared).withdraw()
-            servers = [] if self._runs else self._servers
-            self._servers = self._servers if self._runs else []
+            runs = self._runs.pop(loop, [])
+            self._forget_closed()
+            last = not self._runs
+            servers, shared = (self._servers, self._shared_in) if last else ([], None)
+            if last:
+                self._servers, self._paged, self._shared_in = [], None, None
         for run in runs:
             run.cancel()
-        if runs:
-            await asyncio.wait(runs)
-        if not self._runs:
+        # All of it is under way before this waits, so that whoever cancels it stops nothing but the waiting.
+        ends: list[asyncio.Future[None]] = [*runs, *(loop.run_in_executor(None, server.close) for server in servers)]
+        if shared is not None:
+            ends.append(loop.run_in_executor(None, self._withdraw, shared))
+        if ends:
+            await asyncio.wait(ends)
+        if last:
             await self._alarm.settle()
-        for server in servers:
-            await asyncio.to_thread(server.close)
+
+    def _forget_closed(self) -> None:
+        """Let go of event loops that were closed without leaving the monitor."""
+        self._runs = {loop: runs for loop, runs in self._runs.items() if not loop.is_closed()}
 
     def _forget_parent(self) -> None:
         self._lock = threading.Lock()
         self._runs = {}
-        self._servers = []
+        self._servers, self._paged, self._shared_in = [], None, None
         self._sampler.forget_parent()
 
     # --- the RFC's names, for what is no resource
@@ -233,7 +243,7 @@ class ConcurrencyMonitor:
     def snapshot(self) -> Snapshot:
         """Return everything as it is now; in any thread.
 
-        Where an event loop would wait for more than 100 resources to be read, it shows the last sample.
+        Where an event loop would wait for more than 100 resources to be read, and samples are taken, it shows the last.
         """
         found, sampler = resources(), self._sampler
         readings = self._readings_now(found)
@@ -264,9 +274,12 @@ class ConcurrencyMonitor:
         )
 
     def _readings_now(self, found: tuple[Resource, ...]) -> tuple[ResourceReading, ...]:
-        if self._sampler.latest and len(found) > FEW and asyncio._get_running_loop() is not None:
+        if len(found) > FEW and self._samples() and asyncio._get_running_loop() is not None:
             return self._sampler.latest
         return tuple(self._sampler.readings(found))
+
+    def _samples(self) -> bool:
+        return any(not loop.is_closed() for loop in list(self._runs))
 
     def _readings_tracked(self) -> Iterator[ResourceReading]:
         """Return what is tracked by hand, unless it is a resource all the same."""
@@ -308,6 +321,11 @@ class ConcurrencyMonitor:
         except Exception as error:  # noqa: BLE001 - a full disk must not end it
             logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
 
+    def _withdraw(self, where: Path) -> None:
+        with self._lock:
+            if not self._runs:
+                worker_in(where).withdraw()
+
     def serve(self, host: str = "127.0.0.1", port: int = 0, token: str | None = None) -> PageServer:
         """Serve the live view, which only shows: as a page, as JSON, and as metrics if prometheus_client is installed.
 
@@ -334,6 +352,8 @@ class ConcurrencyMonitor:
     async def _look(self) -> None:
         """Apply the rules to the last sample."""
         sampler, rest = self._sampler, Rest()
+        if sampler.resumed:
+            self._alarm.watch.resume()
         for _ in self._alarm.watch.steps(self._sampled(), sampler.tracks, time.monotonic()):
             if rest.due():
                 await rest.take()

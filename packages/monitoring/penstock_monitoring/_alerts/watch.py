@@ -76,6 +76,12 @@ class Watch:
         """Apply a rule from now on, in place of the one of its name and resource; in any thread."""
         self._rules = {**self._rules, (rule.name, rule.resource): rule}
 
+    def resume(self) -> None:
+        """Begin anew after a time in which nobody looked: what is active stays so, how the rest was is not known."""
+        self._counters = {}
+        self._states = {where: replace(state, calm=None) for where, state in self._states.items() if state.alert}
+        self._begun = False
+
     @property
     def alerts(self) -> tuple[Alert, ...]:
         """What is active, and then what was resolved lately; in any thread."""

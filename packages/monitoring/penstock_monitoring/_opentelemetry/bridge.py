@@ -48,10 +48,10 @@ class OpenTelemetryBridge:
         Raises:
             ImportError: `opentelemetry-api` is not installed; the message says how to.
         """
-        meter = _library().get_meter("penstock") if meter is None else meter
+        maker: Meter = _library().get_meter("penstock") if meter is None else meter
         for metric in {metric.name: metric for metric in METRICS}.values():
             counts = metric.type == "counter"
-            make: Callable[..., Any] = meter.create_observable_counter if counts else meter.create_observable_gauge
+            make: Callable[..., Any] = maker.create_observable_counter if counts else maker.create_observable_gauge
             observe = functools.partial(self._observe, metric)
             make(instrument_name(metric), callbacks=[observe], unit=instrument_unit(metric), description=metric.help)
         return self

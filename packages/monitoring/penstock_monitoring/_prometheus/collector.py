@@ -55,8 +55,8 @@ class PrometheusCollector:
         Raises:
             ValueError: The registry has metrics of these names.
         """
-        registry = _library().REGISTRY if registry is None else registry
-        registry.register(cast("Any", self))
+        theirs: CollectorRegistry = _library().REGISTRY if registry is None else registry
+        theirs.register(cast("Any", self))
         return self
 
     def describe(self) -> Iterator[Family]:

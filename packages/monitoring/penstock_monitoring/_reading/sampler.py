@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from array import array
@@ -48,6 +49,7 @@ class Sampler:
         self.interval = interval
         self.most = max(2, round(window / interval))
         self.number = 0
+        self.resumed = False  # whether nobody sampled for a while before the last sample
         self.latest: tuple[ResourceReading, ...] = ()
         self.tracks: dict[Key, Track] = {}
         self.reader = Reader(self.tracks)
@@ -74,6 +76,8 @@ class Sampler:
                 await self.sample_if_due()
         finally:
             self._lags.pop(loop, None)
+            if not self._lags:
+                self._last = -float("inf")  # what is until somebody samples again is not known
 
     async def sample_if_due(self) -> None:
         """Take a sample, unless another loop does or has just done."""
@@ -101,7 +105,8 @@ class Sampler:
                 await rest.take()
         self.latest = tuple(latest)
         now, threshold = time.monotonic(), self._threshold()
-        passed, self._last = now - self._last, now
+        self.resumed = math.isinf(self._last)
+        passed, self._last = 0.0 if self.resumed else now - self._last, now
         self.number += 1
         self._times.append(time.time())
         for key, use in uses.items():
@@ -145,6 +150,7 @@ class Sampler:
         """In a forked child: there are no tasks of ours here, and nobody gives back what the parent had taken."""
         self._taking = threading.Lock()
         self._lags = {}
+        self._last = -float("inf")
 
     # --- in any thread
 

@@ -96,8 +96,10 @@ def series_of(readings: Iterable[ResourceReading], tracks: Mapping[tuple[str, st
         plan = _plan(reading.kind)
         if plan is not None:
             _add(series, plan, names.label(reading.kind, reading.name), reading.statistics)
-    for (kind, name), track in list(tracks.items()):
-        plan = _plan(kind)
+    for kind, name in {(reading.kind, reading.name): None for reading in readings}:
+        plan, track = _plan(kind), tracks.get((kind, name))
+        if track is None:
+            continue
         for metric in () if plan is None else plan.sampled:
             _put(series[metric.name], (names.label(kind, name),), getattr(track, metric.field), metric.merge)
     return series

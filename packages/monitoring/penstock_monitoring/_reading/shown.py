@@ -20,8 +20,14 @@ _LOOKED_EVERY = 10  # seconds; a look at the environment takes longer than the r
 _PATTERNS = tuple(
     (re.compile(pattern, re.IGNORECASE), with_what)
     for pattern, with_what in (
-        (r"(?<=://)[^/\s]*@", f"{HIDDEN}@"),
-        (r"\b((?:api[_-]?key|passw\w*|pwd|secret|token)\s*[=:]\s*)(?:bearer\s+)?[^\s&,;]+", rf"\1{HIDDEN}"),
+        (r"(?<=://)\S*@", f"{HIDDEN}@"),
+        (
+            (
+                r"((?:(?:access|account|api|private)[_-]?key|passw\w*|pwd|secret|token)[\"']?\s*[=:]\s*[\"']?)"
+                r"(?:bearer\s+)?[^\s&,;\"']+"
+            ),
+            rf"\1{HIDDEN}",
+        ),
         (r"\bbearer\s+\S+", HIDDEN),
         (r"\b(?:sk|pk|rk|gh[oprsu]|xox[a-z])[-_][\w-]{6,}", HIDDEN),
         (r"\bAKIA[A-Z0-9]{12,}", HIDDEN),
@@ -33,6 +39,7 @@ _PATTERNS = tuple(
 @functools.lru_cache(maxsize=4096)
 def shown(text: str) -> str:
     """Return a text without what looks like a secret: passwords in URLs, keys, tokens, values of secret variables."""
+    text = text.encode("utf-8", "replace").decode()  # names of files may hold what no text may
     for value in _secret_values(int(time.monotonic() // _LOOKED_EVERY)):
         text = text.replace(value, HIDDEN)
     for pattern, with_what in _PATTERNS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import threading
 import time
@@ -20,6 +21,8 @@ from penstock_limits import ConfigurationError
 from penstock_monitoring._reading.series import Series
 
 __all__ = ["VARIABLE", "Worker", "folder", "worker_in"]
+
+logger = logging.getLogger("penstock.monitoring")
 
 VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"  # as for prometheus_client's own multiprocess mode
 MOST: Final = 1000  # processes
@@ -41,6 +44,7 @@ class Worker:
     def __init__(self, where: Path) -> None:
         self._where = where
         self._lock = threading.Lock()
+        self._failed = False
         self._descriptor, self.number = _claim(where)
 
     @property
@@ -49,14 +53,31 @@ class Worker:
         return str(self.number)
 
     def write(self, series: Series) -> None:
-        """Let the others see what this process shows; they see all of it or what was before."""
+        """Let the others see what this process shows; they see all of it or what was before.
+
+        Where that fails, as on a full disk, it is told once.
+        """
         told = {name: [[list(labels), value] for labels, value in values.items()] for name, values in series.items()}
         text = json.dumps({"version": 1, "pid": os.getpid(), "at": time.time(), "series": told})
-        file = _file(self._where, self.number)
         with self._lock:
-            beside = file.with_suffix(".part")
-            beside.write_text(text, encoding="utf-8")
-            beside.replace(file)
+            try:
+                self._replace(text)
+            except (OSError, ConfigurationError) as error:  # what this process shows of itself is no less true
+                if not self._failed:
+                    logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
+                self._failed = True
+            else:
+                self._failed = False
+
+    def _replace(self, text: str) -> None:
+        if not os.fstat(self._descriptor).st_nlink:  # somebody has emptied the folder: others may get the number
+            descriptor = self._descriptor
+            self._descriptor, self.number = _claim(self._where)
+            os.close(descriptor)
+        file = _file(self._where, self.number)
+        beside = file.with_suffix(".part")
+        beside.write_text(text, encoding="utf-8")
+        beside.replace(file)
 
     def others(self) -> Iterator[tuple[str, float, Series]]:
         """Return what the other processes show: their label, how old it is in seconds, and it; forget the dead."""
@@ -72,7 +93,7 @@ class Worker:
 
     def withdraw(self) -> None:
         """Take away what this process shows, until it writes again."""
-        with self._lock:
+        with self._lock, contextlib.suppress(OSError):  # its age tells the others
             _file(self._where, self.number).unlink(missing_ok=True)
 
     def forget(self) -> None:

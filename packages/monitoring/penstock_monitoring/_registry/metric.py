@@ -83,4 +83,5 @@ class Kind:
         return self._define("state", name, text, field, "", more)
 
     def _define(self, kind: MetricType, name: str, text: str, field: str, unit: str, more: dict[str, Any]) -> Metric:
-        return Metric(f"{self.prefix}_{name}", kind, unit, text, self.name, field, **({"labels": self.labels} | more))
+        more = {"labels": self.labels, **more}
+        return Metric(f"{self.prefix}_{name}", kind, unit, text, self.name, field, **more)
