@@ -5,6 +5,7 @@ A monitor reads the plain counters that limits, pools and tasks keep anyway; not
 
 from penstock_monitoring._monitor import ConcurrencyMonitor
 from penstock_monitoring._opentelemetry.bridge import OpenTelemetryBridge
+from penstock_monitoring._perf.measured import measured
 from penstock_monitoring._prometheus.collector import PrometheusCollector
 from penstock_monitoring._reading.lag import LoopStatistics
 from penstock_monitoring._reading.read import ResourceReading
@@ -23,4 +24,5 @@ __all__ = [
     "ResourceReading",
     "Snapshot",
     "Utilisation",
+    "measured",
 ]
