@@ -66,7 +66,7 @@ def record(  # noqa: PLR0913, RUF100 - options
     folder: Path,
     timeout: float,
 ) -> None:
-    """Run COMMAND several times, and write what it cost into a baseline.
+    """Run COMMAND several times and keep what it cost.
 
     Exit status: 0 written, 1 the command failed, 2 usage error.
     """
