@@ -113,6 +113,36 @@ def test_several_processes_are_one_run(load, tmp_path):
     assert measure((sys.executable, "forking.py"), tmp_path).operations == 7
 
 
+def test_an_operation_that_a_fork_leaves_is_the_parents(tmp_path):
+    """The child, in which it ends as well, does not count it."""
+    source = (
+        "import os\n"
+        "from penstock_monitoring import measured\n"
+        "with measured('whole'):\n"
+        "    child = os.fork()\n"
+        "if child: os.waitpid(child, 0)\n"
+    )
+
+    assert measure(python(source), tmp_path).operations == 1
+
+
+def test_who_has_gone_at_exit_was_seen_before(tmp_path):
+    """A limiter that lives no longer than its part of the program: its queue counts all the same."""
+    source = (
+        "import asyncio, penstock_limits\n"
+        "from penstock_monitoring import measured\n"
+        "async def call(limiter):\n"
+        "    with measured('call'):\n"
+        "        async with limiter: await asyncio.sleep(0.05)\n"
+        "async def part():\n"
+        "    limiter = penstock_limits.Limiter('short', max_running=1)\n"
+        "    await asyncio.gather(*(call(limiter) for _ in range(6)))\n"
+        "asyncio.run(part())\n"
+    )
+
+    assert measure(python(source), tmp_path).saturation > 0.3
+
+
 def test_a_command_that_fails_is_no_run(tmp_path):
     """The message has the status and the end of what it wrote."""
     with pytest.raises(RunError, match=r"(?s)status 3:\n.*no database"):
@@ -277,6 +307,15 @@ def test_a_metric_that_runs_do_not_have_is_refused():
         compare("work", noisy(1.0), noisy(1.0), margins={"p99": 0.1})
 
 
+def test_operations_are_not_compared_with_whole_runs():
+    """A candidate all of whose operations fail costs little; it is refused, not better."""
+    before = run_of(1.0, operations=10, failed=0, cpu_per_operation=0.1, throughput=10.0, p99=0.1)
+    failing = run_of(0.01, operations=0, failed=10)
+
+    with pytest.raises(PerfError, match="the candidate has no operations that succeeded"):
+        compare("work", lambda: before, lambda: failing, margins={"cpu": 0.1})
+
+
 # --- files
 
 
@@ -418,6 +457,17 @@ def test_runs_of_another_machine_prove_nothing(tmp_path, monkeypatch):
 
     assert invoke("compare", file).exit_code == 3
     assert invoke("compare", file, "--", "new").exit_code == 0
+
+
+def test_a_metric_that_the_program_does_not_have_is_a_usage_error(tmp_path, monkeypatch):
+    """Status 2, and how to have it."""
+    file = recorded(tmp_path, ("old",), (run_of(1.0),) * 2)
+    fake_runs(monkeypatch, {"old": 1.0})
+
+    done = invoke("compare", file, "--metric", "p99")
+
+    assert done.exit_code == 2
+    assert "penstock_monitoring.measured" in done.output
 
 
 def test_a_candidate_that_fails_is_inconclusive(tmp_path):

@@ -72,7 +72,7 @@ def record(  # noqa: PLR0913, RUF100 - options
     """
     from penstock_monitoring._perf.baseline import Baseline
 
-    _refuse_secrets(command)
+    _refuse_secrets((name or "", *command))
     file = output or Path(f"{name or 'baseline'}.perf.json")
     measure = _runner(command, folder, timeout)
     with _answered(failed=1), _progress(warmup + runs, "runs") as advance:
@@ -82,7 +82,7 @@ def record(  # noqa: PLR0913, RUF100 - options
             seen.append(run)
             advance(number + 1)
     relative = Path(os.path.relpath(folder.absolute(), file.absolute().parent)).as_posix()
-    with _answered(failed=2):
+    with _answered():
         Baseline(name or file.name.removesuffix(".perf.json"), command, relative, tuple(seen[warmup:])).write(file)
     _show_runs(seen[warmup:])
     click.echo(f"{file}: {runs} runs recorded. Compare: penstock perf compare {file}")
@@ -144,7 +144,7 @@ def compare(  # noqa: PLR0913, RUF100 - options
     from penstock_monitoring._perf.baseline import Baseline
 
     margins = _margins(metrics)
-    with _answered(failed=2):
+    with _answered():
         known = Baseline.read(baseline)
     there = baseline.absolute().parent / known.folder
     candidate = _runner(command or known.command, folder or (Path() if command else there), timeout)
@@ -167,10 +167,10 @@ def compare(  # noqa: PLR0913, RUF100 - options
             pairs=pairs,
             after_pair=advance,
         )
-    with _answered(failed=2):
-        if evidence is not None:
-            found.write(evidence)
     _show_comparison(found)
+    if evidence is not None:
+        with _answered():
+            found.write(evidence)
     sys.exit(_EXIT[found.verdict.value])
 
 
@@ -201,7 +201,7 @@ def _refuse_secrets(command: tuple[str, ...]) -> None:
     from penstock_monitoring._reading.shown import HIDDEN, shown
 
     if any(HIDDEN in shown(each) and HIDDEN not in each for each in command):
-        told = "the command has what looks like a secret, and the baseline would keep it"
+        told = "the command or the name has what looks like a secret, and the baseline would keep it"
         raise click.UsageError(f"{told}; pass it in an environment variable")
 
 
@@ -219,15 +219,17 @@ def _require_same_machine(file: Path, known: Baseline) -> None:
 
 
 @contextlib.contextmanager
-def _answered(*, failed: int) -> Iterator[None]:
-    """Answer what goes wrong with a message and a status."""
+def _answered(*, failed: int = 2) -> Iterator[None]:
+    """Answer what goes wrong with a message and a status: that of a command that failed, else 2."""
     from penstock_limits import PenstockError
+
+    from penstock_monitoring._perf.errors import RunError
 
     try:
         yield
     except PenstockError as error:
         click.echo(f"Error: {error}", err=True)
-        sys.exit(failed)
+        sys.exit(failed if isinstance(error, RunError) else 2)
     except KeyboardInterrupt:
         click.echo("Interrupted: nothing was written.", err=True)
         sys.exit(130)

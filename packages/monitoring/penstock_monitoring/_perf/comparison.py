@@ -12,7 +12,7 @@ from typing import Any
 from penstock_limits import ConfigurationError
 
 from penstock_monitoring._perf.baseline import Machine, medians
-from penstock_monitoring._perf.errors import BaselineError
+from penstock_monitoring._perf.errors import BaselineError, PerfError
 from penstock_monitoring._perf.files import write_json
 from penstock_monitoring._perf.metrics import MARGINS, cost_of, default_margins, value_of
 from penstock_monitoring._perf.run import Run
@@ -131,7 +131,8 @@ def compare(
 
     Raises:
         ConfigurationError: A value is wrong.
-        PerfError: A run has no figure for a metric. Whatever baseline and candidate raise passes.
+        PerfError: A run has no figure for a metric, or only one side has operations that succeeded. Whatever baseline
+            and candidate raise passes.
     """
     _check(margins, error, pairs)
     recorded = None if callable(baseline) else tuple(baseline)
@@ -144,6 +145,7 @@ def compare(
             pair = _in_random_order(baseline, candidate, coin)
         else:
             pair = (recorded or ())[number], candidate()
+        _require_alike(*pair)
         for runs, run in zip(seen, pair, strict=True):
             runs.append(run)
         if not tests:
@@ -176,6 +178,13 @@ def _check(margins: Mapping[str, float] | None, error: float, pairs: int) -> Non
         raise ConfigurationError(f"comparison: error = {error!r}; allowed are numbers above 0 and below 1")
     if pairs < 1:
         raise ConfigurationError(f"comparison: pairs = {pairs!r}; allowed are 1 and more")
+
+
+def _require_alike(baseline: Run, candidate: Run) -> None:
+    """Refuse to compare the CPU time of an operation with that of a whole run."""
+    if bool(baseline.operations) is not bool(candidate.operations):
+        which = "baseline" if candidate.operations else "candidate"
+        raise PerfError(f"a run of the {which} has no operations that succeeded, and one of the other side has some")
 
 
 def _in_random_order(baseline: Callable[[], Run], candidate: Callable[[], Run], coin: random.Random) -> tuple[Run, Run]:

@@ -61,8 +61,10 @@ class measured:  # noqa: N801 - used as a function is
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._recorder is not None and self._started is not None:
-            self._recorder.end(self._name, self._started, failed=kind is not None)
+        recorder, started = self._recorder, self._started
+        # In a forked child there is another one: this began in the parent, which counts it.
+        if recorder is not None and started is not None and recorder is _state.recorder():
+            recorder.end(self._name, started, failed=kind is not None)
 
     def __call__(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
         """Return the function, each call of which is the operation."""
@@ -121,7 +123,7 @@ class _Recorder:
                 self._failed[name] += 1
             else:
                 self._latencies.setdefault(name, Counter())[bucket(now - started)] += 1
-            self._last, self._cpu_last = now, time.process_time()
+            self._last, self._cpu_last = max(self._last, now), time.process_time()
             if now - self._read >= _READ_EVERY:
                 self._read_resources(now)
 

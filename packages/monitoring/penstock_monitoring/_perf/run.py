@@ -72,7 +72,7 @@ def _is_amount(value: object) -> bool:
 
 
 def run_command(command: Sequence[str], *, folder: Path, timeout: float) -> Run:
-    """Run a command to its end and return what it cost.
+    """Run a command to its end and return what it cost. Blocks; other children must not end meanwhile.
 
     Args:
         command: The program and its arguments.
