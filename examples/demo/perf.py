@@ -29,7 +29,7 @@ DOCUMENTS = 12  # three questions for each: more calls at once than the provider
 SERVICE = 0.1  # seconds that an answer takes; shorter than in the demo, so that the agents' own work counts
 PROVIDER_LIMIT = 24
 MARGINS = {"cpu": 0.1, "throughput": 0.1}
-PAIRS = 40
+PAIRS = 60
 
 WATCHED = '''\
 """The agents' worker, with a monitor."""
@@ -162,7 +162,8 @@ def _await_in(loop: asyncio.AbstractEventLoop, work: Coroutine[None, None, Run])
 
 
 def _table(found: list[Comparison]) -> Table:
-    table = Table(title="The demo's load, run in turn", title_justify="left", box=box.SIMPLE_HEAVY, pad_edge=False)
+    table = Table(title="The demo's load, run in turn", title_justify="left", box=box.SIMPLE_HEAVY)
+    table.padding = (0, 1, 0, 0)
     for heading in ("", "", "verdict"):
         table.add_column(heading, no_wrap=True)
     for heading in ("before", "after", "worse by", "surely between", "pairs"):
