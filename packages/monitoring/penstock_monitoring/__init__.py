@@ -8,6 +8,7 @@ from penstock_monitoring._alerts.hooks import log_hook, webhook_hook
 from penstock_monitoring._alerts.rule import Alert, AlertRule
 from penstock_monitoring._monitor import ConcurrencyMonitor
 from penstock_monitoring._opentelemetry.bridge import OpenTelemetryBridge
+from penstock_monitoring._perf.measured import measured
 from penstock_monitoring._prometheus.collector import PrometheusCollector
 from penstock_monitoring._reading.lag import LoopStatistics
 from penstock_monitoring._reading.read import ResourceReading
@@ -32,5 +33,6 @@ __all__ = [
     "Utilisation",
     "default_alerts",
     "log_hook",
+    "measured",
     "webhook_hook",
 ]
