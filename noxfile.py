@@ -106,6 +106,15 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def perf(session: nox.Session) -> None:
+    """Compare the demo's load: limits off against enforced, and without against with the monitor."""
+    install(session)
+    status = subprocess.call([Path(session.bin) / "python", "-m", "examples.demo.perf", *session.posargs], cwd=ROOT)
+    if status:
+        sys.exit(status)  # 3 is inconclusive; nox itself would make 1 of it
+
+
+@nox.session
 def accuracy(session: nox.Session) -> None:
     """Re-create the labelled corpus from the package index and print precision and recall per issue."""
     install(session)

@@ -1,4 +1,4 @@
-"""Write the pages that say what the code says already: one for each rule, and the command line.
+"""Write the pages that say what the code says already: one for each rule, the command line, the metrics, alerts.
 
 `python docs/generate.py` writes them. They are committed, and a test compares them with what this writes.
 """  # noqa: INP001 - a script beside the pages, no package
@@ -18,16 +18,21 @@ from penstock_migrations._auditing.rules import rules
 from penstock_migrations._auditing.settings import Settings
 from penstock_migrations._rewriting.codemod import plan
 from penstock_migrations.rule import Example, Finding, Fix, Rule
+from penstock_monitoring import METRICS, AlertRule, Metric, default_alerts
+from penstock_monitoring._alerts.defaults import exhaustion
+from penstock_monitoring._registry.catalogue import LEFT_OUT
 
 DOCS = Path(__file__).parent
 WIDTH = 78  # of help in a terminal of 80 columns, whatever the writer's has
+NOTE_BELOW = "<!-- Below: written by docs/generate.py. Change the rules in penstock_monitoring, then run it. -->\n\n"
 NOTE = "<!-- Written by docs/generate.py: change the rule or the command, then run it. -->\n\n"
 
 
 def render() -> dict[str, str]:
     """Return the text of every generated page by its POSIX path within docs/."""
     pages = {f"rules/{rule.name}.md": _rule(rule) for rule in rules()}
-    return pages | {"rules/index.md": _index(), "reference/command-line.md": _command_line()}
+    pages |= {"rules/index.md": _index(), "reference/command-line.md": _command_line()}
+    return pages | {"monitoring/metrics.md": _metrics(), "operate/alerts.md": _alerts()}
 
 
 def _index() -> str:
@@ -97,6 +102,82 @@ def _diff(before: str, after: str) -> str:
     """Return the whole of two texts as one diff."""
     changes = difflib.ndiff(before.strip("\n").splitlines(), after.strip("\n").splitlines())
     return "\n".join(line[0] + line[2:] for line in changes if not line.startswith("?"))
+
+
+def _metrics() -> str:
+    kinds = dict.fromkeys(metric.kind for metric in METRICS)
+    about = (
+        "What [monitoring](index.md) shows, by the kind of resource. What is `sampled` needs a `ConcurrencyMonitor`\n"
+        "that runs. With several processes each series has the label `worker`, too."
+    )
+    sections = [
+        f"{NOTE}# Metrics",
+        about,
+        *(f"## {kind[0].upper()}{kind[1:]}\n\n{_metrics_of(kind)}" for kind in kinds),
+        f"## Left out\n\n{_left_out()}",
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _metrics_of(kind: str) -> str:
+    rows = [
+        f"| `{metric.name}` | {metric.type}{', sampled' if metric.source == 'sampled' else ''} "
+        f"| {', '.join(_label(metric))} | {metric.help} |"
+        for metric in METRICS
+        if metric.kind == kind
+    ]
+    return "| metric | type | labels | says |\n|---|---|---|---|\n" + "\n".join(rows)
+
+
+def _label(metric: Metric) -> Iterator[str]:
+    yield from (f"`{name}`" for name in metric.labels)
+    yield from (f'`{name}="{value}"`' for name, value in metric.fixed)
+
+
+def _left_out() -> str:
+    rows = [f"| {kind} | `{field}` | {reason} |" for (kind, field), reason in LEFT_OUT.items()]
+    return "| kind | field of `statistics()` | why |\n|---|---|---|\n" + "\n".join(rows)
+
+
+def _alerts() -> str:
+    """Return the page of alerts: what people wrote, and below it what the rules say."""
+    written, _, _ = (DOCS / "operate/alerts.md").read_text(encoding="utf-8").partition(NOTE_BELOW)
+    rules = default_alerts()
+    rows = [
+        f"| [{rule.name}](#{rule.name.lower()}) | {rule.severity} | {_condition(rule)} | {_span(rule.pending)} |"
+        for rule in rules
+    ]
+    table = "| alert | severity | fires when | for |\n|---|---|---|---|\n" + "\n".join(rows)
+    sections = [f"## What fires when\n\n{table}", *map(_playbook, (*rules, exhaustion("", 0.8)))]
+    return f"{written}{NOTE_BELOW}" + "\n\n".join(sections) + "\n"
+
+
+def _condition(rule: AlertRule) -> str:
+    words = {"name": "NAME", "job": "JOB", "capability": "CAPABILITY", "environment": "ENVIRONMENT"}
+    return rule.template(lambda word: words.get(word) or _beyond(rule)).rstrip(".")
+
+
+def _beyond(rule: AlertRule) -> str:
+    """Return the values of a rule that are amiss."""
+    limit = {"seconds": _span(rule.limit), "share": f"{rule.limit:.0%}"}.get(rule.unit, f"{rule.limit:g}")
+    if rule.measure is None or rule.limit == 0:
+        return "several" if rule.measure is None else "any"
+    return f"{rule.compare} {limit}".replace(">=", "≥")
+
+
+def _playbook(rule: AlertRule) -> str:
+    asked = f"Prometheus asks:\n\n```text\n{rule.promql()}\n```" if rule.promql() else ""
+    only = "" if asked else "Only the process can tell, of what it was asked to by `alert_resource_exhaustion`."
+    only = "Only Prometheus can tell." if rule.measure is None else only
+    sections = (f"## {rule.name}", rule.meaning, only, "What to do:", rule.remedy, asked)
+    return "\n\n".join(section for section in sections if section)
+
+
+def _span(seconds: float) -> str:
+    if seconds == 0:
+        return "at once"
+    whole = seconds >= 60 and seconds % 60 == 0
+    return f"{seconds / 60:g} min" if whole else f"{seconds:g} s"
 
 
 def _fence(language: str, text: str, title: str = "") -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-__all__ = ["dom", "needs_browser"]
+__all__ = ["dom", "needs_browser", "started"]
 
 _BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 _QUIET = (
@@ -20,7 +20,7 @@ _QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
-needs_browser = pytest.mark.skipif(_BROWSER is None, reason="needs chromium, to open the page from the disk")
+needs_browser = pytest.mark.skipif(_BROWSER is None, reason="needs chromium, to open the page")
 
 
 def dom(address: str, profile: Path) -> str:
@@ -36,3 +36,9 @@ def dom(address: str, profile: Path) -> str:
     shown = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert shown.stdout, shown.stderr
     return shown.stdout
+
+
+def started(profile: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a browser that goes on until it is ended."""
+    command = [str(_BROWSER), *_QUIET, f"--user-data-dir={profile}", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

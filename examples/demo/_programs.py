@@ -123,20 +123,23 @@ class Agents:
 
 
 @contextlib.asynccontextmanager
-async def agents(project: Path, environment: Mapping[str, str]) -> AsyncIterator[Agents]:
+async def agents(
+    project: Path, environment: Mapping[str, str], *, program: tuple[str, ...] = ("-m", "agents", "work")
+) -> AsyncIterator[Agents]:
     """Run the agents of a project.
 
     Args:
         project: The folder that has the package `agents`.
         environment: Their settings.
+        program: What Python runs, and its arguments.
     """
     with tempfile.NamedTemporaryFile(prefix="agents-", suffix=".log") as errors:
-        command = (sys.executable, "-m", "agents", "work")
+        command = (sys.executable, *program)
         async with running(*command, folder=project, environment=environment, errors=errors.fileno()) as process:
-            program = Agents(process, Path(errors.name))
-            sampling = asyncio.create_task(program.sample_memory())
+            at_work = Agents(process, Path(errors.name))
+            sampling = asyncio.create_task(at_work.sample_memory())
             try:
-                yield program
+                yield at_work
             finally:
                 sampling.cancel()
                 await asyncio.gather(sampling, return_exceptions=True)

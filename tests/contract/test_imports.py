@@ -9,7 +9,15 @@ import sys
 import pytest
 
 HEAVY = {"libcst", "prometheus_client", "httpx", "asyncpg", "psycopg", "aiohttp", "sqlalchemy", "redis", "ldclient"}
-RUNTIME = ["penstock_limits", "penstock_pooling", "penstock_tasks", "penstock_guard", "penstock_flags", "penstock_cli"]
+RUNTIME = [
+    "penstock_limits",
+    "penstock_pooling",
+    "penstock_tasks",
+    "penstock_guard",
+    "penstock_monitoring",
+    "penstock_flags",
+    "penstock_cli",
+]
 
 
 def modules_after(statement: str) -> set[str]:

@@ -18,6 +18,7 @@ PACKAGES = (
     "./packages/pooling",
     "./packages/tasks",
     "./packages/guard",
+    "./packages/monitoring",
     "./packages/cli",
     "./migrations",
     "./feature_flags",

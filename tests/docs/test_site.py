@@ -9,6 +9,7 @@ from types import ModuleType
 import penstock_flags
 import penstock_guard
 import penstock_limits
+import penstock_monitoring
 import penstock_pooling
 import penstock_tasks
 import pytest
@@ -71,6 +72,7 @@ def test_a_browser_finds_what_is_searched_on_the_disk(site: Path, tmp_path: Path
         ("pooling", penstock_pooling),
         ("tasks", penstock_tasks),
         ("guard", penstock_guard),
+        ("monitoring", penstock_monitoring),
         ("flags", penstock_flags),
     ],
 )

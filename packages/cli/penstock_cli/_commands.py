@@ -19,7 +19,9 @@ WELL_KNOWN: Mapping[str, str] = {
     "explain": "penstock-migrations",
     "flags": "penstock-flags",
     "gate": "penstock-migrations",
+    "perf": "penstock-monitoring",
     "phase1": "penstock-migrations",
+    "top": "penstock-monitoring",
     "verify": "penstock-migrations",
 }
 

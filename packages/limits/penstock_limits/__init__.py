@@ -28,7 +28,7 @@ from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._limiters.statistics import LimiterStatistics
 from penstock_limits._manager import Clients, ConcurrencyManager, Pools
 from penstock_limits._metrics import ConcurrencyMetrics
-from penstock_limits._modes import Mode, ModeSource, mode_of, set_mode_source
+from penstock_limits._modes import CAPABILITIES, Mode, ModeSource, mode_of, mode_source, set_mode_source
 from penstock_limits._names import configuration, configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policies.kept_slot import KeptSlot
@@ -47,6 +47,7 @@ from penstock_limits._retries.transient import is_transient
 from penstock_limits._timeouts import wait_for
 
 __all__ = [
+    "CAPABILITIES",
     "AcquireTimeoutError",
     "AdaptiveAttempt",
     "AdaptiveLimit",
@@ -115,6 +116,7 @@ __all__ = [
     "leave_resource",
     "limiter",
     "mode_of",
+    "mode_source",
     "policy",
     "read_settings",
     "replaced_settings",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ __all__ = ["Event", "Listener", "add_listener", "emit"]
 logger = logging.getLogger("penstock.limits")
 
 LOGGED_EVERY = 1.0  # seconds between two lines of one event of one resource
+REMEMBERED = 1_000  # lines, before those that are old enough are forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +71,16 @@ def add_listener(listener: Listener) -> Callable[[], None]:
 
 
 def emit(name: str, resource: str, /, **details: Any) -> None:
-    """Tell every listener, and the log `penstock.limits`, that something has happened; no lock may be held.
+    """Tell every listener, and the log of the package that calls, that something has happened; no lock may be held.
 
-    The log has at most one line per second for one event of one resource; the next says how many it stands for.
+    The log of `penstock_pooling` is `penstock.pooling`, and so on; what is no package of ours logs to `penstock`. A log
+    has at most one line per second for one event of one resource; the next says how many it stands for. The record has
+    an attribute `penstock`, a mapping of `event`, `resource` and the details.
+
+    Args:
+        name: What happened, as `kind.participle`: `breaker.opened`.
+        resource: The name of the resource it happened to.
+        details: Plain values that say more; never a secret.
     """
     event = Event(name, resource, details)
     for listener in _state.listeners:
@@ -79,25 +88,38 @@ def emit(name: str, resource: str, /, **details: Any) -> None:
             listener(event)
         except Exception:
             logger.exception("a listener failed at %s of %r", name, resource)
-    _log(event)
+    _log(event, _log_of(sys._getframe(1).f_globals.get("__name__", "")))
 
 
-def _log(event: Event) -> None:
-    if not logger.isEnabledFor(logging.INFO):
+def _log_of(module: str) -> logging.Logger:
+    package, _, ours = module.partition(".")[0].partition("_")
+    return logging.getLogger(f"penstock.{ours}" if package == "penstock" and ours else "penstock")
+
+
+def _log(event: Event, log: logging.Logger) -> None:
+    if not log.isEnabledFor(logging.INFO):
         return
     key, now = (event.name, event.resource), time.monotonic()
     with _state.lock:
         if now - _state.logged.get(key, -LOGGED_EVERY) < LOGGED_EVERY:
             _state.unlogged[key] = _state.unlogged.get(key, 0) + 1
             return
+        if len(_state.logged) >= REMEMBERED:
+            _forget(now)
         _state.logged[key] = now
         more = _state.unlogged.pop(key, 0)
     told = " ".join(f"{key}={value}" for key, value in event.details.items())
-    logger.info(
+    log.info(
         "%s %r %s%s",
         event.name,
         event.resource,
         told,
         f" (and {more} more)" if more else "",
-        extra={"penstock": {"event": event.name, "resource": event.resource, **event.details}},
+        extra={"penstock": {**event.details, "event": event.name, "resource": event.resource}},
     )
+
+
+def _forget(now: float) -> None:
+    """Forget the lines after which the next may be written; the lock is held."""
+    _state.logged = {key: when for key, when in _state.logged.items() if now - when < LOGGED_EVERY}
+    _state.unlogged = {key: more for key, more in _state.unlogged.items() if key in _state.logged}

@@ -18,6 +18,7 @@ __all__ = [
     "Mode",
     "ModeSource",
     "mode_of",
+    "mode_source",
     "parse_mode",
     "set_mode_source",
     "tell_resources",
@@ -130,6 +131,11 @@ def set_mode_source(source: ModeSource | None) -> None:
         with _state.lock:
             _state.unsubscribe = subscription
     tell_resources()
+
+
+def mode_source() -> ModeSource | None:
+    """Return what says the modes; None if nothing but the environment does."""
+    return _state.source
 
 
 def mode_of(capability: str) -> Mode:

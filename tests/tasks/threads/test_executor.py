@@ -43,7 +43,7 @@ def test_a_subclass_is_itself_in_every_mode(any_mode: str) -> None:
     with Pool(2) as pool:
         assert type(pool) is Pool
         assert pool.submit(pow, 2, 3).result() == 8
-        assert pool.statistics().max_workers == 2
+        assert pool.statistics().max_running == 2
         assert pool.statistics().mode is Mode(any_mode)
 
 
@@ -119,7 +119,7 @@ def test_calls_are_counted(enforce: None) -> None:
     assert (shown.kind, shown.statistics()) == ("executor", after)
     assert (during.running, during.queued, during.cancelled, during.peak_queued) == (1, 1, 1, 2)
     assert (after.running, after.queued, after.submitted) == (0, 0, 3)
-    assert 0 < after.longest_wait <= after.waited_seconds
+    assert 0 < after.longest_wait <= after.wait_seconds
 
 
 def test_a_call_that_is_refused_is_not_counted(enforce: None) -> None:
@@ -219,4 +219,4 @@ def test_the_executor_of_to_thread_enforces_whatever_the_mode_is_now() -> None:
     """The mode may be turned while a call waits for its turn."""
     with module.enforcing(3, "threads") as executor:
         assert executor.statistics().mode is Mode.ENFORCE
-        assert executor.statistics().max_workers == 3
+        assert executor.statistics().max_running == 3

@@ -39,7 +39,7 @@ class Limiter(Permits):
         acquire_timeout: How many seconds a caller may wait, unless it says otherwise; None for any time.
         priority_aging: How many seconds of waiting are worth one step of priority; 10 by default.
         mode: `enforce`, `observe` or `off`; None follows the mode of the capability `bounded-fanout`.
-        clock: Says the time, in seconds, for the aging of priorities.
+        clock: Says the time, in seconds, for waits and the aging of priorities.
 
     Raises:
         ConfigurationError: A value is wrong.
@@ -236,6 +236,7 @@ class Limiter(Permits):
         self._recover()
         with self._lock:
             held, free = list(self._held), list(self._free)
+            self._queue_time.changes(len(self._waiters))
             return LimiterStatistics(
                 mode=mode,
                 running=len(held),
@@ -247,6 +248,9 @@ class Limiter(Permits):
                 waited=self._waited,
                 rejected=self._rejected,
                 timed_out=self._timed_out,
+                wait_seconds=self._queue_time.waited,
+                longest_wait=self._queue_time.longest,
+                saturated_seconds=self._queue_time.occupied,
                 would_wait=self._would_wait,
                 would_reject=self._would_reject,
                 surplus_releases=self._surplus,

@@ -25,6 +25,7 @@ from penstock_limits._errors import QueueFullError
 from penstock_limits._limiters.wait_queue import AgingQueue, FifoQueue, Shed, WaitQueue, victim
 from penstock_limits._limiters.waiting import TaskWaiter, Waiter
 from penstock_limits._modes import Mode
+from penstock_limits._queue_time import QueueTime
 
 __all__ = ["CAPABILITY", "Permits"]
 
@@ -50,6 +51,7 @@ class Permits:
         "_max_queued",
         "_name",
         "_peak",
+        "_queue_time",
         "_rejected",
         "_resuming",
         "_retired_uses",
@@ -84,6 +86,7 @@ class Permits:
         self._held: deque[int] = deque()
         self._tokens = 0  # free and held together; made when first needed, so this is also the peak
         self._waiters: WaitQueue = FifoQueue()
+        self._queue_time = QueueTime(clock)
         self._heavy = 0  # how many of them ask for several permits
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = (
             weakref.WeakSet()
@@ -173,7 +176,7 @@ class Permits:
                 self._loops.add(waiter.loop)
             if waiter.priority and isinstance(self._waiters, FifoQueue):
                 self._waiters = AgingQueue(self._aging, self._clock, self._waiters)
-            self._waiters[waiter] = self._clock()
+            self._waiters[waiter] = self._queue_time.changes(len(self._waiters))
             self._heavy += waiter.weight > 1
             self._crowded = True
 
@@ -203,7 +206,8 @@ class Permits:
             return True
 
     def _remove(self, waiter: Waiter) -> None:
-        del self._waiters[waiter]
+        queued = len(self._waiters)
+        self._queue_time.left(queued, self._waiters.pop(waiter))
         self._heavy -= waiter.weight > 1
 
     def _remember(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -247,18 +251,24 @@ class Permits:
             if self._heavy:
                 waiter = self._first_by_weight(mode)
             elif self._waiters and (self._pop() or self._mint_unless_enforced(mode)):
-                waiter = self._first()
+                waiter = self._first(stays=False)
                 if waiter is None:
                     self._free.append(self._held.pop())
             self._recount()
             return waiter
 
-    def _first(self) -> Waiter | None:
-        """Take the first out of the queue, for whom a permit has been taken; the lock is held."""
+    def _first(self, *, stays: bool) -> Waiter | None:
+        """Take the first out of the queue, for whom a permit has been taken; the lock is held.
+
+        Args:
+            stays: Whether one that goes to the queue's end, and not out of it, is put there by the caller.
+        """
         try:
-            waiter, _ = self._waiters.popitem(last=False)
+            waiter, came = self._waiters.popitem(last=False)
         except KeyError:  # it was finalized by the garbage collector while the permit was being taken
             return None
+        if not (stays and waiter.stays):
+            self._queue_time.left(len(self._waiters) + 1, came)
         self._note_admitted(waiter)
         return waiter
 
@@ -384,7 +394,7 @@ class Permits:
             if waiter is not None and waiter.stays:
                 self._waiters[waiter] = None
             self._recount()
-        elif self._waiters and (waiter := self._first()) is not None:
+        elif self._waiters and (waiter := self._first(stays=True)) is not None:
             self._held.append(self._held.pop() + 1)
             if waiter.stays:
                 self._waiters[waiter] = None

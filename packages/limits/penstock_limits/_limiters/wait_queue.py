@@ -31,10 +31,12 @@ class WaitQueue(Protocol):
     def __setitem__(self, waiter: Waiter, came: float | None, /) -> None:
         """Put a waiter, that came at a time or now, behind all others of its priority."""
 
-    def __delitem__(self, waiter: Waiter, /) -> None: ...
+    def pop(self, waiter: Waiter, /) -> float | None:
+        """Take a waiter out; return when it came, as far as is known."""
+        ...
 
-    def popitem(self, last: bool = ...) -> tuple[Waiter, object]:
-        """Take out the first, if `last` is False."""
+    def popitem(self, last: bool = ...) -> tuple[Waiter, float | None]:
+        """Take out the first, if `last` is False; return when it came, too."""
         ...
 
     def first(self) -> Waiter | None:
@@ -100,13 +102,13 @@ class AgingQueue:
                 del self._lines[priority]
         self._lines.setdefault(waiter.priority, OrderedDict())[waiter] = came
 
-    def __delitem__(self, waiter: Waiter, /) -> None:
-        del self._lines[waiter.priority][waiter]
+    def pop(self, waiter: Waiter, /) -> float | None:
+        return self._lines[waiter.priority].pop(waiter)
 
     def first(self) -> Waiter | None:
         return min(self._arrivals(each=1), key=self._turn, default=(0, 0, None))[2]
 
-    def popitem(self, last: bool = False) -> tuple[Waiter, object]:
+    def popitem(self, last: bool = False) -> tuple[Waiter, float | None]:
         """Take out the first.
 
         Raises:
@@ -115,8 +117,7 @@ class AgingQueue:
         assert not last
         while (waiter := self.first()) is not None:
             with contextlib.suppress(KeyError):  # the collector was faster
-                del self[waiter]
-                return waiter, None
+                return waiter, self.pop(waiter)
         raise KeyError
 
     def by_age(self) -> Iterator[Waiter]:

@@ -84,7 +84,7 @@ class RateAdmission:
         self._clock = clock
         self._lock = threading.Lock()
         self._chores: deque[tuple[Chore, Any, Any]] = deque()
-        self._turns = Turns()
+        self._turns = Turns(clock)
         self._flying: dict[int, list[Number]] = {}  # what is on its way, by the number of its admission
         self._blocked_until = self._learned_until = -math.inf
         self._learned = False  # whether anything ever was

@@ -37,7 +37,7 @@ class DimensionStatistics:
 
 @dataclass(frozen=True, slots=True)
 class RateStatistics:
-    """A snapshot of a rate.
+    """A snapshot of a rate; times in seconds.
 
     Attributes:
         mode: Its mode now.
@@ -47,6 +47,9 @@ class RateStatistics:
         waited: Reservations that were waited for.
         rejected: Callers refused because the queue was full, or the request too large.
         timed_out: Callers that waited as long as they would.
+        wait_seconds: How long callers waited, all together; those who wait now, until now.
+        longest_wait: How long the most patient of those who wait no more waited.
+        saturated_seconds: How long anybody waited.
         would_wait: Reservations that would have been waited for, counted in mode observe.
         would_reject: Requests that would have been refused, counted in mode observe: those too large for their rate,
             and, with `max_queued=0`, all that would have waited.
@@ -61,6 +64,9 @@ class RateStatistics:
     waited: int
     rejected: int
     timed_out: int
+    wait_seconds: float
+    longest_wait: float
+    saturated_seconds: float
     would_wait: int
     would_reject: int
     blocked: float

@@ -11,6 +11,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from penstock_limits._queue_time import QueueTime
+
 if TYPE_CHECKING:
     from penstock_limits._rates.reservation import Reservation
 
@@ -169,17 +171,24 @@ class ThreadTurn:
 Turn = TaskTurn | ThreadTurn
 
 
-class Turns(OrderedDict[Turn, None]):
+class Turns(OrderedDict[Turn, float]):
     """Those who wait, in the order in which they came, and the first of each loop; threads count as one more loop.
 
     The first of all has an alarm for when it is due, and so has the first of each other loop: a loop that is closed, or
     stands still, with the first of all in it, holds up nobody else.
+
+    Args:
+        clock: Says the time, in seconds.
+
+    Attributes:
+        time: How long they wait.
     """
 
-    __slots__ = ("_by_loop",)
+    __slots__ = ("_by_loop", "time")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         super().__init__()
+        self.time = QueueTime(clock)
         self._by_loop: dict[asyncio.AbstractEventLoop | None, OrderedDict[Turn, None]] = {}
 
     def first(self) -> Turn | None:
@@ -188,7 +197,7 @@ class Turns(OrderedDict[Turn, None]):
 
     def add(self, turn: Turn) -> bool:
         """Put somebody behind all others; tell whether nobody of their loop is before them."""
-        self[turn] = None
+        self[turn] = self.time.changes(len(self))
         of_loop = self._by_loop.setdefault(turn.loop, OrderedDict())
         of_loop[turn] = None
         return len(of_loop) == 1
@@ -197,7 +206,7 @@ class Turns(OrderedDict[Turn, None]):
         """Take somebody out; False if they are not here."""
         if turn not in self:
             return False
-        del self[turn]
+        self._drop(turn)
         of_loop = self._by_loop[turn.loop]
         del of_loop[turn]
         if not of_loop:
@@ -217,5 +226,9 @@ class Turns(OrderedDict[Turn, None]):
         closed = [loop for loop in self._by_loop if loop is not None and loop.is_closed()]
         for loop in closed:
             for turn in self._by_loop.pop(loop):
-                del self[turn]
+                self._drop(turn)
         return bool(closed)
+
+    def _drop(self, turn: Turn) -> None:
+        queued = len(self)
+        self.time.left(queued, self.pop(turn))

@@ -150,7 +150,7 @@ class RateLimiter(RateAdmission):
         mode = self.mode
         with self._lock:
             self._catch_up(mode)
-            now = self._clock()
+            now = self._turns.time.changes(len(self._turns))
             statistics = RateStatistics(
                 mode=mode,
                 queued=len(self._turns),
@@ -159,6 +159,9 @@ class RateLimiter(RateAdmission):
                 waited=self._waited,
                 rejected=self._rejected,
                 timed_out=self._timed_out,
+                wait_seconds=self._turns.time.waited,
+                longest_wait=self._turns.time.longest,
+                saturated_seconds=self._turns.time.occupied,
                 would_wait=self._would_wait,
                 would_reject=self._would_reject,
                 blocked=max(0.0, self._blocked_until - now),

@@ -32,22 +32,24 @@ class ExecutorStatistics:
         mode: The mode it was made in.
         running: Calls that run.
         queued: Calls that wait for a thread.
-        max_workers: Threads it may have.
+        max_running: Threads it may have.
         submitted: Calls ever submitted.
+        started: Calls ever given a thread.
         cancelled: Calls that were cancelled before they ran.
         peak_queued: The most calls that ever waited.
-        waited_seconds: How long calls have waited for a thread, added up.
+        wait_seconds: How long calls have waited for a thread, added up.
         longest_wait: How long one has waited at most, in seconds.
     """
 
     mode: Mode
     running: int
     queued: int
-    max_workers: int
+    max_running: int
     submitted: int
+    started: int
     cancelled: int
     peak_queued: int
-    waited_seconds: float
+    wait_seconds: float
     longest_wait: float
 
 
@@ -96,11 +98,12 @@ class _Counters:
                 mode=self._mode,
                 running=self.started - self.ended,
                 queued=self.queued,
-                max_workers=self._max_workers,
+                max_running=self._max_workers,
                 submitted=self.submitted,
+                started=self.started,
                 cancelled=self.cancelled,
                 peak_queued=self.peak_queued,
-                waited_seconds=self.waited,
+                wait_seconds=self.waited,
                 longest_wait=self.longest,
             )
 

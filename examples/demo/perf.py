@@ -1,0 +1,189 @@
+"""`python -m examples.demo.perf`: what limits and the monitor cost the demo's agents, by the sequential test."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+
+import psutil
+from penstock_monitoring.perf import Comparison, Run, Verdict, compare
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from examples.demo._by_hand import mend
+from examples.demo._database import Database, database
+from examples.demo._load import SETTINGS, Job, write_documents
+from examples.demo._measure import measure
+from examples.demo._programs import ROOT, Agents, ProgramError, Provider, agents, copy_of_agents, penstock, provider
+
+__all__ = ["main", "measure_all"]
+
+DOCUMENTS = 12  # three questions for each: more calls at once than the provider takes
+SERVICE = 0.1  # seconds that an answer takes; shorter than in the demo, so that the agents' own work counts
+PROVIDER_LIMIT = 24
+MARGINS = {"cpu": 0.1, "throughput": 0.1}
+PAIRS = 60
+
+WATCHED = '''\
+"""The agents' worker, with a monitor."""
+
+import asyncio
+
+import penstock_flags
+import penstock_limits
+from agents.settings import Settings
+from agents.telemetry import telemetry
+from agents.worker import Worker
+from penstock_monitoring import ConcurrencyMonitor
+
+
+async def main() -> None:
+    telemetry.start(Settings())
+    async with ConcurrencyMonitor():
+        await Worker().run()
+
+
+penstock_limits.set_mode_source(penstock_flags.open())
+asyncio.run(main())
+'''
+
+_VERDICTS = {"regressed": "bold red", "same": "green", "better": "bold green", "inconclusive": "yellow"}
+
+
+def main() -> int:
+    """Compare; returns 0 if nothing regressed, 1 if something did, 3 if it cannot be told, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m examples.demo.perf", description="What limits and monitor cost.")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="pairs of runs, at most (%(default)s)")
+    parser.add_argument(
+        "--evidence", type=Path, default=ROOT / "reports", help="the folder for the evidence (%(default)s)"
+    )
+    options = parser.parse_args()
+    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(100, console.width))
+    try:
+        with console.status("Comparing: off, enforce, enforce with the monitor"):
+            found = asyncio.run(measure_all(options.pairs))
+    except KeyboardInterrupt:
+        console.print("Interrupted; every process has ended and the copy is removed.")
+        return 130
+    except (ProgramError, OSError, ValueError) as error:
+        console.print(f"It cannot go on: {error or type(error).__name__}", style="red", markup=False)
+        return 1
+    for each in found:
+        each.write(options.evidence / f"perf-{each.name.replace(' ', '-')}.json")
+    console.print(_table(found))
+    console.print(f"The evidence: {options.evidence}/perf-*.json", markup=False)
+    verdicts = {each.verdict for each in found}
+    return 1 if Verdict.REGRESSED in verdicts else 3 if Verdict.INCONCLUSIVE in verdicts else 0
+
+
+async def measure_all(pairs: int) -> list[Comparison]:
+    """Compare the demo's load off with enforced, and enforced without and with the monitor.
+
+    Args:
+        pairs: Pairs of runs to make at most, of each comparison.
+    """
+    with tempfile.TemporaryDirectory(prefix="penstock-perf-") as folder:
+        project, documents = copy_of_agents(Path(folder) / "agents"), Path(folder) / "documents"
+        write_documents(documents, DOCUMENTS)
+        await _migrate(project)
+        async with (
+            provider(PROVIDER_LIMIT, service=SERVICE) as asked,
+            database(400) as kept,
+            _contender(project, documents, asked, kept, "off") as off,
+            _contender(project, documents, asked, kept, "enforce") as enforce,
+            _contender(project, documents, asked, kept, "enforce", program=("watched.py",)) as watched,
+        ):
+            return [
+                await asyncio.to_thread(compare, name, baseline, candidate, margins=MARGINS, pairs=pairs)
+                for name, baseline, candidate in (
+                    ("limits enforced", off, enforce),
+                    ("monitor on", enforce, watched),
+                )
+            ]
+
+
+async def _migrate(project: Path) -> None:
+    written = await penstock(project, "codemod", ".", "--select", "1,2", "--write")
+    mend(project)
+    started = await penstock(project, "flags", "init")
+    if written.status not in (0, 1) or started.status != 0:
+        raise ProgramError(f"the copy cannot be migrated:\n{written.errors}{started.errors}")
+    (project / "watched.py").write_text(WATCHED, "utf-8")
+
+
+@contextlib.asynccontextmanager
+async def _contender(
+    project: Path,
+    documents: Path,
+    asked: Provider,
+    kept: Database,
+    mode: str,
+    *,
+    program: tuple[str, ...] = ("-m", "agents", "work"),
+) -> AsyncIterator[Callable[[], Run]]:
+    """Run agents in a mode, and yield what gives them the job once; they have done it once before."""
+    settings = SETTINGS | {"PROVIDER_URL": f"{asked.url}/v1", "RAG_DSN": kept.dsn, "PENSTOCK_MODE": mode}
+    job = Job(documents, kept)
+    loop = asyncio.get_running_loop()
+    async with agents(project, settings, program=program) as program_at_work:
+        await job.run(program_at_work, mode, limiter=False)  # imports, connections
+        yield lambda: _await_in(loop, _run(job, program_at_work, asked, mode))
+
+
+async def _run(job: Job, at_work: Agents, asked: Provider, mode: str) -> Run:
+    process = psutil.Process(at_work.pid)
+    before, began = process.cpu_times(), time.monotonic()
+    window = await job.run(at_work, mode, limiter=False)
+    after, wall = process.cpu_times(), time.monotonic() - began
+    cpu = after.user + after.system - before.user - before.system
+    figures = measure(window, await asked.requests(), (), ())
+    return Run(
+        wall_seconds=wall,
+        cpu_seconds=cpu,
+        operations=figures.answered,
+        failed=figures.lost,
+        cpu_per_operation=cpu / figures.answered if figures.answered else None,
+        throughput=figures.throughput,
+        p50=figures.p50,
+        p99=figures.p99,
+    )
+
+
+def _await_in(loop: asyncio.AbstractEventLoop, work: Coroutine[None, None, Run]) -> Run:
+    return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+
+def _table(found: list[Comparison]) -> Table:
+    table = Table(title="The demo's load, run in turn", title_justify="left", box=box.SIMPLE_HEAVY)
+    table.padding = (0, 1, 0, 0)
+    for heading in ("", "", "verdict"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("before", "after", "worse by", "surely between", "pairs"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    for comparison in found:
+        for each in comparison.metrics:
+            unit, size = ("/s", 1.0) if each.metric == "throughput" else (" ms", 1e3)
+            low, high = ("?" if share is None else f"{share:+.0%}" for share in (each.low, each.high))
+            table.add_row(
+                comparison.name,
+                each.metric,
+                f"[{_VERDICTS[each.verdict.value]}]{each.verdict.value}",
+                f"{(each.baseline or 0) * size:.3g}{unit}",
+                f"{(each.candidate or 0) * size:.3g}{unit}",
+                f"{each.change:+.1%}",
+                f"{low} and {high}",
+                str(each.pairs),
+            )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

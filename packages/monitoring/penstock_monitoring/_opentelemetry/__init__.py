@@ -1,0 +1,1 @@
+"""What OpenTelemetry is told, by instruments that it reads when it exports."""

@@ -1,0 +1,113 @@
+"""What a comparison or a baseline says, as tables for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from penstock_monitoring._perf.baseline import medians
+from penstock_monitoring._perf.comparison import Comparison
+from penstock_monitoring._perf.run import Run
+from penstock_monitoring._perf.sequential import Verdict
+
+__all__ = ["comparison_table", "conclusion", "runs_table"]
+
+_STYLES = {
+    Verdict.REGRESSED: "bold red",
+    Verdict.SAME: "green",
+    Verdict.BETTER: "bold green",
+    Verdict.INCONCLUSIVE: "yellow",
+}
+_SAYS = {
+    Verdict.REGRESSED: "it is worse",
+    Verdict.SAME: "no change that matters",
+    Verdict.BETTER: "it is better",
+    Verdict.INCONCLUSIVE: "there were not enough runs to tell",
+}
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Return one row for each metric that was judged."""
+    table = _table("", "verdict", "baseline", "candidate", "worse by", "surely between", "margin", "pairs")
+    for each in comparison.metrics:
+        write = _rate if each.metric == "throughput" else _seconds
+        table.add_row(
+            each.metric,
+            Text(each.verdict.value, _STYLES[each.verdict]),
+            write(each.baseline),
+            write(each.candidate),
+            _percent(each.change),
+            f"{_percent(each.low)} and {_percent(each.high)}",
+            _percent(each.margin).removeprefix("+"),
+            str(each.pairs),
+        )
+    return table
+
+
+def conclusion(comparison: Comparison) -> Text:
+    """Return the verdict in one line."""
+    verdict = comparison.verdict
+    how = "in turn" if comparison.interleaved else "against recorded runs"
+    return Text.assemble(
+        f"{comparison.name}: ",
+        (verdict.value, _STYLES[verdict]),
+        f", {_SAYS[verdict]} ({len(comparison.candidate)} pairs of runs, {how}; "
+        f"wrong with a probability of at most {comparison.error:.0%})",
+    )
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """Return the median, the lowest and the highest of each figure."""
+    table = _table("", "median", "lowest", "highest")
+    middle = medians(runs)
+    rows = (
+        ("CPU time of a run", "cpu_seconds", _seconds),
+        ("wall time of a run", "wall_seconds", _seconds),
+        ("operations", "operations", _number),
+        ("operations that failed", "failed", _number),
+        ("CPU time of an operation", "cpu_per_operation", _seconds),
+        ("operations per second", "throughput", _rate),
+        ("latency, p50", "p50", _seconds),
+        ("latency, p99", "p99", _seconds),
+        ("time saturated", "saturation", _share),
+    )
+    for title, name, write in rows:
+        values = [getattr(run, name) for run in runs]
+        if getattr(middle, name) is not None:
+            table.add_row(title, write(getattr(middle, name)), write(min(values)), write(max(values)))
+    return table
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="left" if number < 1 or heading == "verdict" else "right", no_wrap=True)
+    return table
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value / 1e-6:.3g} us"
+
+
+def _rate(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.0f}/s" if value >= 100 else f"{value:.3g}/s"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _share(value: float) -> str:
+    return f"{value:.0%}"
+
+
+def _percent(share: float | None) -> str:
+    return "?" if share is None else f"{share:+.1%}".replace("%", " %")

@@ -1,0 +1,146 @@
+"""A collector for `prometheus_client`: everything is read when somebody scrapes, and not before."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, cast
+
+from penstock_monitoring._monitor import ConcurrencyMonitor
+from penstock_monitoring._reading.series import Labels, Names, Series, label_names
+from penstock_monitoring._reading.workers import folder, worker_in
+from penstock_monitoring._registry.catalogue import METRICS
+from penstock_monitoring._registry.metric import Metric
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.metrics_core import Metric as Family
+
+__all__ = ["PrometheusCollector"]
+
+WORKER: Final = "worker"
+AGE: Final = "penstock_monitor_age_seconds"
+_CACHED: Final = 50_000  # sets of labels
+
+
+class PrometheusCollector:
+    """Shows Prometheus every limiter, rate, breaker, retry, pool, client and task manager of the process.
+
+    With several processes that are scraped as one, as under gunicorn, set `PROMETHEUS_MULTIPROC_DIR` to a folder that
+    they share, as for `prometheus_client` itself. Every process then shows all, told apart by the label `worker`.
+
+    Args:
+        monitor: Adds what only samples say: hold times, the lag of event loops. Without one they are absent.
+
+    Raises:
+        ImportError: `prometheus_client` is not installed; the message says how to.
+    """
+
+    def __init__(self, monitor: ConcurrencyMonitor | None = None) -> None:
+        _library()
+        self._monitor = ConcurrencyMonitor() if monitor is None else monitor
+        self._names = Names()
+        self._cached: dict[Labels, dict[Labels, dict[str, str]]] = {}  # by the labels' names, then by their values
+
+    def register(self, registry: CollectorRegistry | None = None) -> Self:
+        """Let a registry collect this.
+
+        Args:
+            registry: The registry; None for the one that `prometheus_client` has by default.
+
+        Returns:
+            This collector.
+
+        Raises:
+            ValueError: The registry has metrics of these names.
+        """
+        theirs: CollectorRegistry = _library().REGISTRY if registry is None else registry
+        theirs.register(cast("Any", self))
+        return self
+
+    def describe(self) -> Iterator[Family]:
+        """Return every metric without values, so that a registry knows their names without a scrape."""
+        return (_family(metric, []) for metric in _metrics())
+
+    def collect(self) -> Iterator[Family]:
+        """Return every metric with the values of now; in any thread.
+
+        Raises:
+            ConfigurationError: The folder of `PROMETHEUS_MULTIPROC_DIR` cannot be used.
+        """
+        own = self._monitor._series(self._names)
+        shared = folder()
+        if shared is None:
+            return self._families([((), own)])
+        return self._families(_of_all(shared, own))
+
+    def _families(self, processes: Iterable[tuple[Labels, Series]]) -> Iterator[Family]:
+        told = list(processes)
+        for metric in _metrics():
+            samples = [sample for process, series in told for sample in self._samples(metric, process, series)]
+            if samples:
+                yield _family(metric, samples)
+
+    def _samples(self, metric: Metric, process: Labels, series: Series) -> Iterator[Any]:
+        sample, name = _sample_class(), metric.name
+        names = (*label_names(metric), WORKER) if process else label_names(metric)
+        cached = self._cached.setdefault(names, {})
+        if len(cached) > _CACHED:
+            cached.clear()
+        for own, value in series.get(name, {}).items():
+            values = own + process if process else own
+            labels = cached.get(values)
+            if labels is None:
+                if len(values) != len(names):  # of a process that runs another version
+                    continue
+                labels = cached[values] = dict(zip(names, values, strict=True))
+            yield sample(name, labels, value)
+
+
+def _of_all(shared: Path, own: Series) -> Iterator[tuple[Labels, Series]]:
+    worker = worker_in(shared)
+    worker.write(own)
+    yield (worker.label,), own
+    for label, age, series in worker.others():
+        yield (label,), {**series, AGE: {(): age}}
+
+
+@functools.cache
+def _metrics() -> tuple[Metric, ...]:
+    """Return one metric of each name."""
+    return tuple({metric.name: metric for metric in METRICS}.values())
+
+
+def _family(metric: Metric, samples: list[Any]) -> Family:
+    name = metric.name.removesuffix("_total" if metric.type == "counter" else "_info" if metric.type == "info" else "")
+    family: Family = _family_class()(name, metric.help, "gauge" if metric.type == "state" else metric.type, metric.unit)
+    family.samples = samples
+    return family
+
+
+@functools.cache
+def _sample_class() -> Any:
+    from prometheus_client.samples import Sample
+
+    return Sample
+
+
+@functools.cache
+def _family_class() -> Any:
+    from prometheus_client.metrics_core import Metric as Family
+
+    return Family
+
+
+def _library() -> Any:
+    """Return `prometheus_client`.
+
+    Raises:
+        ImportError: It is not installed; the message says how to.
+    """
+    try:
+        import prometheus_client
+    except ImportError as error:
+        raise ImportError(f"{error}: pip install 'penstock-monitoring[prometheus]'", name=error.name) from error
+    return prometheus_client

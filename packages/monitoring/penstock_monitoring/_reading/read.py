@@ -1,0 +1,198 @@
+"""Everything that can be seen, read now."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import platform
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from penstock_limits import CAPABILITIES, Resource, mode_of, mode_source
+
+from penstock_monitoring._reading.plain import Value, values
+from penstock_monitoring._reading.shown import shown
+from penstock_monitoring._reading.track import Track
+from penstock_monitoring._registry.process import PHASES
+
+__all__ = ["Build", "Monitored", "Reader", "ResourceReading", "build", "capabilities", "facts"]
+
+logger = logging.getLogger("penstock.monitoring")
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceReading:
+    """What a resource told; its values are made when they are asked for.
+
+    Attributes:
+        kind: Its kind.
+        name: Its name, as it may be shown.
+        statistics: What it told, a frozen dataclass.
+        track: What samples say; None if there are none of it.
+    """
+
+    kind: str
+    name: str
+    statistics: Any
+    track: Track | None = None
+
+    @property
+    def mode(self) -> str | None:
+        """The mode that it is in; None if it has none."""
+        mode = getattr(self.statistics, "mode", None)
+        return None if mode is None else str(mode)
+
+    @property
+    def values(self) -> dict[str, Value]:
+        """The fields of its statistics, and what samples say beside them."""
+        return {**(self.track.sampled() if self.track else {}), **values(self.statistics)}
+
+
+@dataclass(frozen=True, slots=True)
+class Monitored:
+    """What there is to see.
+
+    Attributes:
+        resources: How many resources.
+        unreadable: How many of them could not be read.
+        threads: Threads of the process.
+        daemon_threads: Those of them that its exit does not wait for.
+        samples: How often everything was sampled.
+        age: How old this is, in seconds.
+    """
+
+    resources: int
+    unreadable: int
+    threads: int
+    daemon_threads: int
+    samples: int
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What runs.
+
+    Attributes:
+        version: Of penstock-monitoring.
+        python: The version of the language.
+        implementation: Of the language.
+    """
+
+    version: str
+    python: str
+    implementation: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Capability:
+    capability: str
+    mode: str
+    overridden: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Flags:
+    environment: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Phase:
+    phase: str
+    capability: str
+
+
+class Reader:
+    """Reads resources; one that fails is told of once, and does not keep the others from being read.
+
+    Args:
+        tracks: What samples say, by kind and name.
+
+    Attributes:
+        unreadable: How many could not be read, when all were read last.
+    """
+
+    def __init__(self, tracks: Mapping[tuple[str, str], Track]) -> None:
+        self._tracks = tracks
+        self._told: weakref.WeakSet[Resource] = weakref.WeakSet()
+        self.unreadable = 0
+
+    def read(self, resource: Resource) -> ResourceReading | None:
+        """Return what a resource tells; None if it fails."""
+        try:
+            kind, name = str(resource.kind), shown(str(resource.name))
+            return ResourceReading(kind, name, resource.statistics(), self._tracks.get((kind, name)))
+        except Exception as error:  # noqa: BLE001 - one that fails must not hide the others
+            self._tell(resource, error)
+            return None
+
+    def _tell(self, resource: Resource, error: Exception) -> None:
+        if resource not in self._told:
+            self._told.add(resource)
+            # Not what it says: it may hold what must not be shown.
+            logger.error("the statistics of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
+
+
+def facts(resources: int, unreadable: int, samples: int) -> Iterator[ResourceReading]:
+    """Return what can be read of the process: modes, flags, phases, build, threads."""
+    modes = capabilities()
+    for capability, mode in modes.items():
+        yield ResourceReading(
+            "capability", capability, _Capability(capability, mode, int(_overridden(capability, mode)))
+        )
+    for capability, phase in PHASES.items():
+        yield ResourceReading("phase", capability, _Phase(phase, capability))
+    yield ResourceReading("flags", "flags", _Flags(*_source()))
+    yield ResourceReading("build", "build", build())
+    threads = threading.enumerate()
+    daemons = sum(thread.daemon for thread in threads)
+    yield ResourceReading("monitor", "monitor", Monitored(resources, unreadable, len(threads), daemons, samples))
+
+
+def capabilities() -> dict[str, str]:
+    """Return the mode of each capability that has one: of all, unless the mode source says which it knows."""
+    known = getattr(getattr(mode_source(), "snapshot", None), "modes", CAPABILITIES)
+    asked = dict.fromkeys((*known, *filter(_has_variable, CAPABILITIES)))
+    return {capability: str(mode_of(capability)) for capability in asked}
+
+
+def _overridden(capability: str, mode: str) -> bool:
+    """Tell whether the environment says another mode than the mode source."""
+    source = mode_source()
+    known = getattr(getattr(source, "snapshot", None), "modes", CAPABILITIES)
+    if source is None or not _has_variable(capability) or capability not in known:
+        return False
+    try:
+        return str(source.mode(capability)) != mode
+    except Exception:  # noqa: BLE001 - a source that cannot tell does not say another
+        return False
+
+
+def _has_variable(capability: str) -> bool:
+    # To ask a source for what it does not know would be logged as a mistake.
+    variable = "PENSTOCK_MODE_" + capability.upper().replace("-", "_")
+    return bool(os.environ.get(variable) or os.environ.get("PENSTOCK_MODE"))
+
+
+def _source() -> tuple[str, str]:
+    """Return the environment that the mode source is for, and what kind of source it is."""
+    source = mode_source()
+    snapshot = getattr(source, "snapshot", None)
+    environment = getattr(snapshot, "environment", None)
+    return shown(str(environment or "")), "none" if source is None else type(source).__name__
+
+
+@functools.cache  # it reads files
+def build() -> Build:
+    """Return what runs."""
+    try:
+        ours = version("penstock-monitoring")
+    except PackageNotFoundError:  # run from a folder
+        ours = "unknown"
+    return Build(ours, platform.python_version(), platform.python_implementation())

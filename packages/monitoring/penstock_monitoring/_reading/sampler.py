@@ -1,0 +1,181 @@
+"""Samples everything at an interval, from tasks in the event loops that the monitor is attached to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import time
+from array import array
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import Final
+
+from penstock_limits import Resource, resources
+
+from penstock_monitoring._reading.lag import Lag
+from penstock_monitoring._reading.read import Reader, ResourceReading
+from penstock_monitoring._reading.track import Track, Use
+
+__all__ = ["SLICE", "Key", "Rest", "Sampler"]
+
+logger = logging.getLogger("penstock.monitoring")
+
+SLICE: Final = 0.001  # seconds for which a sample keeps the loop, before it lets others run
+
+Key = tuple[str, str]  # kind and name
+
+
+class Sampler:
+    """Keeps what samples say; one task of each loop measures its lag, and whichever wakes first takes the sample.
+
+    Args:
+        interval: Seconds between two samples.
+        window: Seconds for which they are kept.
+        threshold: Says from which share of a limit on it is nearly used up.
+        more: Returns what is no resource, but is to be seen.
+        sampled: Called after each sample, in the loop that took it.
+    """
+
+    def __init__(
+        self,
+        interval: float,
+        window: float,
+        threshold: Callable[[], float],
+        more: Callable[[], Iterable[ResourceReading]],
+        sampled: Callable[[], Awaitable[None]],
+    ) -> None:
+        self.interval = interval
+        self.most = max(2, round(window / interval))
+        self.number = 0
+        self.resumed = False  # whether nobody sampled for a while before the last sample
+        self.latest: tuple[ResourceReading, ...] = ()
+        self.tracks: dict[Key, Track] = {}
+        self.reader = Reader(self.tracks)
+        self._threshold = threshold
+        self._more = more
+        self._sampled = sampled
+        self._times: deque[float] = deque(maxlen=self.most)
+        self._last = -float("inf")
+        self._taking = threading.Lock()
+        self._told: set[type[Exception]] = set()
+        self._lags: dict[asyncio.AbstractEventLoop, Lag] = {}
+
+    # --- in the loops
+
+    async def run(self, name: str) -> None:
+        """Measure this loop's lag, and sample when it is time, until cancelled."""
+        loop = asyncio.get_running_loop()
+        self._lags[loop] = lag = Lag(name, self.most)
+        try:
+            while True:
+                lag.sleeps(self.interval)
+                await asyncio.sleep(self.interval)
+                lag.wakes()
+                await self.sample_if_due()
+        finally:
+            self._lags.pop(loop, None)
+            if not self._lags:
+                self._last = -float("inf")  # what is until somebody samples again is not known
+
+    async def sample_if_due(self) -> None:
+        """Take a sample, unless another loop does or has just done."""
+        if time.monotonic() - self._last < self.interval / 2 or not self._taking.acquire(blocking=False):
+            return  # another loop was first
+        try:
+            await self._sample()
+            await self._sampled()
+        except Exception as error:  # noqa: BLE001 - the next may be better
+            self._tell(error)
+        finally:
+            self._taking.release()
+
+    async def _sample(self) -> None:
+        uses: dict[Key, Use] = {}
+        latest: list[ResourceReading] = []
+        rest = Rest()
+        for reading in self.readings():
+            latest.append(reading)
+            key = (reading.kind, reading.name)
+            use = uses.get(key) or Use()
+            if use.add(reading.statistics):
+                uses[key] = use
+            if rest.due():
+                await rest.take()
+        self.latest = tuple(latest)
+        now, threshold = time.monotonic(), self._threshold()
+        self.resumed = math.isinf(self._last)
+        passed, self._last = 0.0 if self.resumed else now - self._last, now
+        self.number += 1
+        self._times.append(time.time())
+        for key, use in uses.items():
+            track = self.tracks.get(key)
+            if track is None:
+                track = self.tracks.setdefault(key, Track(self.most))
+            track.sample(self.number, use, threshold, passed)
+            if rest.due():
+                await rest.take()
+        self._forget()
+
+    def _tell(self, error: Exception) -> None:
+        if type(error) not in self._told:
+            self._told.add(type(error))
+            logger.error("a sample failed: %s", type(error).__name__)  # what it says may hold what must not be shown
+
+    def readings(self, found: Iterable[Resource] | None = None) -> Iterator[ResourceReading]:
+        """Read everything, as it is asked for; or the resources that were found, and what is none."""
+        found = resources() if found is None else found
+        unreadable = 0
+        for resource in found:
+            if resource.kind == "metrics":  # it reads all the others
+                continue
+            reading = self.reader.read(resource)
+            if reading is None:
+                unreadable += 1
+            else:
+                yield reading
+        self.reader.unreadable = unreadable
+        yield from self._more()
+
+    def _forget(self) -> None:
+        """Let go of what has not been seen in the whole window."""
+        for key, track in list(self.tracks.items()):
+            if track.seen < self.number - self.most:
+                del self.tracks[key]
+            elif track.seen < self.number:
+                track.miss()
+
+    def forget_parent(self) -> None:
+        """In a forked child: there are no tasks of ours here, and nobody gives back what the parent had taken."""
+        self._taking = threading.Lock()
+        self._lags = {}
+        self._last = -float("inf")
+
+    # --- in any thread
+
+    def lags(self) -> list[Lag]:
+        """Return the lag of each loop that is not closed, by name."""
+        return sorted((lag for loop, lag in list(self._lags.items()) if not loop.is_closed()), key=lambda lag: lag.loop)
+
+    def times(self) -> array[float]:
+        """Return when the samples were taken, in Unix seconds."""
+        return array("d", self._times.copy())
+
+
+class Rest:
+    """Lets others run as often as a slice of time is used up."""
+
+    __slots__ = ("_until",)
+
+    def __init__(self) -> None:
+        self._until = time.perf_counter() + SLICE
+
+    def due(self) -> bool:
+        """Tell whether the slice is used up."""
+        return time.perf_counter() > self._until
+
+    async def take(self) -> None:
+        """Let others run, and begin another slice."""
+        await asyncio.sleep(0)
+        self._until = time.perf_counter() + SLICE

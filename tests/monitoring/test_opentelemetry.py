@@ -1,0 +1,64 @@
+"""What OpenTelemetry is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from penstock_limits import Limiter
+from penstock_monitoring import METRICS, OpenTelemetryBridge
+from penstock_monitoring._opentelemetry.bridge import instrument_name
+
+from tests.monitoring.helpers import Fake, Numbers
+
+
+def exported(reader: InMemoryMetricReader) -> dict[str, Any]:
+    data = reader.get_metrics_data()
+    assert data is not None
+    return {
+        metric.name: metric
+        for resource in data.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+
+
+def registered() -> InMemoryMetricReader:
+    reader = InMemoryMetricReader()
+    OpenTelemetryBridge().register(MeterProvider([reader]).get_meter("test"))
+    return reader
+
+
+def test_a_limiter_is_shown_when_it_is_exported() -> None:
+    """Counters as sums, the rest as gauges, with units apart from names."""
+    limiter = Limiter("api", max_running=3)
+    limiter.acquire_nowait()
+
+    seen = exported(registered())
+
+    running, acquired = seen["penstock.limiter_running"], seen["penstock.limiter_acquired"]
+    assert [(dict(each.attributes), each.value) for each in running.data.data_points] == [({"name": "api"}, 1)]
+    assert acquired.data.is_monotonic
+    assert seen["penstock.limiter_wait"].unit == "s"
+
+
+def test_every_export_is_read_anew_and_each_resource_once_for_it() -> None:
+    """All instruments of one export show one moment."""
+    reader = registered()
+    with Fake("limiter", "api", Numbers(running=1)) as fake:
+        before = exported(reader)
+        asked = fake.asked
+        fake.told = Numbers(running=2)
+        after = exported(reader)
+
+    assert (asked, fake.asked) == (1, 2)
+    values = [seen["penstock.limiter_running"].data.data_points[0].value for seen in (before, after)]
+    assert values == [1, 2]
+
+
+def test_no_two_metrics_have_the_same_instrument() -> None:
+    """Though units are not in its name."""
+    names = {metric.name for metric in METRICS}
+
+    assert len({instrument_name(metric) for metric in METRICS}) == len(names)
