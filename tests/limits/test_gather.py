@@ -537,7 +537,7 @@ async def test_a_gather_is_refused_whole_even_if_some_of_it_could_have_run() -> 
 # --- what a limit can be
 
 
-@pytest.mark.parametrize("limit", [0, -1, True, 1.5, object()], ids=repr)
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, pytest.param(object(), id="object")], ids=repr)
 async def test_a_wrong_limit_is_refused_and_the_coroutines_are_closed(limit: object) -> None:
     """The error says what is allowed, and no warning follows."""
     with pytest.raises(ConfigurationError, match="allowed"):

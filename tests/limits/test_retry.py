@@ -558,7 +558,7 @@ def test_retry_after_is_waited_for_and_a_little_longer() -> None:
     assert retrying.statistics().delayed_seconds == pytest.approx(7.05)
 
 
-@pytest.mark.parametrize("header", ["60", formatdate(time.time() + 3600, usegmt=True)])
+@pytest.mark.parametrize("header", ["60", formatdate(time.time() + 3600, usegmt=True)], ids=["seconds", "date"])
 def test_a_retry_after_that_does_not_fit_is_not_waited_for(header: str) -> None:
     """The caller is told at once, by the error itself: an attempt before that moment would be in vain."""
     service = Service(ServiceError(503, retry_after=header))
