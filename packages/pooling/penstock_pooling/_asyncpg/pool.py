@@ -387,6 +387,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     def _keeps(self, holder: Holder) -> bool:
         """Tell whether a holder that came free stays; let it go if not."""
+        if holder.opening is not None:  # nobody waits for it any more
+            holder.opening.add_done_callback(partial(self._opened_late, holder))
+            return False
         if (ending := holder.ending) is not None:
             holder.ending = None
             self._in_background(self._ended(holder, ending))
@@ -580,6 +583,14 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         finally:
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
+
+    def _opened_late(self, holder: Holder, opening: Task[None]) -> None:
+        """Put a holder back when it is known what became of the connection that was being opened."""
+        holder.opening = None
+        if not opening.cancelled():
+            opening.exception()  # it is nobody's
+        self._queue.put_nowait(holder)
+        self._schedule_min_size_maintenance()
 
     def _may_wait(self) -> bool:
         """Tell whether the end of something can be waited for: the pool goes on, and in this process."""
