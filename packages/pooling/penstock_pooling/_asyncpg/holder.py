@@ -86,9 +86,10 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     def is_ready(self) -> bool:
         """Tell whether its connection can be lent as it is, without waiting for anything."""
+        connection = self._con
         return (
-            self._con is not None
-            and not self._con.is_closed()
+            connection is not None
+            and not connection.is_closed()
             and self._generation == self._pool._generation
             and self._setup is None
         )
@@ -179,7 +180,8 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         if self.returning is not None:  # who gives it back a second time waits for the first
             await asyncio.shield(self.returning)
         elif self._in_use is not None:
-            self.returning = returning = asyncio.current_task()  # asyncpg has it run in a task of its own
+            # asyncpg has it run in a task of its own
+            self.returning = returning = asyncio.current_task(self._pool._loop)
             try:
                 await super().release(timeout)
             finally:

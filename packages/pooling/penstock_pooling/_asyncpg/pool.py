@@ -195,23 +195,29 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._check_place()
         loop, mode = self._loop, self._fixed_mode or self.mode
         patience = self._acquire_timeout if timeout is None and mode is Mode.ENFORCE else timeout
-        began = loop.time()
+        began = now = loop.time()
         holder = self._queue.take() if mode is Mode.ENFORCE else self._single_use(mode)
         if holder is None:
             holder = await self._wait(patience) or self._single_use(self.mode)
+            now = loop.time()
         try:
             if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
             if began - holder.idle_since >= LOOK_AFTER and holder.has_news():
                 await holder.hear()
-            proxy = await (holder.acquire() if holder.is_ready() else self._opened(holder, began, patience))
+                now = loop.time()
+            if holder.is_ready():
+                proxy = await holder.acquire()
+            else:
+                proxy = await self._opened(holder, began, patience)
+                now = loop.time()
         except BaseException:
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
             raise
         holder._timeout = timeout  # for the release, too; the default is watched at less cost
         holder.site, holder.lexical, holder.frame = site, lexical, frame
-        self._note_lent(holder, task or asyncio.current_task(loop), mode)
+        self._note_lent(holder, task or asyncio.current_task(loop), mode, now)
         return proxy
 
     async def _wait(self, patience: float | None) -> Holder | None:
@@ -285,7 +291,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         holder = getattr(connection, "_holder", None)
         if isinstance(holder, Holder) and holder._in_use is not None:
             now = self._loop.time()
-            if self._is_outdated(holder, now):
+            if holder.expires <= now and self._is_outdated(holder, now):
                 holder.outdate()
             if timeout is None and holder._timeout is None and holder.returning is None:
                 self._returns.start(holder, self._loop, now)
@@ -298,8 +304,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if self._max_lifetime is not None and not holder.single_use:
             holder.live(self._max_lifetime * (1 - JITTER * random.random()))  # noqa: S311 - no secret
 
-    def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode) -> None:
-        now = self._loop.time()
+    def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode, now: float) -> None:
         reference = None if task is None else weakref.ref(task)
         holder.task, holder.lent_at, holder.told = reference, now, False
         lent, counters = self._lent, self._counters
