@@ -14,7 +14,7 @@ from asyncpg import InterfaceError
 from asyncpg.pool import PoolConnectionHolder
 from penstock_limits.introspection import CallSite
 
-from penstock_pooling._asyncpg.ending import Ending
+from penstock_pooling._asyncpg.ending import Ending, backend_of
 from penstock_pooling._pools.lines import news_of
 
 __all__ = ["Holder"]
@@ -120,8 +120,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
             await ending.reached(self._pool._patience)
         await super().connect()
         connection: Any = self._con
-        protocol = connection._protocol
-        self.backend = protocol.backend_pid, protocol.backend_secret
+        self.backend = backend_of(connection)
         line = connection._transport.get_extra_info("socket")
         self._news = None if line is None else news_of(line.fileno())
         self._pool._note_opened(self)

@@ -598,8 +598,8 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._schedule_min_size_maintenance()
 
     def _may_wait(self) -> bool:
-        """Tell whether the end of something can be waited for: the pool goes on, and in this process."""
-        return not self.is_closing() and forks.count == self._forks and self._loop.is_running()
+        """Tell whether the end of something can be waited for: the pool is not closed, and in this process."""
+        return not self._closed and forks.count == self._forks and self._loop.is_running()
 
     async def _closed_quietly(self, holder: Holder) -> None:
         connection = holder._con
