@@ -306,3 +306,40 @@ def test_a_refusal_is_an_error_of_psycopg(own_dsn: str, size) -> None:
     elsewhere = pickle.loads(pickle.dumps(caught.value))
     assert type(elsewhere) is PoolDeadlockError
     assert str(elsewhere).partition(", or raise")[0] == str(caught.value).partition(", or raise")[0]
+
+
+def test_a_lost_session_costs_no_place_where_only_an_open_one_is_closed(
+    driver: Driver, own_dsn: str, dsn: str, pool, size
+) -> None:
+    """Many programs close a connection only if it is not closed; it may be in hand for long."""
+    size(1, 5.0)
+    connection = driver.connect(own_dsn)
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 30_000)", (ask(connection, "SELECT pg_backend_pid()"),))
+    with pytest.raises(driver.module.Error):
+        ask(connection, "SELECT 1")
+    if not connection.closed:
+        connection.close()
+
+    assert pool().statistics().running == 0
+    with contextlib.closing(driver.connect(own_dsn)) as another:
+        connection.close()
+        assert ask(another, "SELECT 1") == 1
+        assert pool().statistics().running == 1
+    assert connection.closed
+
+
+async def test_a_lost_session_costs_no_place_for_tasks_either(own_dsn: str, dsn: str, pool, size) -> None:
+    """As for threads."""
+    size(1, 5.0)
+    connection = await penstock_pooling.psycopg.AsyncConnection.connect(own_dsn)
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 30_000)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg.Error):
+        await connection.execute("SELECT 1")
+
+    assert connection.closed
+    assert pool().statistics().running == 0
+    async with await penstock_pooling.psycopg.AsyncConnection.connect(own_dsn) as another:
+        await connection.close()
+        assert (await (await another.execute("SELECT 1")).fetchone())[0] == 1
