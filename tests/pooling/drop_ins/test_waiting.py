@@ -132,6 +132,23 @@ def test_threads_that_wait_for_each_other_are_told_by_the_last(driver: Driver, o
     assert sorted(outcomes) == ["refused", "served"]
 
 
+def test_a_connection_that_frozen_memory_refers_to_may_be_given_back(
+    driver: Driver, own_dsn: str, pool, size, frozen: list[object]
+) -> None:
+    """No search finds what does, so nobody is refused."""
+    size(1, PATIENCE)
+    frozen.append(driver.connect(own_dsn))
+
+    def give_back() -> None:
+        until(lambda: pool().statistics().queued == 1)
+        frozen.pop().close()
+
+    with threads(give_back):
+        driver.connect(own_dsn).close()
+
+    assert pool().statistics().deadlocked == 0
+
+
 @pytest.mark.parametrize("way", ["queue", "argument", "frame"])
 def test_a_thread_that_hands_its_connections_on_may_wait(way: str, driver: Driver, own_dsn: str, pool, size) -> None:
     """Somebody else gives them back."""
