@@ -602,26 +602,23 @@ async def test_a_signal_that_the_event_loop_handles_is_left_to_it(tmp_path: Path
 SERVER = """
 import sys
 import uvicorn
-from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
-from starlette.routing import Route
 from penstock_pooling import lifespan
 
 class Resource:
     def __init__(self, name):
         self.name = name
+        self.opened = 0
     async def __aenter__(self):
         if self.name == sys.argv[1]:
             raise ConnectionError(self.name)
-        return self.name
+        self.opened += 1
+        return f"{self.name} {self.opened}"
     async def __aexit__(self, *_):
         print(self.name, "closed", flush=True)
 
-async def show(request):
-    return PlainTextResponse(request.state.pools + " " + request.state.clients)
-
 life = lifespan({"pools": Resource("pools"), "clients": Resource("clients")})
-app = Starlette(routes=[Route("/", show)], lifespan=life)
+from application import make
+app = make(life)
 server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning"))
 
 async def main():
@@ -639,17 +636,52 @@ import asyncio
 asyncio.run(main())
 """
 
+STARLETTE = """
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+async def show(request):
+    return PlainTextResponse(request.state.pools + ", " + request.state.clients)
+
+def make(life):
+    return Starlette(routes=[Route("/", show)], lifespan=life)
+"""
+
+FASTAPI = """
+from typing import Annotated
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import PlainTextResponse
+
+def pools(request: Request) -> str:
+    return request.state.pools
+
+router = APIRouter()
+
+@router.get("/")
+async def show(request: Request, pools: Annotated[str, Depends(pools)]) -> PlainTextResponse:
+    return PlainTextResponse(pools + ", " + request.state.clients)
+
+def make(life):
+    app = FastAPI(lifespan=life)
+    app.include_router(router)
+    return app
+"""
+
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
-async def test_starlette_under_uvicorn_opens_and_closes(tmp_path: Path) -> None:
-    """Handlers find what was opened in `request.state`; the server's own signals close it."""
+@pytest.mark.parametrize("application", [STARLETTE, FASTAPI], ids=["starlette", "fastapi"])
+async def test_an_application_under_uvicorn_opens_and_closes(application: str, tmp_path: Path) -> None:
+    """Handlers find what was opened, once, in `request.state`; the server's own signals close it."""
     import httpx
 
+    (tmp_path / "application.py").write_text(application)
     async with running(SERVER, tmp_path, "") as process:
         assert process.stdout is not None
         port = int(await process.stdout.readline())
         async with httpx.AsyncClient() as client:
-            assert (await client.get(f"http://127.0.0.1:{port}/")).text == "pools clients"
+            for _ in range(3):
+                assert (await client.get(f"http://127.0.0.1:{port}/")).text == "pools 1, clients 1"
         process.send_signal(signal.SIGTERM)
         out, _ = await ended(process)
 
@@ -657,8 +689,10 @@ async def test_starlette_under_uvicorn_opens_and_closes(tmp_path: Path) -> None:
     assert process.returncode in {0, -signal.SIGTERM}
 
 
-async def test_starlette_does_not_start_when_something_does_not_open(tmp_path: Path) -> None:
+@pytest.mark.parametrize("application", [STARLETTE, FASTAPI], ids=["starlette", "fastapi"])
+async def test_an_application_does_not_start_when_something_does_not_open(application: str, tmp_path: Path) -> None:
     """What was opened before it is closed."""
+    (tmp_path / "application.py").write_text(application)
     (tmp_path / "server.py").write_text(SERVER)
     process = await asyncio.create_subprocess_exec(
         sys.executable, tmp_path / "server.py", "clients", stdout=PIPE, stderr=PIPE

@@ -297,3 +297,22 @@ async def test_a_connection_of_the_drop_in_that_was_cut_off_is_waited_for(dsn: s
         await connection.close()
     finally:
         await close_pools()
+
+
+async def test_a_connection_that_frozen_memory_refers_to_may_be_given_back(dsn: str, frozen: list[object]) -> None:
+    """No search finds what does; so nobody is refused, but a task that waits inside its own block."""
+    async with create_pool(dsn, min_size=1, max_size=1, acquire_timeout=30) as pool:
+
+        async def lend_and_wait() -> None:
+            frozen.append(await pool.acquire())
+            async with pool.acquire():
+                pass
+
+        waiting = asyncio.create_task(lend_and_wait())
+        await reached(lambda: pool.statistics().queued == 1)
+        await pool.release(frozen.pop())
+        await waiting
+
+        async with pool.acquire():
+            with pytest.raises(PoolDeadlockError):
+                await pool.fetchval("SELECT 1")

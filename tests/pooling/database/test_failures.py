@@ -428,3 +428,112 @@ async def test_a_session_that_was_told_something_while_idle_is_lent(dsn: str, mo
         holder._news = lambda: True
 
         assert await pool.fetchval("SELECT pg_backend_pid()") == pid
+
+
+@pytest.mark.parametrize("way", ["cancelled", "deadline"])
+async def test_a_connect_that_is_given_up_keeps_its_place_until_it_has_ended(
+    way: str, dsn: str, admin: asyncpg.Connection
+) -> None:
+    """The server may have the session already; it is lent to the next."""
+    connected, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(connection: asyncpg.Connection) -> None:
+        connected.set()
+        await goes_on.wait()
+
+    async with create_pool(
+        dsn, min_size=0, max_size=1, check_server=False, init=slow, server_settings=app("slow")
+    ) as pool:
+        first = asyncio.create_task(borrowed(pool, 0.05 if way == "deadline" else None))
+        await connected.wait()
+        if way == "cancelled":
+            first.cancel()
+        with pytest.raises((asyncio.CancelledError, PoolTimeoutError)):
+            await first
+        second = asyncio.create_task(pool.fetchval("SELECT pg_backend_pid()"))
+        await reached(lambda: pool.statistics().queued == 1)
+        most = await sessions(admin, "slow")
+        goes_on.set()
+
+        assert await second
+        assert (most, pool.statistics().opened, pool.statistics().running) == (1, 1, 0)
+
+
+async def borrowed(pool: Pool, timeout: float | None) -> None:
+    async with pool.acquire(timeout=timeout):
+        pass
+
+
+async def test_a_connect_that_hangs_costs_its_place_for_a_while_only(dsn: str) -> None:
+    """Then it is cut off; a pool that is closed or cut off meanwhile does not wait for it."""
+    hangs, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hang(connection: asyncpg.Connection) -> None:
+        if not goes_on.is_set():
+            hangs.set()
+            await asyncio.Event().wait()
+
+    for ends in ("patience", "terminate", "close"):
+        hangs.clear(), goes_on.clear()
+        async with create_pool(dsn, min_size=0, max_size=1, check_server=False, init=hang) as pool:
+            pool._patience = 0.01
+            caller = asyncio.create_task(pool.fetchval("SELECT 1"))
+            await hangs.wait()
+            if ends == "patience":
+                caller.cancel()
+                goes_on.set()
+                assert await pool.fetchval("SELECT 2") == 2
+            elif ends == "terminate":
+                pool.terminate()
+            else:
+                await pool.close(timeout=0.01)
+            with pytest.raises((asyncio.CancelledError, asyncpg.InterfaceError)):
+                await caller
+
+
+async def test_cancelled_connects_are_never_more_than_the_maximum(server: PostgresServer) -> None:
+    """As the server sees them, while callers come and are cancelled at any moment."""
+    own, most, stop = await asyncpg.connect(server.dsn), 0, asyncio.Event()
+
+    async def watch() -> None:
+        nonlocal most
+        while not stop.is_set():
+            most = max(most, await own.fetchval(OTHERS))
+
+    async def work(pool: Pool, seed: int) -> None:
+        for number in range(20):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((seed * 7 + number * 3) % 29 / 1_000), pool.acquire() as connection:
+                    await connection.execute("SELECT 1")
+                    await connection.close()
+
+    async with create_pool(server.dsn, min_size=0, max_size=3) as pool:
+        watching = asyncio.create_task(watch())
+        await asyncio.gather(*(work(pool, seed) for seed in range(12)))
+        await reached(lambda: pool._queue.qsize() == len(pool._holders) == 3)
+        stop.set()
+        await watching
+        assert await pool.fetchval("SELECT 1") == 1
+    await own.close()
+
+    assert 0 < most <= 3
+
+
+OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+
+
+async def test_an_idle_connection_that_is_closed_keeps_its_place_until_it_has_ended(
+    dsn: str, admin: asyncpg.Connection
+) -> None:
+    """Whoever comes at that moment waits for the server to let go."""
+    async with create_pool(
+        dsn, min_size=0, max_size=1, max_inactive_connection_lifetime=600, server_settings=app("idle")
+    ) as pool:
+        for _ in range(20):
+            await pool.execute("SELECT 1")
+            (holder,) = pool._holders
+            holder._maybe_cancel_inactive_callback()
+            holder._deactivate_inactive_connection()
+            assert pool.get_size() == pool._queue.qsize() == 0
+            async with pool.acquire():
+                assert await sessions(admin, "idle") == 1

@@ -52,7 +52,7 @@ async def ask(connection, query: str = "SELECT pg_backend_pid()"):
 
 
 async def do(connection, statement: str) -> None:
-    await connection.execute(statement if isinstance(connection, psycopg.AsyncConnection) else text(statement))
+    await connection.execute(text(statement) if isinstance(connection, AsyncConnection) else statement)
 
 
 async def test_a_named_pool_lends_connections_of_its_driver(kind: str, settings) -> None:
@@ -122,7 +122,7 @@ async def test_a_server_that_refuses_is_told_by_the_driver(settings, dsn: str) -
 
 async def test_callers_wait_their_turn_and_no_longer_than_they_would(settings) -> None:
     """With the lines that have the connections."""
-    async with DatabasePoolManager({"rag": settings(max_size=1, max_queued=1, acquire_timeout=0.05)}) as pools:
+    async with DatabasePoolManager({"rag": settings(max_size=1, max_queued=1)}) as pools:
         done, held = asyncio.Event(), asyncio.Event()
 
         async def hold() -> None:
@@ -135,7 +135,7 @@ async def test_callers_wait_their_turn_and_no_longer_than_they_would(settings) -
         with pytest.raises(
             PoolTimeoutError, match=r"'rag' lent no connection within 0.05 s.*test_named.py:\d+ in .*hold"
         ):
-            await pools.get_connection("rag")
+            await pools.get_connection("rag", timeout=0.05)
         waiting = asyncio.create_task(pools.get_connection("rag", timeout=30))
         await reached(lambda: pools.pool("rag").statistics().queued == 1)
         with pytest.raises(PoolQueueFullError):
@@ -312,3 +312,25 @@ async def test_a_pool_that_another_thread_resizes_loses_no_place(settings) -> No
             await asyncio.to_thread(thread.join)
 
         assert pools.pool("rag").statistics().running == 0
+
+
+@pytest.mark.parametrize("kind", ["asyncpg", *DRIVERS], indirect=True)
+async def test_closing_leaves_no_query_running_at_the_server(settings, dsn: str, events) -> None:
+    """What is cut off is cancelled, as the server would go on with it; it is told of once."""
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        pools = DatabasePoolManager({"rag": settings(max_size=1, close_timeout=0.01)})
+        await pools.initialize_pools()
+        pool, connection = pools.pool("rag"), await pools.get_connection("rag")
+        running = asyncio.create_task(do(connection, "SELECT pg_sleep(600) /* left */"))
+        await reached(lambda: admin.execute(LEFT).fetchone()[0] == 1)
+        await pools.close()
+
+        await reached(lambda: admin.execute(LEFT).fetchone()[0] == 0)
+        assert isinstance((await asyncio.gather(running, return_exceptions=True))[0], Exception)
+        assert pool.statistics().abandoned == 1
+        assert [event.name for event in events].count("pool.abandoned") == 1
+        with contextlib.suppress(Exception):  # it is cut off
+            await pool.release(connection)
+
+
+LEFT = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%/* left */' AND state = 'active'"

@@ -132,6 +132,23 @@ def test_threads_that_wait_for_each_other_are_told_by_the_last(driver: Driver, o
     assert sorted(outcomes) == ["refused", "served"]
 
 
+def test_a_connection_that_frozen_memory_refers_to_may_be_given_back(
+    driver: Driver, own_dsn: str, pool, size, frozen: list[object]
+) -> None:
+    """No search finds what does, so nobody is refused."""
+    size(1, PATIENCE)
+    frozen.append(driver.connect(own_dsn))
+
+    def give_back() -> None:
+        until(lambda: pool().statistics().queued == 1)
+        frozen.pop().close()
+
+    with threads(give_back):
+        driver.connect(own_dsn).close()
+
+    assert pool().statistics().deadlocked == 0
+
+
 @pytest.mark.parametrize("way", ["queue", "argument", "frame"])
 def test_a_thread_that_hands_its_connections_on_may_wait(way: str, driver: Driver, own_dsn: str, pool, size) -> None:
     """Somebody else gives them back."""
@@ -306,3 +323,40 @@ def test_a_refusal_is_an_error_of_psycopg(own_dsn: str, size) -> None:
     elsewhere = pickle.loads(pickle.dumps(caught.value))
     assert type(elsewhere) is PoolDeadlockError
     assert str(elsewhere).partition(", or raise")[0] == str(caught.value).partition(", or raise")[0]
+
+
+def test_a_lost_session_costs_no_place_where_only_an_open_one_is_closed(
+    driver: Driver, own_dsn: str, dsn: str, pool, size
+) -> None:
+    """Many programs close a connection only if it is not closed; it may be in hand for long."""
+    size(1, 5.0)
+    connection = driver.connect(own_dsn)
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 30_000)", (ask(connection, "SELECT pg_backend_pid()"),))
+    with pytest.raises(driver.module.Error):
+        ask(connection, "SELECT 1")
+    if not connection.closed:
+        connection.close()
+
+    assert pool().statistics().running == 0
+    with contextlib.closing(driver.connect(own_dsn)) as another:
+        connection.close()
+        assert ask(another, "SELECT 1") == 1
+        assert pool().statistics().running == 1
+    assert connection.closed
+
+
+async def test_a_lost_session_costs_no_place_for_tasks_either(own_dsn: str, dsn: str, pool, size) -> None:
+    """As for threads."""
+    size(1, 5.0)
+    connection = await penstock_pooling.psycopg.AsyncConnection.connect(own_dsn)
+    with psycopg.connect(dsn, autocommit=True) as admin:
+        admin.execute("SELECT pg_terminate_backend(%s, 30_000)", (connection.info.backend_pid,))
+    with pytest.raises(psycopg.Error):
+        await connection.execute("SELECT 1")
+
+    assert connection.closed
+    assert pool().statistics().running == 0
+    async with await penstock_pooling.psycopg.AsyncConnection.connect(own_dsn) as another:
+        await connection.close()
+        assert (await (await another.execute("SELECT 1")).fetchone())[0] == 1

@@ -25,9 +25,11 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
     connection: Any
     done: bool
     pool: Any
+    timeout: float | None
 
     def __init__(self, pool: Pool, timeout: float | None, site: CallSite, task: Task[Any] | None) -> None:
-        super().__init__(pool, timeout)
+        # As asyncpg's own does, whose call would cost more than all this.
+        self.pool, self.timeout, self.connection, self.done = pool, timeout, None, False  # type: ignore[misc]
         self._site = site
         self._task = task
 
@@ -35,9 +37,10 @@ class Acquisition(PoolAcquireContext):  # type: ignore[misc]
         if self.connection is not None or self.done:
             raise InterfaceError("a connection is already acquired")
         frame: FrameType | None = sys._getframe(1)
+        task = self._task
         if frame is not None and frame.f_code is not self._site.code:
-            frame = None  # the block is one of an exit stack, or of other code that is in between
-        self.connection = await self.pool._lend(self.timeout, self._site, lexical=True, frame=frame)
+            frame = task = None  # the block is one of an exit stack, or of other code that is in between
+        self.connection = await self.pool._lend(self.timeout, self._site, lexical=True, frame=frame, task=task)
         return self.connection
 
     async def __aexit__(

@@ -15,6 +15,7 @@ from asyncpg.connresource import ConnectionResource
 from penstock_limits.introspection import CallSite, awaited_frames, frame_of
 
 from penstock_pooling._asyncpg.queue import Waiter
+from penstock_pooling._pools.memory import is_partly_hidden
 
 if TYPE_CHECKING:
     from penstock_pooling._asyncpg.holder import Holder
@@ -78,7 +79,7 @@ def is_kept(holder: Holder) -> bool:
     the task's own coroutines refers to it.
     """
     task = holder.borrower()
-    if task is None:
+    if task is None or is_partly_hidden():
         return False
     known: list[object] = [holder, holder._con, *awaited_frames(task)]
     # Nothing here may have a variable for the connection: that would be one more that refers to it.

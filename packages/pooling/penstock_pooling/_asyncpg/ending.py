@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncpg import connect_utils
 
-__all__ = ["Ending"]
+__all__ = ["Ending", "backend_of", "cancel_query"]
 
 GRACE = 0.05  # seconds for a session that goes by itself, as it does when it is idle
 
@@ -49,7 +49,7 @@ class Ending:
                     async with asyncio.timeout(GRACE):
                         return await self._closed()
                 with contextlib.suppress(Exception):  # then the query ends by itself, or patience does
-                    await self._cancel()
+                    await cancel_query(self._connection, self._backend)
                 self._line.shutdown(socket.SHUT_WR)
                 await self._closed()
         except (OSError, TimeoutError):
@@ -61,12 +61,22 @@ class Ending:
         while await asyncio.get_running_loop().sock_recv(self._line, 65_536):
             pass
 
-    async def _cancel(self) -> None:
-        connection, (pid, secret) = self._connection, self._backend
-        await connect_utils._cancel(
-            loop=asyncio.get_running_loop(),
-            addr=connection._addr,
-            params=connection._params,
-            backend_pid=pid,
-            backend_secret=secret,
-        )
+
+def backend_of(connection: Any) -> tuple[Any, Any]:
+    """Return the number and the secret of the server's process of a connection."""
+    return connection._protocol.backend_pid, connection._protocol.backend_secret
+
+
+async def cancel_query(connection: Any, backend: tuple[Any, Any]) -> None:
+    """Cancel what a server's process runs, by a line of its own, as `backend` is known and its connection may be lost.
+
+    Raises:
+        OSError: The server cannot be reached.
+    """
+    await connect_utils._cancel(
+        loop=asyncio.get_running_loop(),
+        addr=connection._addr,
+        params=connection._params,
+        backend_pid=backend[0],
+        backend_secret=backend[1],
+    )

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from asyncpg import InterfaceError
 from asyncpg.pool import PoolConnectionHolder
 from penstock_limits.introspection import CallSite
 
-from penstock_pooling._asyncpg.ending import Ending
+from penstock_pooling._asyncpg.ending import Ending, backend_of
 from penstock_pooling._pools.lines import news_of
 
 __all__ = ["Holder"]
@@ -38,7 +39,8 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         told: Whether it was told that it is out for too long.
         stand_in: What the borrower has in place of the pool's own proxy, if it has something else.
         backend: The number and the secret of the server's process.
-        ending: The session of a connection that was cut off while it was lent, until somebody waits for its end.
+        ending: The session of a connection that was cut off, until somebody waits for its end.
+        opening: What connects, until that is known to have ended.
     """
 
     _con: Any
@@ -55,6 +57,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         "idle_since",
         "lent_at",
         "lexical",
+        "opening",
         "returning",
         "single_use",
         "site",
@@ -77,23 +80,48 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self.stand_in: weakref.ref[Any] | None = None
         self.backend: tuple[Any, Any] = (None, None)
         self.ending: Ending | None = None
+        self.opening: asyncio.Task[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
         self._news: Callable[[], object] | None = None
 
     def is_ready(self) -> bool:
         """Tell whether its connection can be lent as it is, without waiting for anything."""
+        connection = self._con
         return (
-            self._con is not None
-            and not self._con.is_closed()
+            connection is not None
+            and not connection.is_closed()
             and self._generation == self._pool._generation
             and self._setup is None
         )
 
     async def connect(self) -> None:
+        """Connect; this goes on for a while if who waits for it is cancelled, as the server may have the session."""
+        self.opening = opening = self._pool._in_background(self._open())
+        try:
+            await asyncio.wait([opening])
+        except asyncio.CancelledError:
+            self._pool._loop.call_later(self._pool._patience, opening.cancel)
+            raise
+        finally:
+            if opening.done():
+                self.opening = None
+        if opening.cancelled() and self._pool.is_closing():
+            raise InterfaceError("pool is closing")
+        opening.result()
+
+    async def _open(self) -> None:
+        """Connect when the server has let go of what was there before, so that there is never one too many."""
+        if self._con is not None:
+            with contextlib.suppress(Exception):  # then it is cut off
+                await self._con.close(timeout=self._pool._patience)
+            self._con = None
+        ending, self.ending = self.ending, None
+        if ending is not None:
+            await ending.reached(self._pool._patience)
         await super().connect()
-        protocol = self._con._protocol
-        self.backend = protocol.backend_pid, protocol.backend_secret
-        line = self._con._transport.get_extra_info("socket")
+        connection: Any = self._con
+        self.backend = backend_of(connection)
+        line = connection._transport.get_extra_info("socket")
         self._news = None if line is None else news_of(line.fileno())
         self._pool._note_opened(self)
 
@@ -142,20 +170,17 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
         self._generation = OUTDATED  # type: ignore[misc] # a slot of a class without types
 
     async def make_ready(self) -> Any:
-        """Lend the connection; close an outdated one before another is opened, so that there is never one too many."""
-        if self._con is not None and not self._con.is_closed() and self._generation != self._pool._generation:
-            self._maybe_cancel_inactive_callback()
-            self._cancel_expiry()
-            connection, self._con, self._news = self._con, None, None
-            with contextlib.suppress(Exception):  # then it is gone all the same
-                await connection.close(timeout=self._pool._patience)
+        """Lend the connection, or another in place of one that is outdated."""
+        if self._con is None or self._con.is_closed() or not self.is_current():
+            await self.connect()
         return await self.acquire()
 
     async def release(self, timeout: float | None) -> None:  # noqa: ASYNC109 - asyncpg's own shape
         if self.returning is not None:  # who gives it back a second time waits for the first
             await asyncio.shield(self.returning)
         elif self._in_use is not None:
-            self.returning = returning = asyncio.current_task()  # asyncpg has it run in a task of its own
+            # asyncpg has it run in a task of its own
+            self.returning = returning = asyncio.current_task(self._pool._loop)
             try:
                 await super().release(timeout)
             finally:
@@ -171,10 +196,17 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
     def _release_on_close(self) -> None:
         self._cancel_expiry()
         self._news = None
-        if self._in_use is not None and self._con._aborted and self._pool._may_wait():
+        if self._con._aborted and self._pool._may_wait():
             with contextlib.suppress(OSError, ValueError, AttributeError):  # there is no line to it any more
                 self.ending = Ending(self._con, self.backend)
         super()._release_on_close()
+        if self.ending is not None and self._pool._queue.remove(self):
+            self._pool._queue.put_nowait(self)  # which lets nobody have it before that session has ended
+
+    def terminate(self) -> None:
+        if self.opening is not None:
+            self.opening.cancel()
+        super().terminate()
 
     def _cancel_expiry(self) -> None:
         self.expires = math.inf

@@ -195,23 +195,29 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._check_place()
         loop, mode = self._loop, self._fixed_mode or self.mode
         patience = self._acquire_timeout if timeout is None and mode is Mode.ENFORCE else timeout
-        began = loop.time()
+        began = now = loop.time()
         holder = self._queue.take() if mode is Mode.ENFORCE else self._single_use(mode)
         if holder is None:
             holder = await self._wait(patience) or self._single_use(self.mode)
+            now = loop.time()
         try:
             if self._closing or self._closed:  # since the caller waited
                 raise InterfaceError("pool is closing")
             if began - holder.idle_since >= LOOK_AFTER and holder.has_news():
                 await holder.hear()
-            proxy = await (holder.acquire() if holder.is_ready() else self._opened(holder, began, patience))
+                now = loop.time()
+            if holder.is_ready():
+                proxy = await holder.acquire()
+            else:
+                proxy = await self._opened(holder, began, patience)
+                now = loop.time()
         except BaseException:
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
             raise
         holder._timeout = timeout  # for the release, too; the default is watched at less cost
         holder.site, holder.lexical, holder.frame = site, lexical, frame
-        self._note_lent(holder, task or asyncio.current_task(loop), mode)
+        self._note_lent(holder, task or asyncio.current_task(loop), mode, now)
         return proxy
 
     async def _wait(self, patience: float | None) -> Holder | None:
@@ -285,7 +291,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         holder = getattr(connection, "_holder", None)
         if isinstance(holder, Holder) and holder._in_use is not None:
             now = self._loop.time()
-            if self._is_outdated(holder, now):
+            if holder.expires <= now and self._is_outdated(holder, now):
                 holder.outdate()
             if timeout is None and holder._timeout is None and holder.returning is None:
                 self._returns.start(holder, self._loop, now)
@@ -298,8 +304,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         if self._max_lifetime is not None and not holder.single_use:
             holder.live(self._max_lifetime * (1 - JITTER * random.random()))  # noqa: S311 - no secret
 
-    def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode) -> None:
-        now = self._loop.time()
+    def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode, now: float) -> None:
         reference = None if task is None else weakref.ref(task)
         holder.task, holder.lent_at, holder.told = reference, now, False
         lent, counters = self._lent, self._counters
@@ -387,6 +392,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     def _keeps(self, holder: Holder) -> bool:
         """Tell whether a holder that came free stays; let it go if not."""
+        if holder.opening is not None:  # nobody waits for it any more
+            holder.opening.add_done_callback(partial(self._opened_late, holder))
+            return False
         if (ending := holder.ending) is not None:
             holder.ending = None
             self._in_background(self._ended(holder, ending))
@@ -581,9 +589,17 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             self._queue.put_nowait(holder)
             self._schedule_min_size_maintenance()
 
+    def _opened_late(self, holder: Holder, opening: Task[None]) -> None:
+        """Put a holder back when it is known what became of the connection that was being opened."""
+        holder.opening = None
+        if not opening.cancelled():
+            opening.exception()  # it is nobody's
+        self._queue.put_nowait(holder)
+        self._schedule_min_size_maintenance()
+
     def _may_wait(self) -> bool:
-        """Tell whether the end of something can be waited for: the pool goes on, and in this process."""
-        return not self.is_closing() and forks.count == self._forks and self._loop.is_running()
+        """Tell whether the end of something can be waited for: the pool is not closed, and in this process."""
+        return not self._closed and forks.count == self._forks and self._loop.is_running()
 
     async def _closed_quietly(self, holder: Holder) -> None:
         connection = holder._con

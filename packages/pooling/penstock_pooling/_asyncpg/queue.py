@@ -85,7 +85,9 @@ class HolderQueue:
         free = self._free
         if not free:
             return None
-        for number in range(len(free) - 1, -1, -1):
+        if free[-1].is_connected():  # as it mostly is
+            return free.pop()
+        for number in range(len(free) - 2, -1, -1):
             if free[number].is_connected():
                 return free.pop(number)
         return free.pop()

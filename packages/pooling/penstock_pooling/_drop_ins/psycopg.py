@@ -86,6 +86,12 @@ class _Shared:
         loan.connection = weakref.ref(self)
         self._loan = loan
 
+    def _note_lost(self) -> None:
+        """Give the place back of a session that is lost: who sees that it is closed does not always close it."""
+        if self._loan is not None and self.pgconn.status == pq.ConnStatus.BAD and self._lent_by._pid == os.getpid():
+            loan, self._loan = self._loan, None
+            self._lent_by.give_back(loan)
+
     def _take_back(self) -> tuple[Loan | None, Session | None]:
         """End the loan; return the session if it may be cleaned, and if so leave a closed connection."""
         loan, self._loan = self._loan, None
@@ -116,6 +122,14 @@ class Connection(_Shared, psycopg.Connection[Any]):  # type: ignore[misc] # both
     """A connection whose `close()` gives its session back."""
 
     __module__ = "psycopg"
+
+    def wait(self, *arguments: Any, **settings: Any) -> Any:
+        """Do what the driver does, which comes here for all that it does with the server."""
+        try:
+            return super().wait(*arguments, **settings)
+        except BaseException:
+            self._note_lost()
+            raise
 
     def __exit__(self, *error: Any) -> None:
         """End the transaction, and give the session back also if that fails, or the server has ended it."""
@@ -148,6 +162,14 @@ class AsyncConnection(_Shared, psycopg.AsyncConnection[Any]):  # type: ignore[mi
     """A connection whose `close()` gives its session back."""
 
     __module__ = "psycopg"
+
+    async def wait(self, *arguments: Any, **settings: Any) -> Any:
+        """Do what the driver does, which comes here for all that it does with the server."""
+        try:
+            return await super().wait(*arguments, **settings)
+        except BaseException:
+            self._note_lost()
+            raise
 
     async def __aexit__(self, *error: Any) -> None:
         """End the transaction, and give the session back also if that fails, or the server has ended it."""

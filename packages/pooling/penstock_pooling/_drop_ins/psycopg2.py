@@ -113,7 +113,10 @@ class Connection(_Connection):  # type: ignore[misc]
     @property
     def closed(self) -> int:
         """0 if it is open, 1 if it is closed, 2 if something went wrong."""
-        return 1 if self._given_back else super().closed
+        closed: int = 1 if self._given_back else super().closed
+        if closed:
+            self._note_lost()
+        return closed
 
     def cursor(self, *arguments: Any, **settings: Any) -> Any:
         """Return a new cursor, as that of the driver."""
@@ -163,6 +166,12 @@ class Connection(_Connection):  # type: ignore[misc]
         session.handle = None  # or it would keep itself alive
         loan.connection = weakref.ref(self)
         self._loan = loan
+
+    def _note_lost(self) -> None:
+        """Give the place back of a session that is lost: who sees that it is closed does not always close it."""
+        if self._loan is not None and self._lent_by._pid == os.getpid():
+            loan, self._loan = self._loan, None
+            self._lent_by.give_back(loan)
 
     def _refuse_closed(self) -> None:
         if self._given_back:

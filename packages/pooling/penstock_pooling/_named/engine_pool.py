@@ -18,6 +18,7 @@ from sqlalchemy.util import await_only, greenlet_spawn
 from penstock_pooling._drop_ins.sqlalchemy import AsyncSharedPool, EnginePool
 from penstock_pooling._named.named_pool import NamedPool
 from penstock_pooling._pools.callers import LIBRARIES
+from penstock_pooling._sessions.sessions import PATIENCE
 from penstock_pooling._sessions.waiters import Loan
 from penstock_pooling._settings import PoolSettings
 
@@ -63,10 +64,22 @@ class NamedEnginePool(NamedPool, EnginePool):  # pyright: ignore[reportIncompati
         finally:
             _patience.reset(token)
 
+    async def _cancel(self, loan: Loan) -> None:
+        for record in self._records(loan):
+            connection = record.driver_connection
+            if hasattr(connection, "cancel_safe"):
+                await connection.cancel_safe(timeout=PATIENCE)
+            elif self.engine.dialect.driver == "asyncpg":
+                from penstock_pooling._asyncpg.ending import backend_of, cancel_query
+
+                await cancel_query(connection, backend_of(connection))
+
     def _cut_off(self, loan: Loan) -> None:
-        for record, (each, _) in list(self.engine.pool.out.items()):
-            if each is loan:
-                self.end(record)
+        for record in self._records(loan):
+            self.end(record)
+
+    def _records(self, loan: Loan) -> list[Any]:
+        return [record for record, (each, _) in self.engine.pool.out.items() if each is loan]
 
     async def _end_idle(self) -> None:
         await greenlet_spawn(self.end_idle)  # where the driver can say goodbye

@@ -18,7 +18,7 @@ from penstock_limits.introspection import CallSite, call_site
 from penstock_pooling._pools.callers import LIBRARIES
 from penstock_pooling._pools.checks import sizes
 from penstock_pooling._pools.errors import PoolPlaceError, PoolTimeoutError
-from penstock_pooling._sessions.sessions import SessionPool
+from penstock_pooling._sessions.sessions import PATIENCE, SessionPool
 from penstock_pooling._sessions.waiters import Loan
 from penstock_pooling._settings import PoolSettings
 
@@ -94,6 +94,10 @@ class NamedPool(SessionPool):
     @abstractmethod
     async def _pooled(self, site: CallSite, timeout: float | None) -> Any:  # noqa: ASYNC109 - the queue says what a timeout is
         """Return a connection of this pool; None if the pool has gone meanwhile."""
+
+    @abstractmethod
+    async def _cancel(self, loan: Loan) -> None:
+        """Cancel what runs in the session of somebody who has kept it too long; it may raise anything."""
 
     @abstractmethod
     def _cut_off(self, loan: Loan) -> None:
@@ -235,6 +239,8 @@ class NamedPool(SessionPool):
                 async with asyncio.timeout(patience):
                     while self._lent:  # noqa: ASYNC110 - they may come back in any way
                         await asyncio.sleep(GLANCE)
+            self._tell_abandoned()
+            await self._cancel_all()
             await self._end_idle()
         finally:
             self.terminate()
@@ -243,13 +249,22 @@ class NamedPool(SessionPool):
         """Cut off all connections; who waits for one is refused."""
         self._refuse_all()
         self.end_idle()
-        left = list(self._lent)
-        if left:
-            self._counters.abandoned += len(left)
-            emit("pool.abandoned", self._name, connections=len(left), borrowers=self._out())
-        for loan in left:
+        self._tell_abandoned()
+        for loan in list(self._lent):
             self._cut_off(loan)
             self.give_back(loan)
+
+    def _tell_abandoned(self) -> None:
+        """Tell, once, of what is out still."""
+        if (left := len(self._lent)) and not self._counters.abandoned:
+            self._counters.abandoned = left
+            emit("pool.abandoned", self._name, connections=left, borrowers=self._out())
+
+    async def _cancel_all(self) -> None:
+        """Cancel what is running still: the server would go on with it after its client is gone."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.gather(*map(self._cancel, list(self._lent)), return_exceptions=True)
 
     async def _end_idle(self) -> None:
         self.end_idle()

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from penstock_pooling._drop_ins.psycopg import AsyncConnection, PsycopgPool, lend_async, settings_of_object
 from penstock_pooling._named.named_pool import NamedPool
+from penstock_pooling._sessions.sessions import PATIENCE
 from penstock_pooling._sessions.waiters import Loan
 from penstock_pooling._settings import PoolSettings
 
@@ -53,6 +54,11 @@ class NamedPsycopgPool(NamedPool, PsycopgPool):  # pyright: ignore[reportIncompa
             password = told["password"]()
             told["password"] = await password if inspect.isawaitable(password) else password
         return told
+
+    async def _cancel(self, loan: Loan) -> None:
+        connection = loan.connection and loan.connection()
+        if connection is not None:
+            await connection.cancel_safe(timeout=PATIENCE)
 
     def _cut_off(self, loan: Loan) -> None:
         connection = loan.connection and loan.connection()

@@ -13,6 +13,7 @@ from types import FrameType, FunctionType, ModuleType
 
 from penstock_limits.introspection import awaited_frames, frame_of
 
+from penstock_pooling._pools.memory import is_partly_hidden
 from penstock_pooling._sessions.waiters import Borrower
 
 __all__ = ["may_be_handed_on"]
@@ -28,6 +29,8 @@ def may_be_handed_on(connection: object, waiting: Collection[Borrower]) -> bool:
     """
     if not any(isinstance(each, Task) for each in waiting) and set(sys._current_frames()) <= _idents(waiting):
         return False  # there is nobody else
+    if is_partly_hidden():
+        return True
     own = {id(frame) for frame in _frames_of(waiting)}
     seen = {id(connection)}
     latest: tuple[object, ...] = (connection,)  # a tuple, as a call with a list would make another that refers to it
