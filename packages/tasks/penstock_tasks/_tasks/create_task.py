@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from penstock_limits import Mode, mode_of
 
-from penstock_tasks._tasks.jobs import CAPABILITY
+from penstock_tasks._settings import CAPABILITY
 from penstock_tasks._tasks.manager import manager_of
 
 __all__ = ["create_task"]
