@@ -241,8 +241,8 @@ def test_a_thread_started_while_the_exit_waits_for_another_is_told_at_once() -> 
     assert ended.lines == ["second ends"]
 
 
-def test_a_thread_first_made_at_the_exit_is_told_to_stop() -> None:
-    """By an atexit function, in a program that had none before."""
+def test_a_daemon_first_made_at_the_exit_does_not_hold_it() -> None:
+    """By an atexit function, in a program that had no thread before: it is too late to wait for it."""
     ended = run(
         """
         def late():

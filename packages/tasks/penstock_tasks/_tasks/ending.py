@@ -110,7 +110,7 @@ class Ending:
         self._without = {*self._without, task}
         if self._ended.pop(task, 0.0) is None:  # it was waited for
             task.remove_done_callback(self._note)
-        self.look_again()  # to look again who is left
+        self.look_again()
 
     def hurry(self) -> None:
         """Wait no longer for tasks to end by themselves."""

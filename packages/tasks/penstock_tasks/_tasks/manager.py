@@ -31,7 +31,7 @@ from penstock_tasks._tasks.repeated import PeriodicJob, Repeated, RestartPolicy,
 from penstock_tasks._tasks.scope import TaskScope
 from penstock_tasks._tasks.tree import TaskTree, plant
 
-__all__ = ["TaskManager", "TaskManagerStatistics", "manager_of"]
+__all__ = ["TaskManager", "TaskManagerStatistics", "open_manager"]
 
 logger = logging.getLogger("penstock.tasks")
 
@@ -175,7 +175,7 @@ class TaskManager:
         self._admit()
         self._block = Block()
         if self._mode is Mode.ENFORCE:
-            _managers.setdefault(self._the_loop(), []).append(self)
+            _remember(self)
             self._watch = catching.watch()
             if self._watch is not None:
                 self._watch.join(self, self._block.task, self._signals)
@@ -481,9 +481,13 @@ class TaskManager:
             task = penstock_limits.create_task(coro, limit=limit, **kwargs)
         else:
             task = self._the_loop().create_task(coro, **kwargs)
+        self._own(task, frame, part_of)
+        return task
+
+    def _own(self, task: Task[Any], frame: FrameType, part_of: str = "") -> None:
+        """Own a task that was made in a frame, if the mode lets it own any."""
         if self._jobs is not None:
             self._jobs.watch(task, self._jobs.known(frame, part_of))
-        return task
 
     def _made(self, frame: FrameType, what: str) -> Job:
         loop = self._the_loop()
@@ -634,26 +638,18 @@ class TaskManager:
 
 _open: WeakSet[TaskManager] = WeakSet()
 _managers: dict[asyncio.AbstractEventLoop, list[TaskManager]] = {}
-_keepers: dict[tuple[asyncio.AbstractEventLoop, Mode], TaskManager] = {}
 
 
-def manager_of(loop: asyncio.AbstractEventLoop, mode: Mode) -> TaskManager:
-    """Return whose the tasks are that a loop's program makes: the manager's that is open there, else the loop's own."""
-    if mode is Mode.ENFORCE and _managers.get(loop):
-        return _managers[loop][-1]
-    keeper = _keepers.get((loop, mode))
-    if keeper is None:
-        _drop_closed_loops()
-        keeper = _keepers[loop, mode] = TaskManager("loop", mode=mode)
-        keeper._admit()
-    return keeper
+def open_manager(loop: asyncio.AbstractEventLoop) -> TaskManager | None:
+    """Return the manager that was entered last in a loop, and is open; None if none is."""
+    managers = _managers.get(loop)
+    return managers[-1] if managers else None
 
 
-def _drop_closed_loops() -> None:
+def _remember(manager: TaskManager) -> None:
     for loop in [each for each in tuple(_managers) if each.is_closed()]:
         _managers.pop(loop, None)
-    for key in [each for each in tuple(_keepers) if each[0].is_closed()]:
-        _keepers.pop(key, None)
+    _managers.setdefault(manager._the_loop(), []).append(manager)
 
 
 def _forget(manager: TaskManager) -> None:
