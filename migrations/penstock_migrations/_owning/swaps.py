@@ -12,7 +12,7 @@ from penstock_migrations._code.patching import patching
 from penstock_migrations._code.reaching import last_name
 from penstock_migrations._code.tree import walk
 from penstock_migrations._fanout.fixes import TEMPORAL, is_temporal
-from penstock_migrations.rule import Fix, ReplaceCall, Rewrite
+from penstock_migrations.rule import Defect, Fix, ReplaceCall, Rewrite, Severity
 
 __all__ = ["Remark", "Swap", "Swaps"]
 
@@ -49,6 +49,18 @@ class Swap:
     reason: str | None
     rewrites: tuple[Rewrite, ...] = ()
     replaced: tuple[str, ...] = ()
+
+    def defect(self, call: ast.Call, severity: Severity, message: str) -> Defect:
+        """Return the finding that the call is."""
+        return Defect(
+            node=call,
+            severity=severity,
+            message=message,
+            fix=self.fix,
+            fix_reason=self.reason,
+            rewrites=self.rewrites,
+            callees=self.replaced,
+        )
 
 
 class Swaps:

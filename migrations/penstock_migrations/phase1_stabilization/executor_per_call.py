@@ -65,16 +65,11 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the executors that a call makes for itself and leaves."""
     for lost in module.analysis(Owners).executors:
         if lost.attribute is None:
-            swap = executor_swap(module, lost)
-            yield Defect(
-                node=lost.call,
-                severity=executor_severity(lost),
-                message=f"{lost.name} is made anew in each call and never shut down; "
+            yield executor_swap(module, lost).defect(
+                lost.call,
+                executor_severity(lost),
+                f"{lost.name} is made anew in each call and never shut down; "
                 "make one executor once and share it, or use `with`",
-                fix=swap.fix,
-                fix_reason=swap.reason,
-                rewrites=swap.rewrites,
-                callees=swap.replaced,
             )
 
 

@@ -67,16 +67,11 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the timers that start the next one and that nothing cancels."""
     for timer in module.analysis(Owners).timers:
         if timer.work.rearms:
-            swap = thread_swap(module, timer)
-            yield Defect(
-                node=timer.call,
-                severity=Severity.LOW if timer.stop is Stop.FLAG else Severity.MEDIUM,
-                message=f"threading.Timer starts itself again through `{timer.work.name}`, and nothing cancels it; "
+            yield thread_swap(module, timer).defect(
+                timer.call,
+                Severity.LOW if timer.stop is Stop.FLAG else Severity.MEDIUM,
+                f"threading.Timer starts itself again through `{timer.work.name}`, and nothing cancels it; "
                 "use one threading.Thread that waits on a stop event, or cancel the timer in close()",
-                fix=swap.fix,
-                fix_reason=swap.reason,
-                rewrites=swap.rewrites,
-                callees=swap.replaced,
             )
 
 

@@ -69,16 +69,11 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the executors that an object keeps and nothing shuts down."""
     for lost in module.analysis(Owners).executors:
         if lost.attribute is not None:
-            swap = executor_swap(module, lost)
-            yield Defect(
-                node=lost.call,
-                severity=executor_severity(lost),
-                message=f"{lost.name} is kept in `{lost.attribute}` and nothing shuts it down: each object leaves its "
+            yield executor_swap(module, lost).defect(
+                lost.call,
+                executor_severity(lost),
+                f"{lost.name} is kept in `{lost.attribute}` and nothing shuts it down: each object leaves its "
                 "workers behind; shut it down in close(), or share one executor",
-                fix=swap.fix,
-                fix_reason=swap.reason,
-                rewrites=swap.rewrites,
-                callees=swap.replaced,
             )
 
 

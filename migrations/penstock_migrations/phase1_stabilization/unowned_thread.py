@@ -92,16 +92,10 @@ def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the threads that nothing joins or stops, and the timers that fire once."""
     found = module.analysis(Owners)
     for lost in (*found.threads, *(timer for timer in found.timers if not timer.work.rearms)):
-        swap = thread_swap(module, lost)
-        yield Defect(
-            node=lost.call,
-            severity=thread_severity(lost),
-            message=f"{describe_thread(lost)}; keep it and join it when its owner closes, "
-            f"or use penstock_tasks.{lost.kind}",
-            fix=swap.fix,
-            fix_reason=swap.reason,
-            rewrites=swap.rewrites,
-            callees=swap.replaced,
+        yield thread_swap(module, lost).defect(
+            lost.call,
+            thread_severity(lost),
+            f"{describe_thread(lost)}; keep it and join it when its owner closes, or use penstock_tasks.{lost.kind}",
         )
 
 

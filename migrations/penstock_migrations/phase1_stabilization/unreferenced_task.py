@@ -71,16 +71,11 @@ __all__ = ["RULE", "detect"]
 def detect(module: Module, _options: Options) -> Iterator[Defect]:
     """Yield the calls that create a task and throw it away."""
     for call, name, severity in unreferenced(module):
-        swap = task_swap(module, call)
-        yield Defect(
-            node=call,
-            severity=severity,
-            message=f"nothing refers to the task of {name}: it may be collected while it runs, and its errors are lost;"
+        yield task_swap(module, call).defect(
+            call,
+            severity,
+            f"nothing refers to the task of {name}: it may be collected while it runs, and its errors are lost;"
             " keep it until it is done, or use penstock_tasks.create_task",
-            fix=swap.fix,
-            fix_reason=swap.reason,
-            rewrites=swap.rewrites,
-            callees=swap.replaced,
         )
 
 

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
-import penstock_limits
 import pytest
 from penstock_tasks._threads import blocking
 
 
 @pytest.fixture(autouse=True)
-def defaults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for variable in [name for name in os.environ if name.startswith("PENSTOCK_")]:
-        monkeypatch.delenv(variable)
-    penstock_limits.set_mode_source(None)
-    penstock_limits.configure(penstock_limits.ConcurrencyConfig())
+def calls(defaults: None) -> Iterator[None]:
+    """Every test has an executor of its own for calls from event loops."""
     blocking._calls.forget()
     yield
-    monkeypatch.undo()
-    penstock_limits.configure(penstock_limits.ConcurrencyConfig())
     if blocking._calls._executor is not None:
         blocking._calls._executor.shutdown()
     blocking._calls.forget()

@@ -203,8 +203,8 @@ def test_workers_have_their_executor_as_owner(enforce: None) -> None:
 
     assert node.owner == "owner"
     assert node.daemon
-    assert node.site is not None
-    assert node.site.path == __file__
+    assert node.created is not None
+    assert node.created.path == __file__
 
 
 def test_shutting_down_does_not_tell_to_stop(enforce: None) -> None:

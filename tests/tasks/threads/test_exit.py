@@ -241,8 +241,8 @@ def test_a_thread_started_while_the_exit_waits_for_another_is_told_at_once() -> 
     assert ended.lines == ["second ends"]
 
 
-def test_a_thread_first_made_at_the_exit_is_told_to_stop() -> None:
-    """By an atexit function, in a program that had none before."""
+def test_a_daemon_first_made_at_the_exit_does_not_hold_it() -> None:
+    """By an atexit function, in a program that had no thread before: it is too late to wait for it."""
     ended = run(
         """
         def late():
@@ -487,6 +487,38 @@ def test_a_forked_child_calls_functions_in_threads_of_its_own() -> None:
 
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
+def test_a_forked_child_counts_anew_in_observe() -> None:
+    """Neither the calls that run in its parent nor what they have counted have come along."""
+    ended = run(
+        """
+        import asyncio
+        from penstock_tasks._threads.blocking import _calls
+        from penstock_tasks._threads.counters import counters
+        done = threading.Event()
+        def work():
+            begun.release()
+            done.wait()
+        async def main():
+            await penstock_tasks.to_thread(time.sleep, 0.01, timeout=0.001)
+            task = asyncio.create_task(penstock_tasks.to_thread(work))
+            while not begun.acquire(blocking=False):
+                await asyncio.sleep(0.001)
+            child = os.fork()
+            say(_calls.limiter().statistics().running, counters.statistics().would_time_out)
+            if child == 0:
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            done.set()
+            await task
+        asyncio.run(main())
+        """,
+        mode="observe",
+    )
+
+    assert sorted(ended.lines) == ["0 0", "1 1"]
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
 def test_a_child_of_multiprocessing_tells_its_threads() -> None:
     """It ends without CPython's usual way out."""
     ended = run(
@@ -529,5 +561,5 @@ def test_a_deadline_that_is_none_is_refused(seconds: object) -> None:
     """The message says what is allowed."""
     import penstock_tasks
 
-    with pytest.raises(ValueError, match=r"set_exit_deadline\(.*\): allowed are seconds from 0"):
+    with pytest.raises(ValueError, match=r"set_exit_deadline\(\): seconds = .*; allowed are seconds from 0"):
         penstock_tasks.set_exit_deadline(seconds)  # type: ignore[arg-type]

@@ -33,10 +33,10 @@ def test_a_thread_of_the_program_has_an_owner_an_age_and_a_place(enforce: None) 
     assert (node.name, node.owner, node.mode, node.daemon) == ("worker", "exit", "enforce", True)
     assert node.age is not None
     assert node.age >= 0
-    assert node.where is not None
-    assert node.where.function == "parked"
+    assert node.stands_at is not None
+    assert node.stands_at.function == "parked"
     assert str(node).startswith("daemon 'worker' of exit, ")
-    assert str(node).endswith(f"is at {node.where}")
+    assert str(node).endswith(f"is at {node.stands_at}")
 
 
 def test_a_thread_of_others_has_no_owner(enforce: None) -> None:
@@ -49,7 +49,7 @@ def test_a_thread_of_others_has_no_owner(enforce: None) -> None:
     end.set()
     thread.join()
 
-    assert (node.owner, node.mode, node.age, node.site) == (None, None, None, None)
+    assert (node.owner, node.mode, node.age, node.created) == (None, None, None, None)
     assert str(node).startswith("thread 'other' without an owner, is at ")
 
 
@@ -64,22 +64,22 @@ def test_observe_knows_a_thread_and_does_not_own_it(observe: None) -> None:
     thread.join()
 
     assert (node.owner, node.mode) == (None, "observe")
-    assert node.site is not None
+    assert node.created is not None
 
 
 def test_the_main_thread_owns_itself() -> None:
     """It stands where it asks."""
     (node,) = [each for each in threads() if each.owner == "main"]
 
-    assert node.where is not None
-    assert node.where.function == test_the_main_thread_owns_itself.__qualname__
+    assert node.stands_at is not None
+    assert node.stands_at.function == test_the_main_thread_owns_itself.__qualname__
 
 
 def test_a_thread_that_has_just_ended_is_nowhere() -> None:
     """Its frames are gone, its node is not."""
-    node = ThreadNode("gone", 1, None, None, daemon=False, age=None, site=None, stack=())
+    node = ThreadNode("gone", 1, None, None, daemon=False, age=None, created=None, stack=())
 
-    assert node.where is None
+    assert node.stands_at is None
 
 
 @pytest.mark.parametrize("number", [1, 20])

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from penstock_limits import Mode, mode_of
 
-from penstock_tasks._tasks.jobs import CAPABILITY
-from penstock_tasks._tasks.manager import manager_of
+from penstock_tasks._settings import CAPABILITY
+from penstock_tasks._tasks.manager import TaskManager, open_manager
 
 __all__ = ["create_task"]
 
@@ -38,7 +38,24 @@ def create_task(
     task = asyncio.create_task(coro, **options)
     mode = mode_of(CAPABILITY)
     if mode is not Mode.OFF:
-        jobs = manager_of(task.get_loop(), mode)._jobs
-        assert jobs is not None
-        jobs.watch(task, jobs.known(sys._getframe(1)))
+        _owner(task.get_loop(), mode)._own(task, sys._getframe(1))
     return task
+
+
+_keepers: dict[tuple[asyncio.AbstractEventLoop, Mode], TaskManager] = {}
+
+
+def _owner(loop: asyncio.AbstractEventLoop, mode: Mode) -> TaskManager:
+    """Return whose a task of a loop is: the manager's that is open there, else the loop's own."""
+    if mode is Mode.ENFORCE and (manager := open_manager(loop)) is not None:
+        return manager
+    return _keepers.get((loop, mode)) or _keeper(loop, mode)
+
+
+def _keeper(loop: asyncio.AbstractEventLoop, mode: Mode) -> TaskManager:
+    """Make a loop's own manager, and forget those of closed loops."""
+    for key in [each for each in tuple(_keepers) if each[0].is_closed()]:
+        _keepers.pop(key, None)
+    keeper = _keepers[loop, mode] = TaskManager("loop", mode=mode)
+    keeper._admit()
+    return keeper

@@ -8,7 +8,7 @@ from asyncio import Task
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from penstock_limits import emit
 from penstock_limits.introspection import CallSite, awaited_frames
@@ -22,7 +22,7 @@ logger = logging.getLogger("penstock.tasks")
 
 Outcome = Literal["left behind", "failed", "cancelled", "finished"]
 
-_WORST_FIRST: Final = ("left behind", "failed", "cancelled", "finished")
+_WORST_FIRST: Final[tuple[Outcome, ...]] = get_args(Outcome)
 _MOST_LINES: Final = 100
 
 
@@ -110,7 +110,7 @@ class Ending:
         self._without = {*self._without, task}
         if self._ended.pop(task, 0.0) is None:  # it was waited for
             task.remove_done_callback(self._note)
-        self.look_again()  # to look again who is left
+        self.look_again()
 
     def hurry(self) -> None:
         """Wait no longer for tasks to end by themselves."""

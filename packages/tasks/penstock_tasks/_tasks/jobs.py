@@ -15,9 +15,7 @@ from weakref import WeakKeyDictionary, ref
 from penstock_limits import Mode, emit
 from penstock_limits.introspection import CallSite
 
-__all__ = ["CAPABILITY", "SWEPT_EVERY", "Job", "Jobs", "Known", "coroutine_name"]
-
-CAPABILITY: Final = "managed-threads"
+__all__ = ["SWEPT_EVERY", "Job", "Jobs", "Known"]
 
 SWEPT_EVERY: Final = 1.0  # seconds within which an error that nobody retrieves is reported
 
@@ -183,9 +181,3 @@ def _annotate(error: BaseException, note: str) -> None:
     with contextlib.suppress(Exception):  # whatever an error's class makes of notes
         if not any(_NOTE in each for each in getattr(error, "__notes__", ())):
             error.add_note(note)
-
-
-def coroutine_name(task: Task[Any]) -> str:
-    """Return the qualified name of what a task runs."""
-    coro = task.get_coro()
-    return getattr(coro, "__qualname__", None) or type(coro).__qualname__

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import os
 import signal
@@ -21,17 +20,18 @@ from weakref import WeakSet, ref
 import penstock_limits
 from penstock_limits import ConfigurationError, Limiter, Mode, emit, enter_resource, leave_resource, mode_of
 
+from penstock_tasks._forks import after_fork
+from penstock_tasks._settings import CAPABILITY, mode_given, seconds_given
 from penstock_tasks._tasks import signals as catching
 from penstock_tasks._tasks.block import Block
-from penstock_tasks._tasks.checks import mode_given
-from penstock_tasks._tasks.checks import seconds as checked
+from penstock_tasks._tasks.calls import called, function_name
 from penstock_tasks._tasks.ending import Ending, ShutdownReport, leave_behind
-from penstock_tasks._tasks.jobs import CAPABILITY, Job, Jobs
+from penstock_tasks._tasks.jobs import Job, Jobs
 from penstock_tasks._tasks.repeated import PeriodicJob, Repeated, RestartPolicy, Service
 from penstock_tasks._tasks.scope import TaskScope
 from penstock_tasks._tasks.tree import TaskTree, plant
 
-__all__ = ["TaskManager", "TaskManagerStatistics", "manager_of"]
+__all__ = ["TaskManager", "TaskManagerStatistics", "open_manager"]
 
 logger = logging.getLogger("penstock.tasks")
 
@@ -122,8 +122,8 @@ class TaskManager:
             raise ConfigurationError(f"{where}: on_failure = {on_failure!r}; allowed are report and cancel")
         self.name = name
         self.report: ShutdownReport | None = None
-        self._drain_timeout = checked(where, "drain_timeout", drain_timeout)
-        self._cancel_timeout = checked(where, "cancel_timeout", cancel_timeout)
+        self._drain_timeout = seconds_given(where, "drain_timeout", drain_timeout)
+        self._cancel_timeout = seconds_given(where, "cancel_timeout", cancel_timeout)
         self._cancels_all = on_failure == "cancel"
         self._signals = tuple(signals)
         self._given = mode_given(where, mode)
@@ -158,7 +158,7 @@ class TaskManager:
         return self._mode if self._state != "new" else self._given or mode_of(CAPABILITY)
 
     @property
-    def patience(self) -> float:
+    def _patience(self) -> float:
         """How many seconds its shutdown may take."""
         return self._drain_timeout + self._cancel_timeout
 
@@ -175,7 +175,7 @@ class TaskManager:
         self._admit()
         self._block = Block()
         if self._mode is Mode.ENFORCE:
-            _managers.setdefault(self._the_loop(), []).append(self)
+            _remember(self)
             self._watch = catching.watch()
             if self._watch is not None:
                 self._watch.join(self, self._block.task, self._signals)
@@ -275,8 +275,7 @@ class TaskManager:
             UnknownLimitError: No limit has this name, and limits are enforced.
         """
         self._admit()
-        coro, name = self._called(function, args, name)
-        return self._start(coro, name, None, sys._getframe(1), "", limit)
+        return self._start(called(function, args), name or function_name(function), None, sys._getframe(1), "", limit)
 
     async def create_limited_task(self, coro: Coroutine[Any, Any, T], semaphore_name: str) -> Task[T]:
         """Start a coroutine in a task that waits in its first step until a named limit admits it.
@@ -322,7 +321,7 @@ class TaskManager:
                 manager gives, so that a scope within a task has let go before the manager does.
         """
         given = self._cancel_timeout / 2 if cancel_timeout is None else cancel_timeout
-        return TaskScope(self, name, checked(f"scope {name!r}", "cancel_timeout", given))
+        return TaskScope(self, name, seconds_given(f"scope {name!r}", "cancel_timeout", given))
 
     def service(
         self,
@@ -345,7 +344,7 @@ class TaskManager:
             RuntimeError: The manager shuts down, or this is not the thread of its event loop.
         """
         self._admit()
-        name = name or _name_of(function)
+        name = name or function_name(function)
         service = Service(self, function, args, name, self._made(sys._getframe(1), "service"), restart=restart)
         return self._keep(service)
 
@@ -371,9 +370,9 @@ class TaskManager:
             RuntimeError: The manager shuts down, or this is not the thread of its event loop.
         """
         self._admit()
-        name = name or _name_of(function)
-        checked(f"periodic job {name!r}", "seconds", seconds, above=True)
-        checked(f"periodic job {name!r}", "delay", delay)
+        name = name or function_name(function)
+        seconds_given(f"periodic job {name!r}", "seconds", seconds, above=True)
+        seconds_given(f"periodic job {name!r}", "delay", delay)
         job = self._made(sys._getframe(1), _PERIODIC)
         return self._keep(PeriodicJob(self, function, args, name, job, seconds=seconds, delay=delay))
 
@@ -445,7 +444,7 @@ class TaskManager:
         self._state = "open"
         self._thread = get_ident()
         _open.add(self)
-        _watch_forks()
+        after_fork(_close_in_child)
         enter_resource(self)
 
     def _elsewhere(self) -> str:
@@ -466,14 +465,6 @@ class TaskManager:
     def _is_own(self, task: Task[Any] | None) -> bool:
         return self._jobs is not None and task in self._jobs.running
 
-    def _called(
-        self, function: Callable[..., Coroutine[Any, Any, T]], args: tuple[Any, ...], name: str | None
-    ) -> tuple[Coroutine[Any, Any, T], str]:
-        coro = function(*args)
-        if not asyncio.iscoroutine(coro):
-            raise TypeError(f"start_soon() calls an async function; {function!r} has returned {coro!r}")
-        return coro, name or _name_of(function)
-
     def _start(
         self,
         coro: Coroutine[Any, Any, T],
@@ -490,9 +481,13 @@ class TaskManager:
             task = penstock_limits.create_task(coro, limit=limit, **kwargs)
         else:
             task = self._the_loop().create_task(coro, **kwargs)
+        self._own(task, frame, part_of)
+        return task
+
+    def _own(self, task: Task[Any], frame: FrameType, part_of: str = "") -> None:
+        """Own a task that was made in a frame, if the mode lets it own any."""
         if self._jobs is not None:
             self._jobs.watch(task, self._jobs.known(frame, part_of))
-        return task
 
     def _made(self, frame: FrameType, what: str) -> Job:
         loop = self._the_loop()
@@ -540,7 +535,7 @@ class TaskManager:
 
     # --- ending
 
-    def shut_down_by_signal(self) -> None:
+    def _shut_down_by_signal(self) -> None:
         """Be told that a signal has come, and that the block is being cancelled."""
         self._signalled = True
         self._stop_intake()
@@ -643,26 +638,18 @@ class TaskManager:
 
 _open: WeakSet[TaskManager] = WeakSet()
 _managers: dict[asyncio.AbstractEventLoop, list[TaskManager]] = {}
-_keepers: dict[tuple[asyncio.AbstractEventLoop, Mode], TaskManager] = {}
 
 
-def manager_of(loop: asyncio.AbstractEventLoop, mode: Mode) -> TaskManager:
-    """Return whose the tasks are that a loop's program makes: the manager's that is open there, else the loop's own."""
-    if mode is Mode.ENFORCE and _managers.get(loop):
-        return _managers[loop][-1]
-    keeper = _keepers.get((loop, mode))
-    if keeper is None:
-        _drop_closed_loops()
-        keeper = _keepers[loop, mode] = TaskManager("loop", mode=mode)
-        keeper._admit()
-    return keeper
+def open_manager(loop: asyncio.AbstractEventLoop) -> TaskManager | None:
+    """Return the manager that was entered last in a loop, and is open; None if none is."""
+    managers = _managers.get(loop)
+    return managers[-1] if managers else None
 
 
-def _drop_closed_loops() -> None:
+def _remember(manager: TaskManager) -> None:
     for loop in [each for each in tuple(_managers) if each.is_closed()]:
         _managers.pop(loop, None)
-    for key in [each for each in tuple(_keepers) if each[0].is_closed()]:
-        _keepers.pop(key, None)
+    _managers.setdefault(manager._the_loop(), []).append(manager)
 
 
 def _forget(manager: TaskManager) -> None:
@@ -670,12 +657,6 @@ def _forget(manager: TaskManager) -> None:
     left = [each for each in _managers.pop(loop, ()) if each is not manager]
     if left:
         _managers[loop] = left
-
-
-@functools.cache
-def _watch_forks() -> None:
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_close_in_child)
 
 
 def _close_in_child() -> None:
@@ -692,7 +673,3 @@ def _given(name: str | None, context: Context | None) -> dict[str, Any]:
 
 def _as_keys(counts: dict[str, int]) -> dict[str, int]:
     return {key.replace(" ", "_"): count for key, count in counts.items()}
-
-
-def _name_of(function: Callable[..., Any]) -> str:
-    return getattr(function, "__qualname__", None) or type(function).__qualname__

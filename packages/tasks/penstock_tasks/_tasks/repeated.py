@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import random as chance
 from asyncio import Task
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -13,7 +12,7 @@ from typing import Any, Literal, Protocol
 
 from penstock_limits import ConfigurationError, backoff_delay, emit
 
-from penstock_tasks._tasks.checks import seconds as checked
+from penstock_tasks._settings import seconds_given
 from penstock_tasks._tasks.jobs import Job
 
 __all__ = ["PeriodicJob", "Repeated", "RestartPolicy", "Service"]
@@ -49,9 +48,9 @@ class RestartPolicy:
         where = "restart policy"
         if not isinstance(self.max_restarts, int) or isinstance(self.max_restarts, bool) or self.max_restarts < 0:
             raise ConfigurationError(f"{where}: max_restarts = {self.max_restarts!r}; allowed is a whole number from 0")
-        checked(where, "within", self.within, above=True)
-        checked(where, "base", self.base)
-        checked(where, "cap", self.cap)
+        seconds_given(where, "within", self.within, above=True)
+        seconds_given(where, "base", self.base)
+        seconds_given(where, "cap", self.cap)
 
 
 class Starter(Protocol):
@@ -142,11 +141,10 @@ class Service(Repeated):
         state: `running`, `waiting` for its next start, `stopped`, or `gave up`.
     """
 
-    def __init__(self, *args: Any, restart: RestartPolicy, random: Callable[[], float] = chance.random) -> None:
+    def __init__(self, *args: Any, restart: RestartPolicy) -> None:
         super().__init__(*args)
         self.state: ServiceState = "running"
         self._policy = restart
-        self._random = random
         self._restarts: deque[float] = deque()
         self._run()
 
@@ -181,7 +179,7 @@ class Service(Repeated):
         elif len(self._restarts) >= policy.max_restarts:
             self._give_up(task, error)
         else:
-            delay = backoff_delay(len(self._restarts), base=policy.base, cap=policy.cap, random=self._random)
+            delay = backoff_delay(len(self._restarts), base=policy.base, cap=policy.cap)
             self._restarts.append(now)
             self.state = "waiting"
             emit("service.restarted", self._manager.name, service=self.name, error=_named(error), delay=round(delay, 3))

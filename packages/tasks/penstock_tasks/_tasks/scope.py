@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from penstock_tasks._tasks.block import Block
+from penstock_tasks._tasks.calls import called, function_name
 
 if TYPE_CHECKING:
     from penstock_limits import Limiter
@@ -112,8 +113,7 @@ class TaskScope:
             TypeError: The function returns no coroutine.
         """
         self._refuse()
-        coro, name = self._manager._called(function, args, name)
-        return self._start(coro, name, None, sys._getframe(1), {}, limit)
+        return self._start(called(function, args), name or function_name(function), None, sys._getframe(1), {}, limit)
 
     def scope(self, name: str, *, cancel_timeout: float | None = None) -> TaskScope:
         """Return a scope to nest in this one.

@@ -31,11 +31,11 @@ class Stoppable(Protocol):
     name: str
 
     @property
-    def patience(self) -> float:
+    def _patience(self) -> float:
         """How many seconds its shutdown may take."""
         ...
 
-    def shut_down_by_signal(self) -> None:
+    def _shut_down_by_signal(self) -> None:
         """Be told that a signal has come, and that its block is being cancelled."""
 
 
@@ -98,13 +98,13 @@ class Watch:
             if self._caught is not None:
                 self._take_effect(self._caught)
             return
-        patience = sum(member.patience for member in self._members)
+        patience = sum(member._patience for member in self._members)
         self._timer = self.loop.call_later(patience + GRACE, self._give_up)
         for member in tuple(self._members):
             self._stop(member)
 
     def _stop(self, member: Stoppable) -> None:
-        member.shut_down_by_signal()
+        member._shut_down_by_signal()
         task = self._members[member]
         if task not in self._cancelled and task.cancel():
             self._cancelled.add(task)

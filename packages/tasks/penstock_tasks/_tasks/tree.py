@@ -10,7 +10,8 @@ from typing import Any, Final
 from penstock_limits import Mode
 from penstock_limits.introspection import CallSite
 
-from penstock_tasks._tasks.jobs import Job, coroutine_name
+from penstock_tasks._tasks.calls import coroutine_name
+from penstock_tasks._tasks.jobs import Job
 from penstock_tasks._tasks.waits import stands_at, waits_on
 
 __all__ = ["TaskNode", "TaskTree", "plant"]

@@ -8,16 +8,16 @@ import functools
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from penstock_limits import Limiter, LimitSettings, Mode, PenstockError, configuration, emit, mode_of
 
+from penstock_tasks._forks import after_fork
+from penstock_tasks._settings import CAPABILITY
 from penstock_tasks._threads.counters import counters
 from penstock_tasks._threads.executor import ThreadPoolExecutor, enforcing
-from penstock_tasks._threads.exit import on_fork
-from penstock_tasks._threads.ownership import CAPABILITY, Stop, with_stop
+from penstock_tasks._threads.ownership import Stop, with_stop
 from penstock_tasks._threads.places import place_of
 
 __all__ = ["ThreadTimeoutError", "to_thread"]
@@ -135,7 +135,7 @@ class _Job(Generic[T]):
         self._function = function
         self._limiter = limiter
         self._stop = Stop()
-        self._turn = deque((None,))  # who takes it decides whether the call is made
+        self._turn = threading.Lock()  # who takes it decides whether the call is made; nobody gives it back
         self._is_awaited = True
         self._has_ended = False
         self.thread: threading.Thread | None = None
@@ -178,11 +178,7 @@ class _Job(Generic[T]):
             counters.count("unawaited")
 
     def _take_turn(self) -> bool:
-        try:
-            self._turn.pop()
-        except IndexError:
-            return False
-        return True
+        return self._turn.acquire(blocking=False)
 
 
 class _CallLimiter(Limiter):
@@ -201,7 +197,6 @@ class _Calls:
 
     def __init__(self) -> None:
         self.forget()
-        self._follows_forks = False
 
     def forget(self) -> None:
         """Have none, as after a fork: neither the threads nor their permits have come along."""
@@ -214,6 +209,7 @@ class _Calls:
         """Return the limiter, of the size that is configured now."""
         settings = configuration().limits.get(NAME) or _DEFAULT
         if settings != self._settings or self._limiter is None:
+            after_fork(self.forget)
             with self._lock:
                 return self._sized(settings)
         return self._limiter
@@ -235,9 +231,6 @@ class _Calls:
             raise
 
     def _sized(self, settings: LimitSettings) -> Limiter:
-        if not self._follows_forks:
-            self._follows_forks = True
-            on_fork(self.forget)
         if self._limiter is None:
             self._limiter = _CallLimiter(NAME, max_running=settings.max_running, max_queued=settings.max_queued)
         elif settings != self._settings:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from penstock_limits import Mode, enter_resource
 
+from penstock_tasks._forks import after_fork
 from penstock_tasks._threads.ownership import owned_threads
 
 __all__ = ["ThreadsStatistics", "counters"]
@@ -55,10 +56,11 @@ class Counters:
         self._counted: dict[str, int] = dict.fromkeys(_COUNTED, 0)
         self._entered = False
 
-    def count(self, what: str, by: int = 1) -> None:
+    def count(self, what: str) -> None:
         """Count something; the first makes the resource known."""
+        after_fork(self.reset)
         with self._lock:
-            self._counted[what] += by
+            self._counted[what] += 1
             entered, self._entered = self._entered, True
         if not entered:
             enter_resource(self)

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import atexit
 import logging
-import math
-import os
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 
-from penstock_limits import ConfigurationError, emit
+from penstock_limits import emit
 
+from penstock_tasks._forks import after_fork
+from penstock_tasks._settings import seconds_given
 from penstock_tasks._threads.counters import counters
 from penstock_tasks._threads.ownership import Ownership, owned_threads
 
-__all__ = ["hook", "note_started", "on_exit", "on_fork", "set_exit_deadline"]
+__all__ = ["hook", "note_started", "on_exit", "set_exit_deadline"]
 
 logger = logging.getLogger("penstock.tasks")
 
@@ -41,8 +41,6 @@ class _Exit:
         self.hooked = False
         self.before_waiting: Callable[[], None] | None = None
         self.after_waiting: Callable[[], None] | None = None
-        self.forked: list[Callable[[], None]] = []
-        self.watches_forks = False
         self.main_ended: float | None = None
         self.daemons_told: float | None = None
 
@@ -60,9 +58,7 @@ def set_exit_deadline(seconds: float) -> None:
     Raises:
         ConfigurationError: It is no number of seconds.
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
-        raise ConfigurationError(f"set_exit_deadline({seconds!r}): allowed are seconds from 0")
-    _exit.seconds = seconds
+    _exit.seconds = seconds_given("set_exit_deadline()", "seconds", seconds)
 
 
 def on_exit(before_waiting: Callable[[], None], after_waiting: Callable[[], None]) -> None:
@@ -71,22 +67,15 @@ def on_exit(before_waiting: Callable[[], None], after_waiting: Callable[[], None
     _exit.after_waiting = after_waiting
 
 
-def on_fork(forget: Callable[[], None]) -> None:
-    """Let something happen in the child of a fork, where no thread but the current one has come along."""
-    _exit.forked.append(forget)
-
-
 def hook() -> None:
     """Take part in the exit of this process; called when the first thread or executor is made."""
     if _exit.hooked:
         return
     with _exit.lock:
         hooked, _exit.hooked = _exit.hooked, True
-        watches, _exit.watches_forks = _exit.watches_forks, True
     if hooked:
         return
-    if not watches and hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forked)
+    after_fork(_forked)
     try:
         # Private, and what concurrent.futures itself uses: there is no other way to be asked before the joining.
         threading._register_atexit(_end_of_main)  # type: ignore[attr-defined]
@@ -105,8 +94,6 @@ def _forked() -> None:
     _exit.lock = threading.Lock()
     _exit.hooked = False  # multiprocessing clears atexit in its children
     _exit.main_ended = _exit.daemons_told = None
-    for forget in (counters.reset, *_exit.forked):
-        forget()
 
 
 def _end_of_main() -> None:

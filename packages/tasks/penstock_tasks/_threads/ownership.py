@@ -6,13 +6,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from penstock_limits import Mode, emit, mode_of
 from penstock_limits.introspection import CallSite, call_site
 
+from penstock_tasks._settings import CAPABILITY
+
 __all__ = [
-    "CAPABILITY",
     "Ownership",
     "Stop",
     "new_ownership",
@@ -21,8 +22,6 @@ __all__ = [
     "stop_event",
     "with_stop",
 ]
-
-CAPABILITY: Final = "managed-threads"
 
 T = TypeVar("T")
 

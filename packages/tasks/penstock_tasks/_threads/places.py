@@ -33,7 +33,7 @@ class ThreadNode:
         mode: The mode it was made in; None if penstock has not made it, which in mode off it does not.
         daemon: Whether it is a daemon.
         age: Seconds since it was made; None if that is not known.
-        site: The line that made it, or its executor; None as above.
+        created: The line that made it, or its executor; None as above.
         stack: Where it stands, outermost first.
     """
 
@@ -43,11 +43,11 @@ class ThreadNode:
     mode: Mode | None
     daemon: bool
     age: float | None
-    site: CallSite | None
+    created: CallSite | None
     stack: tuple[CallSite, ...]
 
     @property
-    def where(self) -> CallSite | None:
+    def stands_at(self) -> CallSite | None:
         """The innermost line that is not the standard library's way of waiting; None if the thread has just ended."""
         return _place(self.stack)
 
@@ -55,8 +55,8 @@ class ThreadNode:
         kind = "daemon" if self.daemon else "thread"
         owner = "without an owner" if self.owner is None else f"of {self.owner}"
         age = "" if self.age is None else f", {self.age:.1f} s old"
-        site = "" if self.site is None else f", made at {self.site}"
-        return f"{kind} {self.name!r} {owner}{age}{site}, is at {self.where}"
+        made = "" if self.created is None else f", made at {self.created}"
+        return f"{kind} {self.name!r} {owner}{age}{made}, is at {self.stands_at}"
 
 
 def threads() -> tuple[ThreadNode, ...]:
@@ -86,7 +86,7 @@ def _node(thread: threading.Thread, ident: int, frame: FrameType | None) -> Thre
         mode=None if ownership is None else ownership.mode,
         daemon=thread.daemon,
         age=None if ownership is None else time.monotonic() - ownership.created,
-        site=None if ownership is None else ownership.site,
+        created=None if ownership is None else ownership.site,
         stack=_stack(frame),
     )
 

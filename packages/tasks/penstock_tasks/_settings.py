@@ -1,15 +1,18 @@
-"""Whether a parameter is what it should be."""
+"""The capability of all that is here, and whether what people give is what it should be."""
 
 from __future__ import annotations
 
 import math
+from typing import Final
 
 from penstock_limits import ConfigurationError, Mode
 
-__all__ = ["mode_given", "seconds"]
+__all__ = ["CAPABILITY", "mode_given", "seconds_given"]
+
+CAPABILITY: Final = "managed-threads"
 
 
-def seconds(where: str, key: str, value: float, *, above: bool = False) -> float:
+def seconds_given(where: str, key: str, value: float, *, above: bool = False) -> float:
     """Return a number of seconds.
 
     Raises:
@@ -30,5 +33,5 @@ def mode_given(where: str, value: Mode | str | None) -> Mode | None:
     try:
         return None if value is None else Mode(value)
     except ValueError:
-        allowed = "off, observe, enforce, or None to follow managed-threads"
+        allowed = f"off, observe, enforce, or None to follow {CAPABILITY}"
         raise ConfigurationError(f"{where}: mode = {value!r}; allowed are {allowed}") from None
