@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.server
 import io
 import json
@@ -340,8 +341,10 @@ def test_a_process_is_found_by_its_number_its_port_and_as_the_only_one(runtime_f
         assert find(str(page.port)) == page.url
         assert find(f"127.0.0.1:{page.port}") == page.url
         assert not stale.exists()
-        with ConcurrencyMonitor("second").serve() as other, pytest.raises(NotToBeSeenError) as raised:
-            find(None)
+        with ConcurrencyMonitor("second").serve() as other:
+            get(other)
+            with pytest.raises(NotToBeSeenError) as raised:
+                find(None)
         assert "choose one:" in str(raised.value)
         assert f"(second, {other.url})" in str(raised.value)
     with pytest.raises(NotToBeSeenError, match="no process of yours serves a live view"):
@@ -380,7 +383,7 @@ async def test_once_exits_with_1_if_an_alert_is_active() -> None:
             result = await asyncio.to_thread(top, monitor.serve().url, "--once", "--interval", "0.5")
 
     assert result.exit_code == 1
-    assert "! resource-exhaustion: pool main" in result.output
+    assert "! PenstockResourceExhausted: pool main" in result.output
 
 
 def test_once_filters_and_says_if_nothing_is_left() -> None:
@@ -571,3 +574,33 @@ async def test_a_terminal_where_nothing_listens_says_so_at_once(terminal: Any) -
     await shown.shows("nothing listens at", "ready$")
     shown.type("echo status $?", "Enter")
     await shown.shows("status 2")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such terminals")
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT"])
+def test_a_terminal_is_left_as_it_was_by_whatever_ends_the_command(name: str) -> None:
+    """Lines are read as lines, the screen is the one that was, and the cursor is seen."""
+    import pty
+    import termios
+
+    screen, terminal = pty.openpty()
+    before = termios.tcgetattr(screen)
+    with ConcurrencyMonitor().serve() as page:
+        command = [sys.executable, "-m", "penstock_cli", "top", page.url]
+        with subprocess.Popen(command, stdin=terminal, stdout=terminal, start_new_session=True) as process:
+            os.close(terminal)
+            written = b""
+            while b"quit" not in written:
+                written += os.read(screen, 65_536)
+            process.send_signal(getattr(signal, name))
+            with contextlib.suppress(OSError):  # nobody has the terminal any more
+                while more := os.read(screen, 65_536):
+                    written += more
+        after = termios.tcgetattr(screen)
+    os.close(screen)
+
+    assert process.returncode == 128 + getattr(signal, name)
+    assert after == before
+    assert written.rindex(b"\x1b[?1049l") > written.rindex(b"\x1b[?1049h")
+    assert written.rindex(b"\x1b[?25h") > written.rindex(b"\x1b[?25l")
