@@ -434,3 +434,22 @@ async def test_a_monitor_that_has_been_left_shows_what_is_now() -> None:
     limiters[0].acquire_nowait()
 
     assert reading(monitor.snapshot(), "limiter-000").values["running"] == 1
+
+
+async def test_an_event_loop_does_not_wait_for_a_large_tree_of_tasks() -> None:
+    """It takes more than 5 ms to read; in a thread it is read."""
+    asked = []
+
+    class Manager(Fake):
+        def tree(self) -> object:
+            asked.append(threading.current_thread())
+            return self.told
+
+    with Manager("tasks", "few", Numbers(running=60)), Manager("tasks", "many", Numbers(running=60)):
+        (few, many) = ConcurrencyMonitor().snapshot().tasks
+        assert asked == [threading.current_thread()]
+        await asyncio.to_thread(ConcurrencyMonitor().snapshot)
+
+    assert "running" in few
+    assert many == {"name": "many", "running": 60, "children": []}
+    assert len(asked) == 3
