@@ -453,3 +453,47 @@ async def test_an_event_loop_does_not_wait_for_a_large_tree_of_tasks() -> None:
     assert "running" in few
     assert many == {"name": "many", "running": 60, "children": []}
     assert len(asked) == 3
+
+
+async def test_a_resource_that_is_cancelled_does_not_end_the_sampling() -> None:
+    """Such as one that asks a future that was."""
+
+    class Cancelled(Fake):
+        def statistics(self) -> object:
+            raise asyncio.CancelledError
+
+    with Cancelled("pool", "cancelled", None):
+        async with quick() as monitor:
+            await until(lambda: samples(monitor) > 3)
+            assert monitor.snapshot().process.unreadable == 1
+
+
+async def test_resources_without_a_name_hide_nobody() -> None:
+    """Nor one that fails when it is asked for it."""
+
+    class Nameless(Fake):
+        @property
+        def name(self) -> str:
+            raise RuntimeError("not yet open")
+
+        @name.setter
+        def name(self, _: str) -> None:
+            pass
+
+    limiter = Limiter("api", max_running=1)
+    with Fake("pool", None, Numbers()), Nameless("pool", "", Numbers()):  # type: ignore[arg-type]
+        snapshot = ConcurrencyMonitor().snapshot()
+
+    assert reading(snapshot, limiter.name).kind == "limiter"
+    assert reading(snapshot, "None").kind == "pool"
+    assert snapshot.process.unreadable == 1
+
+
+async def test_what_is_far_beyond_its_limit_can_be_told() -> None:
+    """JSON has no infinity."""
+    async with quick() as monitor:
+        monitor.track_semaphore_usage("huge", 10**400, 3)
+        await until(lambda: samples(monitor) > 3)
+        (seen,) = [each for each in monitor.snapshot().utilisation if each.name == "huge"]
+
+    assert {share for _, share in seen.points} == {1000.0}

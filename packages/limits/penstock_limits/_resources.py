@@ -48,4 +48,11 @@ def resources() -> tuple[Resource, ...]:
     """Return every live resource, by kind and name."""
     with _lock:
         entered = list(_entered)
-    return tuple(sorted(entered, key=lambda resource: (resource.kind, resource.name)))
+    return tuple(sorted(entered, key=_place))
+
+
+def _place(resource: Resource) -> tuple[str, str]:
+    try:
+        return str(resource.kind), str(resource.name)
+    except Exception:  # noqa: BLE001 - of somebody else's that fails the others are to be seen all the same
+        return "", ""

@@ -388,7 +388,7 @@ def _trees(found: tuple[Resource, ...], most: int) -> tuple[dict[str, Any], ...]
                     continue
                 most -= number
                 trees.append(node(tree(), budget))
-            except Exception as error:  # noqa: BLE001 - one that fails must not hide the rest
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the rest
                 logger.debug("the tasks of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
     return tuple(trees)
 
