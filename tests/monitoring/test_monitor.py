@@ -497,3 +497,17 @@ async def test_what_is_far_beyond_its_limit_can_be_told() -> None:
         (seen,) = [each for each in monitor.snapshot().utilisation if each.name == "huge"]
 
     assert {share for _, share in seen.points} == {1000.0}
+
+
+async def test_a_clock_that_is_set_back_begins_the_history_anew() -> None:
+    """Points in the future would hide those of now until it has come."""
+    limiter = Limiter("api", max_running=1)
+    async with quick() as monitor:
+        await until(lambda: samples(monitor) > 3)
+        times = monitor._sampler._times
+        times.append(times.pop() + 3600)
+        await until(lambda: times[-1] < time.time() + 60)
+        (seen,) = [each for each in monitor.snapshot().utilisation if each.name == limiter.name]
+
+    assert seen.points
+    assert max(at for at, _ in seen.points) < time.time() + 60

@@ -108,7 +108,10 @@ class Sampler:
         self.resumed = math.isinf(self._last)
         passed, self._last = 0.0 if self.resumed else now - self._last, now
         self.number += 1
-        self._times.append(time.time())
+        wall = time.time()
+        if self._times and wall < self._times[-1]:
+            self._times.clear()  # the clock was set back: when the samples before were taken is not known any more
+        self._times.append(wall)
         for key, use in uses.items():
             track = self.tracks.get(key)
             if track is None:
