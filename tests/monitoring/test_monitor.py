@@ -270,14 +270,14 @@ def test_a_forked_child_may_enter_the_monitor_that_its_parent_has_entered() -> N
 
     async def parent() -> tuple[int, int]:
         async with monitor:
-            monitor._sampler._taking.acquire()
+            monitor._sampler._lock.acquire()
             child = os.fork()
             if child == 0:  # pragma: no cover - in the child
                 asyncio.events._set_running_loop(None)
                 with contextlib.suppress(BaseException):
                     os.write(writing, asyncio.run(watch()))
                 os._exit(0)
-            monitor._sampler._taking.release()
+            monitor._sampler._lock.release()
             return os.waitpid(child, 0)
 
     reading, writing = os.pipe()
@@ -511,3 +511,27 @@ async def test_a_clock_that_is_set_back_begins_the_history_anew() -> None:
 
     assert seen.points
     assert max(at for at, _ in seen.points) < time.time() + 60
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+async def test_a_loop_that_was_closed_within_a_sample_does_not_end_the_sampling_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It will never give back what it has taken."""
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.SLICE", -1.0)  # it rests after each reading
+    kept = [Limiter(f"limiter-{number}", max_running=1) for number in range(20)]
+    monitor, closed = quick(), asyncio.new_event_loop()
+
+    def close() -> None:
+        while monitor._sampler._taker is not closed:
+            closed.call_soon(closed.stop)
+            closed.run_forever()
+        closed.close()
+
+    async with monitor:
+        await asyncio.to_thread(closed.run_until_complete, monitor.__aenter__())
+        await asyncio.to_thread(close)
+        number = samples(monitor)
+        await until(lambda: samples(monitor) > number + 3)
+
+    assert len(kept) == 20
