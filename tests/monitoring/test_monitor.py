@@ -271,12 +271,14 @@ def test_a_forked_child_may_enter_the_monitor_that_its_parent_has_entered() -> N
     async def parent() -> tuple[int, int]:
         async with monitor:
             monitor._sampler._lock.acquire()
+            monitor._sampler._taker = asyncio.get_running_loop()
             child = os.fork()
             if child == 0:  # pragma: no cover - in the child
                 asyncio.events._set_running_loop(None)
                 with contextlib.suppress(BaseException):
                     os.write(writing, asyncio.run(watch()))
                 os._exit(0)
+            monitor._sampler._taker = None
             monitor._sampler._lock.release()
             return os.waitpid(child, 0)
 
