@@ -49,6 +49,15 @@ async def collector(size: int, stopwatch: Stopwatch) -> None:
     assert len(kept) == LIMITERS + POOLS
 
 
+async def text(size: int, stopwatch: Stopwatch) -> None:
+    kept = resources()
+    collector = PrometheusCollector()
+    with stopwatch:
+        for _ in repeat(None, size):
+            collector.render()
+    assert len(kept) == LIMITERS + POOLS
+
+
 async def gauges(size: int, stopwatch: Stopwatch) -> None:
     kept = resources()
     ours, theirs = CollectorRegistry(), CollectorRegistry()
@@ -71,5 +80,6 @@ BAR = Bar(
     contenders=(
         Contender("Gauges of prometheus_client, as many", gauges),
         Contender("PrometheusCollector", collector, microseconds_at_most=20_000),
+        Contender("PrometheusCollector, written as text", text, microseconds_at_most=20_000),
     ),
 )

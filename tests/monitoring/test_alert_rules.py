@@ -163,6 +163,8 @@ def test_the_process_says_of_the_same_values_what_prometheus_says(name: str, ami
         ({"measure": None}, "needs a measure"),
         ({"query": "up == 0"}, "needs a measure"),
         ({"compare": "=="}, "allowed are"),
+        ({"limit": math.inf}, "nothing would be beyond"),
+        ({"limit": math.nan}, "nothing would be beyond"),
         ({"pending": -1}, "0 or more"),
         ({"pending": math.nan}, "0 or more"),
         ({"limit": 1, "clears": 2}, "still beyond"),

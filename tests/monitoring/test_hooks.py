@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import http.server
 import json
 import logging
@@ -434,3 +435,15 @@ async def test_many_resources_are_looked_at_piece_by_piece() -> None:
 
     assert turns - before > 2
     assert len(limiters) == 2000
+
+
+def test_a_hook_that_is_refused_is_called_by_its_name() -> None:
+    """What it was given may hold a secret."""
+
+    async def post(alert: Alert, url: str) -> None:
+        pass
+
+    with pytest.raises(ConfigurationError, match="coroutine function") as refused:
+        Courier(functools.partial(post, url="https://hooks.example/secret"))
+
+    assert "secret" not in str(refused.value)

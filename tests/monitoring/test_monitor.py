@@ -270,14 +270,16 @@ def test_a_forked_child_may_enter_the_monitor_that_its_parent_has_entered() -> N
 
     async def parent() -> tuple[int, int]:
         async with monitor:
-            monitor._sampler._taking.acquire()
+            monitor._sampler._lock.acquire()
+            monitor._sampler._taker = asyncio.get_running_loop()
             child = os.fork()
             if child == 0:  # pragma: no cover - in the child
                 asyncio.events._set_running_loop(None)
                 with contextlib.suppress(BaseException):
                     os.write(writing, asyncio.run(watch()))
                 os._exit(0)
-            monitor._sampler._taking.release()
+            monitor._sampler._taker = None
+            monitor._sampler._lock.release()
             return os.waitpid(child, 0)
 
     reading, writing = os.pipe()
@@ -434,3 +436,104 @@ async def test_a_monitor_that_has_been_left_shows_what_is_now() -> None:
     limiters[0].acquire_nowait()
 
     assert reading(monitor.snapshot(), "limiter-000").values["running"] == 1
+
+
+async def test_an_event_loop_does_not_wait_for_a_large_tree_of_tasks() -> None:
+    """It takes more than 5 ms to read; in a thread it is read."""
+    asked = []
+
+    class Manager(Fake):
+        def tree(self) -> object:
+            asked.append(threading.current_thread())
+            return self.told
+
+    with Manager("tasks", "few", Numbers(running=60)), Manager("tasks", "many", Numbers(running=60)):
+        (few, many) = ConcurrencyMonitor().snapshot().tasks
+        assert asked == [threading.current_thread()]
+        await asyncio.to_thread(ConcurrencyMonitor().snapshot)
+
+    assert "running" in few
+    assert many == {"name": "many", "running": 60, "children": []}
+    assert len(asked) == 3
+
+
+async def test_a_resource_that_is_cancelled_does_not_end_the_sampling() -> None:
+    """Such as one that asks a future that was."""
+
+    class Cancelled(Fake):
+        def statistics(self) -> object:
+            raise asyncio.CancelledError
+
+    with Cancelled("pool", "cancelled", None):
+        async with quick() as monitor:
+            await until(lambda: samples(monitor) > 3)
+            assert monitor.snapshot().process.unreadable == 1
+
+
+async def test_resources_without_a_name_hide_nobody() -> None:
+    """Nor one that fails when it is asked for it."""
+
+    class Nameless(Fake):
+        @property
+        def name(self) -> str:
+            raise RuntimeError("not yet open")
+
+        @name.setter
+        def name(self, _: str) -> None:
+            pass
+
+    limiter = Limiter("api", max_running=1)
+    with Fake("pool", None, Numbers()), Nameless("pool", "", Numbers()):  # type: ignore[arg-type]
+        snapshot = ConcurrencyMonitor().snapshot()
+
+    assert reading(snapshot, limiter.name).kind == "limiter"
+    assert reading(snapshot, "None").kind == "pool"
+    assert snapshot.process.unreadable == 1
+
+
+async def test_what_is_far_beyond_its_limit_can_be_told() -> None:
+    """JSON has no infinity."""
+    async with quick() as monitor:
+        monitor.track_semaphore_usage("huge", 10**400, 3)
+        await until(lambda: samples(monitor) > 3)
+        (seen,) = [each for each in monitor.snapshot().utilisation if each.name == "huge"]
+
+    assert {share for _, share in seen.points} == {1000.0}
+
+
+async def test_a_clock_that_is_set_back_begins_the_history_anew() -> None:
+    """Points in the future would hide those of now until it has come."""
+    limiter = Limiter("api", max_running=1)
+    async with quick() as monitor:
+        await until(lambda: samples(monitor) > 3)
+        times = monitor._sampler._times
+        times.append(times.pop() + 3600)
+        await until(lambda: times[-1] < time.time() + 60)
+        (seen,) = [each for each in monitor.snapshot().utilisation if each.name == limiter.name]
+
+    assert seen.points
+    assert max(at for at, _ in seen.points) < time.time() + 60
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
+async def test_a_loop_that_was_closed_within_a_sample_does_not_end_the_sampling_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It will never give back what it has taken."""
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.SLICE", -1.0)  # it rests after each reading
+    kept = [Limiter(f"limiter-{number}", max_running=1) for number in range(20)]
+    monitor, closed = quick(), asyncio.new_event_loop()
+
+    def close() -> None:
+        while monitor._sampler._taker is not closed:
+            closed.call_soon(closed.stop)
+            closed.run_forever()
+        closed.close()
+
+    async with monitor:
+        await asyncio.to_thread(closed.run_until_complete, monitor.__aenter__())
+        await asyncio.to_thread(close)
+        number = samples(monitor)
+        await until(lambda: samples(monitor) > number + 3)
+
+    assert len(kept) == 20

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from penstock_limits import Limiter
@@ -62,3 +65,18 @@ def test_no_two_metrics_have_the_same_instrument() -> None:
     names = {metric.name for metric in METRICS}
 
     assert len({instrument_name(metric) for metric in METRICS}) == len(names)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_child_forked_in_the_midst_of_an_export_exports() -> None:
+    """Its parent's thread, which holds the lock, is not there to give it back."""
+    kept = Limiter("api", max_running=1)
+    bridge = OpenTelemetryBridge()
+    with bridge._lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(10)
+            os._exit(0 if bridge._values("penstock_limiter_limit") else 1)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert kept.name

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import math
 import threading
+from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 
 import penstock_limits
@@ -279,3 +281,46 @@ def test_a_name_that_is_no_text_does_not_end_the_scrape() -> None:
 
     assert 'name="caf?"' in generate_latest(registry).decode()
     assert limiter.name == "caf\udce9"
+
+
+def samples_of(text: str) -> list[tuple[str, str, str, list[object]]]:
+    return [
+        (
+            family.name,
+            family.type,
+            family.documentation,
+            [(s.name, s.labels, repr(float(s.value))) for s in family.samples],
+        )
+        for family in text_string_to_metric_families(text)
+    ]
+
+
+async def test_what_is_rendered_is_what_the_library_would_write() -> None:
+    """Types, helps, labels with whatever is in names, and values."""
+    registry = CollectorRegistry()
+    kept = [
+        Limiter('a "quoted" \\ name\nof two lines, {braces} and =', max_running=2),
+        Limiter("größe", max_running=10**30),
+        RateLimiter("openai", requests=Rate(5), tokens=Rate(1e9)),
+        CircuitBreaker("openai"),
+    ]
+    with Fake("pool", "odd", SimpleNamespace(active=math.nan, idle=math.inf, pending=-math.inf)):
+        async with ConcurrencyMonitor(interval=60, window=60) as monitor:
+            collector = PrometheusCollector(monitor).register(registry)
+            series = monitor._series(Names())
+            monitor._series = lambda _: series  # type: ignore[method-assign] - both are to show the same moment
+            theirs, ours = generate_latest(registry).decode(), collector.render().decode()
+
+    assert samples_of(ours) == samples_of(theirs)
+    assert len(samples_of(ours)) > 30
+    assert len(kept) == 4
+
+
+def test_what_is_rendered_tells_processes_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the label that the library's way has."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    kept = Limiter("shared", max_running=1)
+
+    text = PrometheusCollector().render().decode()
+
+    assert f'penstock_limiter_limit{{name="{kept.name}",worker="0"}} 1\n' in text

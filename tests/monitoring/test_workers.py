@@ -327,3 +327,35 @@ def test_a_process_whose_folder_was_emptied_claims_a_number_again(tmp_path: Path
 
     assert first.number == 1
     assert [label for label, _, _ in second.others()] == ["1"]
+
+
+def test_the_file_of_the_dead_is_removed_while_nobody_can_get_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise that of the next to have it could be."""
+    worker = Worker(tmp_path)
+    Worker(tmp_path).forget()
+    others: list[Worker] = []
+    unlink = Path.unlink
+
+    def late(file: Path, missing_ok: bool = False) -> None:
+        if not others:
+            others.append(Worker.__new__(Worker))
+            others[0].__init__(tmp_path)  # type: ignore[misc]
+        unlink(file, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", late)
+    assert list(worker.others()) == []
+    assert [other.number for other in others] == [2]
+
+
+def test_a_file_that_cannot_be_removed_does_not_end_the_scrape(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be another user's."""
+    worker = Worker(tmp_path)
+    Worker(tmp_path).forget()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert list(worker.others()) == []

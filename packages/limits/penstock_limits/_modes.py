@@ -40,6 +40,7 @@ CAPABILITIES: Final = (
     "provider-rates",
     "central-manager",
 )
+"""The names of all that can be switched by a mode, one flag each."""
 
 
 class Mode(enum.StrEnum):

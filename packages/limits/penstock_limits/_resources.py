@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import os
 import threading
 import weakref
 from typing import Protocol, runtime_checkable
@@ -34,6 +36,7 @@ _lock = threading.Lock()
 
 def enter(resource: Resource) -> None:
     """Add a resource to the registry for as long as somebody else keeps it alive."""
+    _follow_forks()
     with _lock:
         _entered.add(resource)
 
@@ -48,4 +51,23 @@ def resources() -> tuple[Resource, ...]:
     """Return every live resource, by kind and name."""
     with _lock:
         entered = list(_entered)
-    return tuple(sorted(entered, key=lambda resource: (resource.kind, resource.name)))
+    return tuple(sorted(entered, key=_place))
+
+
+def _place(resource: Resource) -> tuple[str, str]:
+    try:
+        return str(resource.kind), str(resource.name)
+    except Exception:  # noqa: BLE001 - of somebody else's that fails the others are to be seen all the same
+        return "", ""
+
+
+@functools.cache
+def _follow_forks() -> None:
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    """In a forked child: the thread that held the lock may not be here to give it back."""
+    global _lock  # noqa: PLW0603 - there is one registry
+    _lock = threading.Lock()

@@ -26,7 +26,7 @@ from penstock_monitoring._reading.plain import node
 from penstock_monitoring._reading.read import ResourceReading, build, capabilities, facts
 from penstock_monitoring._reading.sampler import Key, Rest, Sampler
 from penstock_monitoring._reading.series import Names, Series, series_of
-from penstock_monitoring._reading.shown import shown
+from penstock_monitoring._reading.shown import shown, shown_name
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
 from penstock_monitoring._reading.workers import folder, worker_in
 from penstock_monitoring._view.page_server import PageServer
@@ -35,7 +35,7 @@ __all__ = ["ConcurrencyMonitor"]
 
 logger = logging.getLogger("penstock.monitoring")
 
-FEW = 100  # resources that are read at once where an event loop waits for it
+FEW = 100  # resources, and tasks, that are read at once where an event loop waits for it
 NODES = 2_000  # of the task trees, in a snapshot
 
 
@@ -243,7 +243,8 @@ class ConcurrencyMonitor:
     def snapshot(self) -> Snapshot:
         """Return everything as it is now; in any thread.
 
-        Where an event loop would wait for more than 100 resources to be read, and samples are taken, it shows the last.
+        Where an event loop would wait for it, more than 100 resources are shown as they were sampled last, and of more
+        than 100 tasks only the managers. Ask in a thread, by `asyncio.to_thread(monitor.snapshot)`, for all of it.
         """
         found, sampler = resources(), self._sampler
         readings = self._readings_now(found)
@@ -267,7 +268,7 @@ class ConcurrencyMonitor:
                 Utilisation(*key, times, track.shares()) for key, track in sorted(tracks.items(), key=_first)
             ),
             loops=tuple(lag.statistics() for lag in sampler.lags()),
-            tasks=_trees(found),
+            tasks=_trees(found, FEW if asyncio._get_running_loop() else NODES),
             threads={"alive": monitored.threads, "daemon": monitored.daemon_threads},
             capabilities=capabilities(),
             alerts=tuple(alert.as_dict() for alert in self._alarm.watch.alerts),
@@ -374,15 +375,20 @@ def _first(item: tuple[Key, object]) -> Key:
     return item[0]
 
 
-def _trees(found: tuple[Resource, ...]) -> tuple[dict[str, Any], ...]:
-    """Return the trees of tasks, of all that have one and can tell it in this thread."""
+def _trees(found: tuple[Resource, ...], most: int) -> tuple[dict[str, Any], ...]:
+    """Return the trees of tasks of all that have one; of what has more tasks than are left of so many, its root."""
     budget = [NODES]
     trees: list[dict[str, Any]] = []
     for resource in found:
         if callable(tree := getattr(resource, "tree", None)):
             try:
+                number = getattr(resource.statistics(), "running", 0) if most < NODES else 0
+                if number > most:
+                    trees.append({"name": shown_name(str(resource.name)), "running": number, "children": []})
+                    continue
+                most -= number
                 trees.append(node(tree(), budget))
-            except Exception as error:  # noqa: BLE001 - one that fails must not hide the rest
+            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the rest
                 logger.debug("the tasks of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
     return tuple(trees)
 

@@ -134,7 +134,7 @@ def test_metrics_are_served_for_prometheus(page: PageServer) -> None:
     answer = get(page, "/metrics")
 
     assert answer.headers["content-type"].startswith("text/plain")
-    assert f'penstock_limiter_limit{{name="{kept.name}"}} 3.0' in answer.text
+    assert f'penstock_limiter_limit{{name="{kept.name}"}} 3\n' in answer.text
 
 
 def test_a_tree_that_cannot_be_read_hides_nothing_else(page: PageServer) -> None:
@@ -539,3 +539,68 @@ def test_fakes_are_not_seen_when_they_are_gone(page: PageServer) -> None:
         pass
 
     assert get(page, "/snapshot.json").json["resources"] == []
+
+
+# --- those who mean ill, and hard times
+
+
+def asked(page: PageServer, request: bytes) -> bytes:
+    """Say to a page what no library would."""
+    with socket.create_connection(("127.0.0.1", page.port), timeout=30) as connection:
+        connection.sendall(request)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+@pytest.mark.parametrize(("host", "status"), [(b"localhost", b"400"), (b"elsewhere.example", b"403")])
+def test_an_address_that_is_none_is_answered(
+    page: PageServer, caplog: pytest.LogCaptureFixture, host: bytes, status: bytes
+) -> None:
+    """Nobody without access can fill the log by it."""
+    answer = asked(page, b"GET http://[ HTTP/1.1\r\nHost: " + host + b"\r\nConnection: close\r\n\r\n")
+
+    assert answer.split()[1] == status
+    assert caplog.records == []
+
+
+def test_those_who_say_nothing_keep_nobody_out(page: PageServer) -> None:
+    """As many connections as there may be, each of which has begun a request and goes no further."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * http.MOST):
+            slow = stack.enter_context(socket.create_connection(("127.0.0.1", page.port), timeout=30))
+            slow.sendall(b"GET / HT")
+        assert get(page, "/snapshot.json").status == 200
+
+
+def test_an_error_within_is_no_fault_of_the_reader(caplog: pytest.LogCaptureFixture) -> None:
+    """What it says stays within: only the query's own mistakes are told."""
+    monitor = ConcurrencyMonitor()
+    monitor.snapshot = lambda: (_ for _ in ()).throw(ValueError(SECRETS[0]))  # type: ignore[method-assign]
+    with monitor.serve() as page:
+        answer = asked(page, b"GET /snapshot.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+
+    assert answer == b""
+    assert [record.message for record in caplog.records] == ["the page cannot answer: ValueError"]
+
+
+def test_a_connection_that_cannot_be_taken_is_not_tried_without_a_rest(
+    page: PageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For want of file descriptors; the event loop needs the processor more than ever."""
+    tried, rests = [], []
+
+    def refuse(*_: object) -> None:
+        tried.append(1)
+        raise OSError(24, "Too many open files")
+
+    def rest(seconds: float) -> None:
+        rests.append(seconds)
+        if len(rests) == 3:
+            monkeypatch.undo()
+
+    monkeypatch.setattr(socket.socket, "accept", refuse)
+    monkeypatch.setattr("penstock_monitoring._view.http.time.sleep", rest)
+    with socket.create_connection(("127.0.0.1", page.port), timeout=30) as connection:
+        connection.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        assert connection.recv(15).startswith(b"HTTP/1.1 200")
+
+    assert (len(tried), len(rests)) == (3, 3)

@@ -48,11 +48,11 @@ class Courier:
     """
 
     def __init__(self, hook: Hook) -> None:
+        self.name = str(getattr(hook, "__name__", type(hook).__name__))  # its repr may hold an address
         if not callable(hook):
-            raise ConfigurationError(f"hooks: {hook!r} cannot be called; a hook takes an alert")
+            raise ConfigurationError(f"hooks: {self.name} cannot be called; a hook takes an alert")
         if inspect.iscoroutinefunction(hook) or inspect.iscoroutinefunction(getattr(hook, "__call__", None)):  # noqa: B004 - of the instance
-            raise ConfigurationError(f"hooks: {hook!r} is a coroutine function; hooks are called in a thread")
-        self.name = str(getattr(hook, "__name__", type(hook).__name__))
+            raise ConfigurationError(f"hooks: {self.name} is a coroutine function; hooks are called in a thread")
         self._hook = hook
         self._told = self._failed = self._dropped = 0
         self._begin()

@@ -83,6 +83,8 @@ class AlertRule:
             raise ConfigurationError(f"{where}: it needs a measure, or the query of what only Prometheus can tell")
         if self.compare not in ("<", ">", ">="):
             raise ConfigurationError(f"{where}: compare = {self.compare!r}; allowed are <, > and >=")
+        if not math.isfinite(self.limit):
+            raise ConfigurationError(f"{where}: limit = {self.limit!r}; nothing would be beyond it, or everything")
         if not (self.pending >= 0 and self.quiet >= 0):
             raise ConfigurationError(f"{where}: pending and quiet are seconds, 0 or more")
         if self.clears is not None and self._beyond(self.clears, self.limit):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
@@ -33,7 +34,7 @@ class OpenTelemetryBridge:
     def __init__(self, monitor: ConcurrencyMonitor | None = None) -> None:
         self._monitor = ConcurrencyMonitor() if monitor is None else monitor
         self._names = Names()
-        self._lock = threading.Lock()
+        self._process, self._lock = os.getpid(), threading.Lock()
         self._series: Series = {}
 
     def register(self, meter: Meter | None = None) -> Self:
@@ -63,6 +64,8 @@ class OpenTelemetryBridge:
 
     def _values(self, name: str) -> dict[tuple[str, ...], float]:
         """Return a metric's values; one reading serves each metric once, so that an export is of one moment."""
+        if self._process != os.getpid():  # in a forked child: who holds the lock may not be here
+            self._process, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             if name not in self._series:
                 self._series = self._monitor._series(self._names)

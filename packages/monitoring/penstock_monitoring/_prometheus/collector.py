@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
 from penstock_monitoring._monitor import ConcurrencyMonitor
+from penstock_monitoring._prometheus.text import CONTENT_TYPE, Text
 from penstock_monitoring._reading.series import Labels, Names, Series, label_names
 from penstock_monitoring._reading.workers import folder, worker_in
 from penstock_monitoring._registry.catalogue import METRICS
@@ -33,14 +34,20 @@ class PrometheusCollector:
     Args:
         monitor: Adds what only samples say: hold times, the lag of event loops. Without one they are absent.
 
+    Attributes:
+        content_type: Of what `render()` returns.
+
     Raises:
         ImportError: `prometheus_client` is not installed; the message says how to.
     """
+
+    content_type: ClassVar[str] = CONTENT_TYPE
 
     def __init__(self, monitor: ConcurrencyMonitor | None = None) -> None:
         _library()
         self._monitor = ConcurrencyMonitor() if monitor is None else monitor
         self._names = Names()
+        self._text = Text()
         self._cached: dict[Labels, dict[Labels, dict[str, str]]] = {}  # by the labels' names, then by their values
 
     def register(self, registry: CollectorRegistry | None = None) -> Self:
@@ -69,22 +76,40 @@ class PrometheusCollector:
         Raises:
             ConfigurationError: The folder of `PROMETHEUS_MULTIPROC_DIR` cannot be used.
         """
+        return self._families(self._processes())
+
+    def render(self) -> bytes:
+        """Return every metric with the values of now as Prometheus' text; in any thread.
+
+        Whoever answers Prometheus in an event loop does so with this: it takes a quarter of the time of
+        `prometheus_client.generate_latest()`, which does it for all that a registry has.
+
+        Raises:
+            ConfigurationError: The folder of `PROMETHEUS_MULTIPROC_DIR` cannot be used.
+        """
+        return "".join(self._pieces()).encode()
+
+    def _pieces(self) -> Iterator[str]:
+        """Return what `render()` does, bit by bit; the values are of the moment of the first."""
+        processes = list(self._processes())
+        for metric in _metrics():
+            yield from self._text.pieces(metric, _label_names(metric, processes), processes)
+
+    def _processes(self) -> Iterable[tuple[Labels, Series]]:
         own = self._monitor._series(self._names)
         shared = folder()
-        if shared is None:
-            return self._families([((), own)])
-        return self._families(_of_all(shared, own))
+        return [((), own)] if shared is None else _of_all(shared, own)
 
     def _families(self, processes: Iterable[tuple[Labels, Series]]) -> Iterator[Family]:
         told = list(processes)
         for metric in _metrics():
-            samples = [sample for process, series in told for sample in self._samples(metric, process, series)]
+            names = _label_names(metric, told)
+            samples = [sample for process, series in told for sample in self._samples(metric, names, process, series)]
             if samples:
                 yield _family(metric, samples)
 
-    def _samples(self, metric: Metric, process: Labels, series: Series) -> Iterator[Any]:
+    def _samples(self, metric: Metric, names: Labels, process: Labels, series: Series) -> Iterator[Any]:
         sample, name = _sample_class(), metric.name
-        names = (*label_names(metric), WORKER) if process else label_names(metric)
         cached = self._cached.setdefault(names, {})
         if len(cached) > _CACHED:
             cached.clear()
@@ -104,6 +129,11 @@ def _of_all(shared: Path, own: Series) -> Iterator[tuple[Labels, Series]]:
     yield (worker.label,), own
     for label, age, series in worker.others():
         yield (label,), {**series, AGE: {(): age}}
+
+
+def _label_names(metric: Metric, processes: list[tuple[Labels, Series]]) -> Labels:
+    """Return the names of a metric's labels; where processes are told apart, with that of these."""
+    return (*label_names(metric), WORKER) if processes[0][0] else label_names(metric)
 
 
 @functools.cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import PurePath
@@ -64,7 +65,7 @@ def node(branch: object, budget: list[int]) -> dict[str, Any]:
     plain: dict[str, Any] = {"children": []}
     for name, value in _items(branch):
         if isinstance(value, CallSite):
-            plain[name] = shown(_place(value))
+            plain[name] = _place(value)
         elif isinstance(value, tuple | list):
             for child in value:
                 if budget[0] > 0 and _is_holder(child):
@@ -76,6 +77,7 @@ def node(branch: object, budget: list[int]) -> dict[str, Any]:
     return plain
 
 
+@functools.lru_cache(maxsize=4096)
 def _place(site: CallSite) -> str:
     """Return a line of code with the end of its path: the rest of it is the machine's."""
-    return f"{'/'.join(PurePath(site.path).parts[-3:])}:{site.line} in {site.function}"
+    return shown(f"{'/'.join(PurePath(site.path).parts[-3:])}:{site.line} in {site.function}")

@@ -8,6 +8,7 @@ import os
 import platform
 import threading
 import weakref
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -128,11 +129,11 @@ class Reader:
         try:
             kind, name = str(resource.kind), shown(str(resource.name))
             return ResourceReading(kind, name, resource.statistics(), self._tracks.get((kind, name)))
-        except Exception as error:  # noqa: BLE001 - one that fails must not hide the others
-            self._tell(resource, error)
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the others
+            self._tell(resource, error)  # the cancellation is not ours: nothing was awaited
             return None
 
-    def _tell(self, resource: Resource, error: Exception) -> None:
+    def _tell(self, resource: Resource, error: BaseException) -> None:
         if resource not in self._told:
             self._told.add(resource)
             # Not what it says: it may hold what must not be shown.

@@ -58,7 +58,8 @@ class Sampler:
         self._sampled = sampled
         self._times: deque[float] = deque(maxlen=self.most)
         self._last = -float("inf")
-        self._taking = threading.Lock()
+        self._lock = threading.Lock()
+        self._taker: asyncio.AbstractEventLoop | None = None  # the loop that takes a sample
         self._told: set[type[Exception]] = set()
         self._lags: dict[asyncio.AbstractEventLoop, Lag] = {}
 
@@ -81,7 +82,8 @@ class Sampler:
 
     async def sample_if_due(self) -> None:
         """Take a sample, unless another loop does or has just done."""
-        if time.monotonic() - self._last < self.interval / 2 or not self._taking.acquire(blocking=False):
+        loop = asyncio.get_running_loop()
+        if time.monotonic() - self._last < self.interval / 2 or not self._may_take(loop):
             return  # another loop was first
         try:
             await self._sample()
@@ -89,7 +91,16 @@ class Sampler:
         except Exception as error:  # noqa: BLE001 - the next may be better
             self._tell(error)
         finally:
-            self._taking.release()
+            if self._taker is loop:
+                self._taker = None
+
+    def _may_take(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Let a loop take a sample, unless another does; one that was closed meanwhile does not."""
+        with self._lock:
+            if self._taker is not None and not self._taker.is_closed():
+                return False
+            self._taker = loop
+            return True
 
     async def _sample(self) -> None:
         uses: dict[Key, Use] = {}
@@ -108,7 +119,10 @@ class Sampler:
         self.resumed = math.isinf(self._last)
         passed, self._last = 0.0 if self.resumed else now - self._last, now
         self.number += 1
-        self._times.append(time.time())
+        wall = time.time()
+        if self._times and wall < self._times[-1]:
+            self._times.clear()  # the clock was set back: when the samples before were taken is not known any more
+        self._times.append(wall)
         for key, use in uses.items():
             track = self.tracks.get(key)
             if track is None:
@@ -148,7 +162,8 @@ class Sampler:
 
     def forget_parent(self) -> None:
         """In a forked child: there are no tasks of ours here, and nobody gives back what the parent had taken."""
-        self._taking = threading.Lock()
+        self._lock = threading.Lock()
+        self._taker = None
         self._lags = {}
         self._last = -float("inf")
 

@@ -30,8 +30,12 @@ class Use:
 
     @property
     def share(self) -> float:
-        """Return the share of the limit that is in use; of a limit of 0 all is."""
-        return self.running / self.limit if self.limit else float(bool(self.running or self.queued))
+        """Return the share of the limit that is in use, a thousandfold at most; of a limit of 0 all is."""
+        return (
+            min(self.running, 1000 * self.limit) / self.limit
+            if self.limit > 0
+            else float(bool(self.running or self.queued))
+        )
 
 
 class Track:

@@ -86,9 +86,7 @@ class Worker:
             if not number.isdecimal() or int(number) == self.number:
                 continue
             file = _file(self._where, int(number))
-            if _is_free(lock):
-                file.unlink(missing_ok=True)
-            elif (read := _read(file)) is not None:
+            if not _has_died(lock, file) and (read := _read(file)) is not None:
                 yield number, *read
 
     def withdraw(self) -> None:
@@ -148,14 +146,18 @@ def _claim(where: Path) -> tuple[int, int]:
     raise ConfigurationError(f"{VARIABLE}: {MOST} processes use {where} already")
 
 
-def _is_free(lock: Path) -> bool:
-    """Tell whether the process is dead that a lock belongs to."""
+def _has_died(lock: Path, file: Path) -> bool:
+    """Tell whether the process has died that a lock belongs to; then remove its file, while nobody can be the next."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return _try_lock(descriptor)
+        if not _try_lock(descriptor):
+            return False
+        with contextlib.suppress(OSError):  # another user's
+            file.unlink(missing_ok=True)
+        return True
     finally:
         os.close(descriptor)
 

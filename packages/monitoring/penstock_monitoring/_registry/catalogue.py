@@ -36,6 +36,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     *alerts.ALERT,
     *alerts.HOOK,
 )
+"""Every metric that a monitor shows, as data."""
 
 LEFT_OUT: Final = {
     ("metrics", "resources"): "penstock_monitor_resources says it",

@@ -8,6 +8,7 @@ import logging
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from importlib.resources import files
@@ -16,11 +17,12 @@ from urllib.parse import parse_qs, urlsplit
 
 from penstock_monitoring._view.access import Access, Refusal
 
-__all__ = ["Answer", "HttpServer"]
+__all__ = ["Answer", "HttpServer", "Query", "WrongQueryError"]
 
 logger = logging.getLogger("penstock.monitoring")
 
 MOST: Final = 16  # connections at a time
+PAUSE: Final = 0.1  # seconds after a connection that cannot be taken
 IDLE: Final = 15.0  # seconds for which one is kept that asks for nothing
 _TYPES: Final = {
     "css": "text/css; charset=utf-8",
@@ -50,6 +52,10 @@ Answer = tuple[str, bytes]  # content type and body
 Query = Mapping[str, list[str]]
 
 
+class WrongQueryError(Exception):
+    """A query asks for what there is not; the message says what it may ask for."""
+
+
 class HttpServer(socketserver.TCPServer):
     """Answers each connection in a thread of its own, and ends them all when it is closed.
 
@@ -57,7 +63,7 @@ class HttpServer(socketserver.TCPServer):
         address: Host and port.
         family: Of the address.
         access: Who may look.
-        more: What is answered besides the page, by path; ValueError for a query that is wrong.
+        more: What is answered besides the page, by path; WrongQueryError for a query that is wrong.
     """
 
     allow_reuse_address = hasattr(socket, "AF_UNIX")  # elsewhere it would let others take the port
@@ -76,9 +82,20 @@ class HttpServer(socketserver.TCPServer):
         self._open: dict[socket.socket, threading.Thread] = {}
         super().__init__(address, _Handler)
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Take a connection; one that cannot be taken, for want of descriptors, would be offered again at once."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(PAUSE)
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Begin to answer a connection."""
-        if len(self._open) >= MOST:
+        """Begin to answer a connection; where there are many, the oldest makes place."""
+        connections = list(self._open)
+        if len(connections) >= MOST:
+            _end(connections[0])
+        if len(connections) >= 2 * MOST:  # they make no place
             self.shutdown_request(request)
             return
         thread = threading.Thread(
@@ -106,10 +123,7 @@ class HttpServer(socketserver.TCPServer):
         """Close everything, and wait for the threads."""
         super().server_close()
         for request, thread in list(self._open.items()):
-            try:
-                request.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                logger.debug("a connection has ended by itself")
+            _end(request)
             if thread is not threading.current_thread():
                 thread.join()
 
@@ -119,6 +133,14 @@ class HttpServer(socketserver.TCPServer):
         for request in list(self._open):
             request.close()
         self._open.clear()
+
+
+def _end(connection: socket.socket) -> None:
+    """End what its thread waits for."""
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        logger.debug("a connection has ended by itself")
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -141,13 +163,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if refusal is not None:
             self._refuse(refusal)
             return
-        asked = urlsplit(self.path)
+        try:
+            asked = urlsplit(self.path)
+        except ValueError:
+            self._refuse(Refusal(400, "This is no address.\n"))
+            return
         if (name := _PAGE.get(asked.path)) is not None:
             self._send(200, *_file(name))
         elif (answer := self.server.more.get(asked.path)) is not None:
             try:
                 self._send(200, *answer(parse_qs(asked.query)))
-            except ValueError as error:
+            except WrongQueryError as error:
                 self._refuse(Refusal(400, f"{error}\n"))
         else:
             paths = ", ".join(["/", *sorted(self.server.more)])
@@ -182,7 +208,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return "penstock"
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
-        path = urlsplit(getattr(self, "path", "")).path  # without a query, in which people put secrets
+        path = getattr(self, "path", "").partition("?")[0]  # without a query, in which people put secrets
         logger.debug("page: %s %s %s", self.command, path, int(code))
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is theirs

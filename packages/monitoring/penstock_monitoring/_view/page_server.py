@@ -15,7 +15,7 @@ from penstock_limits import ConfigurationError
 
 from penstock_monitoring._view.access import Access, address_of, checked_token
 from penstock_monitoring._view.announce import announce
-from penstock_monitoring._view.pieces import Encoder
+from penstock_monitoring._view.pieces import Encoder, patiently
 
 if TYPE_CHECKING:
     from penstock_monitoring._monitor import ConcurrencyMonitor
@@ -130,26 +130,26 @@ def _after_fork() -> None:
 
 
 def _since(query: Query) -> float:
+    from penstock_monitoring._view.http import WrongQueryError
+
     (given,) = query.get("since", ["-inf"])[-1:]
     try:
         return float(given)
     except ValueError:
-        raise ValueError(
+        raise WrongQueryError(
             "since is a moment in Unix seconds, after which history is wanted: ?since=1764500000"
         ) from None
 
 
 def _metrics(monitor: ConcurrencyMonitor) -> Callable[[Query], Answer] | None:
     """Return what answers Prometheus; None without its library."""
-    try:
-        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-    except ImportError:
-        return None
     from penstock_monitoring._prometheus.collector import PrometheusCollector
 
-    registry = CollectorRegistry()
-    PrometheusCollector(monitor).register(registry)
-    return lambda _: (CONTENT_TYPE_LATEST, generate_latest(registry))
+    try:
+        collector = PrometheusCollector(monitor)
+    except ImportError:
+        return None
+    return lambda _: (collector.content_type, patiently(collector._pieces()))
 
 
 def _explained(error: OSError, host: str, port: int) -> OSError:

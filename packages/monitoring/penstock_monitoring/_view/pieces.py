@@ -10,7 +10,7 @@ from typing import Final
 
 from penstock_monitoring._reading.snapshot import Snapshot
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "patiently"]
 
 SLICE: Final = 0.001  # seconds for which this thread keeps the interpreter
 REST: Final = 0.0005  # seconds for which others have it then
@@ -40,8 +40,8 @@ class Encoder:
             if self._snapshot is None or time.monotonic() >= self._until:
                 self._snapshot = self._take()
                 self._until = time.monotonic() + FRESH
-                self._now = _patiently(_pieces_of_now(self._snapshot))
-            return self._now + _patiently(_pieces_of_history(self._snapshot, since))
+                self._now = patiently(_pieces_of_now(self._snapshot))
+            return self._now + patiently(_pieces_of_history(self._snapshot, since))
 
 
 def _pieces_of_now(snapshot: Snapshot) -> Iterator[str]:
@@ -65,7 +65,7 @@ def _list(name: str, items: Iterable[object]) -> Iterator[str]:
     yield "]"
 
 
-def _patiently(parts: Iterator[str]) -> bytes:
+def patiently(parts: Iterator[str]) -> bytes:
     """Return all parts together; lets other threads run as often as a slice of time is used up."""
     made: list[str] = []
     until = time.perf_counter() + SLICE

@@ -20,6 +20,7 @@ from penstock_monitoring._view.source import NotToBeSeenError, Source
 __all__ = ["once", "watch"]
 
 TICK: Final = 0.1  # seconds between two looks at whether there is something new
+_ENDS: Final = ("SIGTERM", "SIGHUP", "SIGQUIT")  # those that the system has
 WIDE: Final = 160  # columns of what is no terminal
 
 
@@ -104,7 +105,9 @@ def watch(source: Source, look: Look, interval: float, console: Console) -> None
         NotToBeSeenError: There is no snapshot to begin with; later it goes on trying.
     """
     reader = Reader(source, interval)
-    signal.signal(signal.SIGTERM, _ended)  # so that the terminal is left as it was
+    for name in _ENDS:
+        if number := getattr(signal, name, None):
+            signal.signal(number, _ended)  # so that the terminal is left as it was
     with pressed() as keys, Live(console=console, screen=True, auto_refresh=False) as live:
         reader.start()
         try:
@@ -113,8 +116,8 @@ def watch(source: Source, look: Look, interval: float, console: Console) -> None
             reader.end()
 
 
-def _ended(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + signal.SIGTERM)
+def _ended(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def _show(reader: Reader, look: Look, keys: Keys, live: Live) -> None:

@@ -499,7 +499,8 @@ async function poll() {
 
 function take(snapshot) {
   const { pid, python, started, unreadable } = snapshot.process;
-  if (state.now && (state.now.process.pid !== pid || state.now.process.started !== started)) { // another process
+  const before = state.now?.process;
+  if (before && (before.pid !== pid || before.started !== started || snapshot.at < state.now.at)) { // another process, or clock
     Object.assign(state, { before: null, now: null, history: new Map(), tiles: TILES.map(() => []) });
     return;
   }
