@@ -116,6 +116,13 @@ def run():
     futures = {executor.submit(pow, n, 2): n for n in range(4)}
     return sorted(one.result() for one in concurrent.futures.as_completed(futures))
 """,
+    "an executor that is waited for": """
+def run():
+    executor = ThreadPoolExecutor(2)
+    futures = [executor.submit(pow, n, 2) for n in range(4)]
+    finished, _ = concurrent.futures.wait(futures)
+    return len(finished)
+""",
     "an object's own executor": """
 class Parser:
     def __init__(self):
@@ -195,6 +202,44 @@ REVIEW = {
         "it is cancelled",
         "class A:\n    def __init__(self):\n        self._pool = ThreadPoolExecutor(1)",
     ),
+    **{
+        name: ("it is cancelled", "def f(items, some):\n    pool = ThreadPoolExecutor(1)\n" + lines)
+        for name, lines in {
+            "a wait that may be over before": (
+                "    jobs = [pool.submit(work, one) for one in items]\n    concurrent.futures.wait(jobs, timeout=1)"
+            ),
+            "a wait for the first": (
+                "    jobs = [pool.submit(work, one) for one in items]\n"
+                "    concurrent.futures.wait(jobs, return_when=concurrent.futures.FIRST_COMPLETED)"
+            ),
+            "a result that may come too late": "    return pool.submit(work).result(timeout=1)",
+            "results until one will do": (
+                "    jobs = [pool.submit(work, one) for one in items]\n"
+                "    for job in concurrent.futures.as_completed(jobs):\n        if job.result():\n            break"
+            ),
+            "the first result": (
+                "    jobs = [pool.submit(work, one) for one in items]\n"
+                "    for job in concurrent.futures.as_completed(jobs):\n        return job.result()"
+            ),
+            "a wait under a condition": "    job = pool.submit(work)\n    if some:\n        job.result()",
+            "results of those that are done": (
+                "    jobs = [pool.submit(work, one) for one in items]\n"
+                "    return [job.result() for job in jobs if job.done()]"
+            ),
+            "a way out between": (
+                "    job = pool.submit(work)\n    if some:\n        return None\n    return job.result()"
+            ),
+            "a generator that may be closed": "    for one in pool.map(work, items):\n        yield one",
+            "a method that is handed on": "    put = pool.submit\n    put(work)\n    return pool.submit(work).result()",
+        }.items()
+    },
+    "a timeout of asyncio": (
+        "it is cancelled",
+        (
+            "async def f(loop):\n    pool = ThreadPoolExecutor(1)\n    async with asyncio.timeout(1):\n"
+            "        await loop.run_in_executor(pool, work)"
+        ),
+    ),
     "a program of gevent": (
         "patches the standard library",
         "from gevent import monkey\nmonkey.patch_all()\n\ndef f():\n    Thread(target=work).start()",
@@ -205,6 +250,14 @@ NONE = {
     "a timer that kills": (
         "end the process itself",
         "def f():\n    timer = Timer(9, os._exit, (1,))\n    timer.daemon = True\n    timer.start()",
+    ),
+    "a watchdog that aborts": (
+        "end the process itself",
+        "def dog():\n    os.abort()\n\ndef f():\n    Thread(target=dog, daemon=True).start()",
+    ),
+    "a reloader": (
+        "end the process itself",
+        "def again():\n    os.execv('python', ['python'])\n\ndef f():\n    Thread(target=again, daemon=True).start()",
     ),
     "a name of one's own beside": (
         "may stand for something else",

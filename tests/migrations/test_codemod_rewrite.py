@@ -215,6 +215,23 @@ def test_a_call_in_an_f_string_is_refused_by_itself(text):
     assert text in result.source.decode()
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "import sys; import threading; threading.Thread(target=print).start()\n",
+        "import threading\nthreading.Thread(target=print).start()\nimport requests\n",
+        "import threading\n\nif threading.Thread(target=print).start():\n    pass\n\nimport ours\nfrom . import x\n",
+    ],
+)
+def test_the_import_goes_before_what_uses_it(before):
+    """A script may import more after its first call, or on the line of it."""
+    line, text = next((at, text) for at, text in enumerate(before.splitlines(), 1) if "Thread(" in text)
+    replaced = ReplaceCall(line, text.index("threading.Thread("), "penstock_tasks.Thread", called="threading.Thread")
+    after = rewrite(before.encode(), [finding(replaced)]).source.decode()
+
+    assert after.index("import penstock_tasks\n") < after.index("penstock_tasks.Thread(")
+
+
 def test_a_module_within_a_package_is_imported_as_such():
     """Two modules of one package are two imports, and a callee may be deeper than its module."""
     source = (

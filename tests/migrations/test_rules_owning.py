@@ -71,10 +71,21 @@ REPLACING = {
     "an attribute of the library there": 'import shape\nmonkeypatch.setattr(shape.threading, "Thread", Fake)',
     "several at once": 'mock.patch.multiple("jobs.shape", Thread=Fake, other=1)',
     "an assignment": "import shape\nshape.Thread = Fake",
+    "an import of several lines": 'from jobs import (\n    other,\n    shape,\n)\nmock.patch("threading.Thread")',
+    "by a keyword": 'mock.patch(target="jobs.shape.Thread")',
+    "a text with a name in it": 'from jobs import shape\nmock.patch(f"{MODULE}.Thread")',
+    "a text behind a name": 'from jobs import shape\nmock.patch(MODULE + ".threading.Thread")',
+}
+WHOLE = {
+    "a dotted text": 'mock.patch("jobs.shape.threading")',
+    "an attribute": 'from jobs import shape\nmock.patch.object(shape, "threading")',
+    "an item of the module": 'from jobs import shape\nmonkeypatch.setitem(vars(shape), "threading", Fake)',
+    "an assignment": "import shape\nshape.threading = Fake",
 }
 HARMLESS = {
     "of another module": 'mock.patch("jobs.other.Thread")',
     "another name": 'mock.patch("jobs.shape.Timer")',
+    "another library": 'mock.patch("jobs.shape.asyncio")',
     "an attribute of an object": "import shape\nself.Thread = Thread",
     "an attribute, where the module is not named": 'mock.patch.object(jobs, "Thread")',
     "a method of the thread": 'mock.patch("jobs.shape.Thread.start")',
@@ -91,6 +102,35 @@ def test_leaves_alone_what_tests_replace(text, tmp_path):
     assert found.fix is Fix.NONE
     assert found.fix_reason == "`Thread` is replaced in test_jobs.py: the drop-in would pass that by"
     assert not found.rewrites
+
+
+@pytest.mark.parametrize("text", WHOLE.values(), ids=list(WHOLE))
+def test_leaves_alone_the_library_that_tests_replace(text, tmp_path):
+    """Who replaces `threading` in the module wants its `Thread` not to be called."""
+    (tmp_path / "test_jobs.py").write_text(text)
+    (found,) = findings(tmp_path, THREAD)
+
+    assert found.fix is Fix.NONE
+    assert found.fix_reason == "`threading` is replaced in test_jobs.py: the drop-in would pass that by"
+
+
+def test_leaves_alone_what_its_own_file_replaces(tmp_path):
+    """As a test does that brings what it tests."""
+    (found,) = findings(tmp_path, THREAD + '\ndef test_it():\n    with mock.patch("threading.Thread"):\n        f()\n')
+
+    assert found.fix is Fix.NONE
+
+
+@pytest.mark.parametrize(
+    "text", ["type(job.thread) is threading.Thread", "job.__class__ == Thread", "type(one) not in (Timer, Thread)"]
+)
+def test_leaves_to_review_what_another_file_asks_for_the_very_type_of(text, tmp_path):
+    """The drop-in's type is one of its own."""
+    (tmp_path / "others.py").write_text(f"def f(job):\n    return {text}\n")
+    (found,) = findings(tmp_path, THREAD)
+
+    assert found.fix is Fix.REVIEW
+    assert "others.py compares a type with `Thread`" in (found.fix_reason or "")
 
 
 @pytest.mark.parametrize("text", HARMLESS.values(), ids=list(HARMLESS))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import libcst as cst
+from libcst import matchers
 
 __all__ = ["add_import", "after_docstring", "binds", "first_party_names"]
 
@@ -63,7 +64,7 @@ def add_import(tree: cst.Module, name: str, first_party: frozenset[str] = frozen
     if any(name in _plainly_imported(statement) for statement in tree.body):
         return tree
     body = list(tree.body)
-    groups = _groups(body)
+    groups = _groups(body, name.partition(".")[0])
     kinds = [{_kind(body[index], first_party) for index in group} for group in groups]
     shared = next((at for at, kind in enumerate(kinds) if "third" in kind or kind >= {"standard", "own"}), None)
     if shared is not None:
@@ -74,11 +75,11 @@ def add_import(tree: cst.Module, name: str, first_party: frozenset[str] = frozen
     return tree.with_changes(body=body)
 
 
-def _groups(body: Sequence[Statement]) -> list[Group]:
-    """Return the runs of import lines without a blank line in them, up to the first definition."""
+def _groups(body: Sequence[Statement], name: str) -> list[Group]:
+    """Return the runs of import lines without a blank line in them, up to the first definition or use of a name."""
     groups: list[Group] = []
     for index, statement in enumerate(body):
-        if isinstance(statement, _END_OF_IMPORTS):
+        if isinstance(statement, _END_OF_IMPORTS) or _uses(statement, name):
             break
         if not _imports(statement):
             continue
@@ -94,6 +95,14 @@ def _imports(statement: Statement) -> list[cst.Import | cst.ImportFrom]:
     if not isinstance(statement, cst.SimpleStatementLine):
         return []
     return [each for each in statement.body if isinstance(each, cst.Import | cst.ImportFrom)]
+
+
+def _uses(statement: Statement, name: str) -> bool:
+    """Say whether a statement uses a name, other than by importing it."""
+    parts: Sequence[cst.CSTNode] = [statement]
+    if isinstance(statement, cst.SimpleStatementLine):
+        parts = [each for each in statement.body if not isinstance(each, cst.Import | cst.ImportFrom)]
+    return any(matchers.findall(part, matchers.Name(name)) for part in parts)
 
 
 def _plainly_imported(statement: Statement) -> list[str]:

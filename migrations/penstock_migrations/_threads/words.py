@@ -35,7 +35,11 @@ RUNNING = _vocabulary(
 )
 ENTERING = frozenset({"enter_context", "enter_async_context", "closing", "aclosing"})
 STOPPING = _vocabulary("stop shutdown cancel quit exit halt")
-KILLING = frozenset({"os._exit", "os.kill", "os.killpg", "signal.raise_signal", "_thread.interrupt_main"})
+_REPLACING = frozenset(f"os.exec{form}" for form in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe"))
+KILLING = _REPLACING | {
+    "os._exit", "os.abort", "os.kill", "os.killpg", "signal.alarm", "signal.pthread_kill", "signal.raise_signal",
+    "signal.setitimer", "_thread.interrupt_main",
+}  # fmt: skip
 SENTINELS = _vocabulary("sentinel stop done end exit quit shutdown eof poison pill close finish finished terminate")
 WARMING = _vocabulary("warm warmup preload prefetch preheat prewarm import browser precompile")
 

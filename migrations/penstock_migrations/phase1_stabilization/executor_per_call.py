@@ -39,9 +39,10 @@ One executor made once bounds all calls together. Where the work must end with t
 `ThreadPoolExecutor(...)` becomes `penstock_tasks.ThreadPoolExecutor(...)`, with the same arguments. With the
 capability `managed-threads` off it is the old class; enforced, the exit owns it: it is counted, and shut down. Work
 that is still queued then is cancelled, and what runs is waited for up to a deadline, where all of it ran to its end
-before; so the rewrite is safe where the call waits for all that it submits, and left to review elsewhere. The drop-in
-gives each executor an end, and does not make one of them for all calls: where the threads add up, share one executor,
-or use `with`.
+before; so the rewrite is safe where the call waits, on every way through, for all that it submits, and left to review
+elsewhere: after a timeout, or the first result that suffices, work is left. So it is where one of several calls fails:
+what is queued behind it is cancelled at the exit when that is enforced. The drop-in gives each executor an end, and
+does not make one of them for all calls: where the threads add up, share one executor, or use `with`.
 
 Nothing is rewritten for processes, for which there is no drop-in, and where [unowned-thread](unowned-thread.md) would
 leave a thread alone, too.

@@ -41,9 +41,10 @@ Or share one executor that is made once for the process and handed in.
 `ThreadPoolExecutor(...)` becomes `penstock_tasks.ThreadPoolExecutor(...)`, with the same arguments. With the
 capability `managed-threads` off it is the old class; enforced, the exit owns it: it is counted, and shut down. Work
 that is still queued then is cancelled, and what runs is waited for up to a deadline, where all of it ran to its end
-before; so the rewrite is safe where the module waits for all that it submits to an attribute of its own
-(`_executor`), and left to review elsewhere. The drop-in does not bound how many objects there are: a shared executor
-does.
+before; so the rewrite is safe where the module waits, on every way through, for all that it submits to an attribute of
+its own (`_executor`), and left to review elsewhere: after a timeout, or the first result that suffices, work is left.
+So it is where one of several calls fails: what is queued behind it is cancelled at the exit when that is enforced. The
+drop-in does not bound how many objects there are: a shared executor does.
 
 Nothing is rewritten for processes, for which there is no drop-in, and where [unowned-thread](unowned-thread.md) would
 leave a thread alone, too.

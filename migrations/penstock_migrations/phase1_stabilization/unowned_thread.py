@@ -64,10 +64,10 @@ nothing makes the exit longer by the deadline, and is reported with its stack. A
 for as before, without a deadline. So the rewrite is safe: what the flag brings, the flag takes back.
 
 It is left to review for a timer that is no daemon: today the process waits until it has fired, and enforced the exit
-cancels it. It is left alone, with the reason, where the thread is there to end the process itself (`os._exit`), where
-it is made while the program ends or after a fork, where the module compares types (`type(job) is Thread`), where
-tests replace the name (`mock.patch("jobs.Thread")`), in Temporal workflows, and where the name may stand for
-something else.
+cancels it; and where another file compares types (`type(job) is Thread`). It is left alone, with the reason, where the
+thread is there to end the process itself (`os._exit`), where it is made while the program ends or after a fork, where
+the module itself compares types, where tests replace the name or its library (`mock.patch("jobs.Thread")`,
+`mock.patch("jobs.threading")`), in Temporal workflows, and where the name may stand for something else.
 
 A finding of low severity is advice: a thread that reads a pipe and ends with the process that writes it, one that
 only warms something up or ends the process itself, a timer that fires once, one that a script starts once, and one

@@ -53,10 +53,10 @@ def test_an_initializer_that_is_none_is_refused_as_before(any_mode: str) -> None
         ThreadPoolExecutor(initializer=3)  # type: ignore[arg-type]
 
 
-def test_enforce_has_daemons_that_concurrent_futures_does_not_wait_for(enforce: None) -> None:
+def test_enforce_has_workers_that_concurrent_futures_does_not_wait_for(enforce: None) -> None:
     """CPython would, at the exit and without a deadline; observe changes nothing."""
     with ThreadPoolExecutor(2) as executor:
-        assert executor.submit(lambda: threading.current_thread().daemon).result() is True
+        executor.submit(int).result()
         assert not set(executor._threads) & set(concurrent.futures.thread._threads_queues)
 
 
@@ -65,6 +65,22 @@ def test_observe_has_the_threads_it_would_have_had(observe: None) -> None:
     with ThreadPoolExecutor(2) as executor:
         assert executor.submit(lambda: threading.current_thread().daemon).result() is False
         assert set(executor._threads) <= set(concurrent.futures.thread._threads_queues)
+
+
+def test_threads_that_a_call_starts_are_what_they_would_have_been(any_mode: str) -> None:
+    """No daemons: a thread is one if the one that starts it is."""
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(lambda: threading.Thread(target=int).daemon).result() is False
+
+
+def test_the_numbers_in_the_names_of_threads_are_not_used_up(any_mode: str) -> None:
+    """What a program writes of its threads stays the same."""
+    first = threading.Thread(target=int).name
+    with ThreadPoolExecutor(1) as executor:
+        executor.submit(int).result()
+    numbers = [int(name.partition("-")[2].partition(" ")[0]) for name in (first, threading.Thread(target=int).name)]
+
+    assert numbers[1] == numbers[0] + 1
 
 
 def test_no_more_threads_are_started_than_there_may_be(enforce: None) -> None:
@@ -202,7 +218,7 @@ def test_workers_have_their_executor_as_owner(enforce: None) -> None:
         gate.set()
 
     assert node.owner == "owner"
-    assert node.daemon
+    assert not node.daemon
     assert node.created is not None
     assert node.created.path == __file__
 

@@ -519,6 +519,45 @@ def test_a_forked_child_counts_anew_in_observe() -> None:
 
 
 @pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
+def test_a_forked_child_leaves_the_queues_of_its_parent_alone() -> None:
+    """It calls nobody back for them; its own executors, of its parent's making or not, it ends."""
+    ended = run(
+        """
+        gate = threading.Event()
+        executor, unused = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        calls = [executor.submit(gate.wait) for _ in range(3)]
+        for call in calls:
+            call.add_done_callback(lambda call: say(call.result() if not call.cancelled() else "cancelled"))
+        if (child := os.fork()) == 0:
+            unused.submit(rest, "of the child")
+            begun.acquire()
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        gate.set()
+        calls[-1].result()
+        """
+    )
+
+    assert ended.lines == ["of the child ends", "True", "True", "True"]
+    assert ended.errors == ""
+
+
+def test_a_thread_that_a_call_starts_holds_the_exit_as_before() -> None:
+    """The worker is left behind if it must be; who works for nobody is not."""
+    ended = run(
+        """
+        import concurrent.futures
+        def started():
+            threading.Thread(target=lambda: (time.sleep(0.2), say("done"))).start()
+        ThreadPoolExecutor(1).submit(started).result()
+        """
+    )
+
+    assert ended.lines == ["done"]
+    assert ended.errors == ""
+
+
+@pytest.mark.skipif("not hasattr(__import__('os'), 'fork')")
 def test_a_child_of_multiprocessing_tells_its_threads() -> None:
     """It ends without CPython's usual way out."""
     ended = run(

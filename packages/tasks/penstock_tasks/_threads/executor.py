@@ -137,8 +137,8 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
     The mode of the capability `managed-threads` is read when it is made, and stays its own. Off makes one of
     `concurrent.futures`. Observe changes nothing, and counts. Enforce shuts it down at the exit, if nobody has: calls
     that wait are cancelled, those that run are told to stop by `stop_event()`, and what overstays the deadline is
-    reported with its stack and does not hold the exit; so its workers are daemons. Its queue has no bound, as before:
-    for one, see `to_thread` or a `Limiter`.
+    reported with its stack and does not hold the exit; CPython does not wait for its workers. Its queue has no bound,
+    as before: for one, see `to_thread` or a `Limiter`.
     """
 
     _counted: _Counters
@@ -231,6 +231,8 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
         assert self._penstock is not None
         if (self._shutdown and not late) or (self._penstock.told and not self._penstock.enforces):
             return
+        if not any(thread.is_alive() for thread in tuple(self._threads)):
+            return  # nothing can wait or run; or this is a fork, and its parent has all of it
         self._penstock.told = True
         statistics = self._counted.statistics()
         told = {"running": statistics.running, "queued": statistics.queued, "created": str(self._penstock.site)}
@@ -254,7 +256,11 @@ def enforcing(max_workers: int, name: str) -> ThreadPoolExecutor:
 
 def _enrolled(of: Ownership, initializer: Callable[..., object] | None, initargs: tuple[Any, ...]) -> None:
     """Make the current thread known as a worker, then do what the user wants done in it."""
-    vars(threading.current_thread())["_penstock"] = Ownership(of.mode, of.owner, of.site, is_worker=True)
+    known = vars(threading.current_thread())
+    known["_penstock"] = Ownership(of.mode, of.owner, of.site, is_worker=True)
+    if of.enforces:
+        # CPython has taken note that it need not wait for it. The threads that it starts are no daemons, as ever.
+        known["_daemonic"] = False
     if initializer is not None:
         initializer(*initargs)
 
@@ -268,7 +274,8 @@ def _in_daemon(start: Callable[[], object]) -> None:
         except BaseException as error:  # noqa: BLE001 - it is raised where it belongs
             errors.append(error)
 
-    starter = threading.Thread(target=run, daemon=True)
+    # With a name, as it would use up one of those that CPython numbers.
+    starter = threading.Thread(target=run, name="penstock-starts-worker", daemon=True)
     starter.start()
     starter.join()
     if errors:

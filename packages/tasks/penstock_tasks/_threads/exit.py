@@ -23,7 +23,7 @@ from penstock_limits import emit
 from penstock_tasks._forks import after_fork
 from penstock_tasks._settings import seconds_given
 from penstock_tasks._threads.counters import counters
-from penstock_tasks._threads.ownership import Ownership, owned_threads
+from penstock_tasks._threads.ownership import Ownership, owned_threads, ownership_of
 
 __all__ = ["hook", "note_started", "on_exit", "set_exit_deadline"]
 
@@ -150,7 +150,13 @@ def _tell(concerns: Callable[[threading.Thread, Ownership], bool]) -> list[threa
 def _serves_somebody() -> bool:
     """Tell whether the program lives on in threads that are no daemons."""
     ended = (threading.main_thread(), threading.current_thread())
-    return any(not thread.daemon and thread not in ended for thread in threading.enumerate())
+    return any(not _may_be_left(thread) and thread not in ended for thread in threading.enumerate())
+
+
+def _may_be_left(thread: threading.Thread) -> bool:
+    """Tell whether CPython does not wait for a thread: a daemon, or the worker of an executor that enforces."""
+    ownership = ownership_of(thread)
+    return thread.daemon or (ownership is not None and ownership.is_worker and ownership.enforces)
 
 
 def _report(thread: threading.Thread, ownership: Ownership) -> None:
@@ -164,7 +170,7 @@ def _report(thread: threading.Thread, ownership: Ownership) -> None:
         "thread.left_behind",
         thread.name,
         owner=ownership.owner,
-        daemon=thread.daemon,
+        daemon=_may_be_left(thread),
         created=str(ownership.site),
         seconds=_exit.seconds,
         stack=stack,
@@ -175,6 +181,6 @@ def _report(thread: threading.Thread, ownership: Ownership) -> None:
         thread.name,
         ownership.site,
         _exit.seconds,
-        "" if thread.daemon else ", and holds it, being no daemon",
+        "" if _may_be_left(thread) else ", and holds it, being no daemon",
         stack,
     )
