@@ -17,6 +17,7 @@ LEAKS = {
     "test_thread": ("thread", "PEN301"),
     "test_daemon_thread": ("thread", "PEN301"),
     "test_thread_of_a_coroutine": ("thread", "PEN301"),
+    "test_thread_that_is_only_observed": ("thread", "PEN301"),
     "test_thread_of_a_thread": ("thread", "PEN301"),
     "test_executor": ("executor", "PEN605"),
     "test_executor_of_processes": ("executor", "PEN605"),

@@ -13,7 +13,10 @@ __all__ = ["Resource", "enter", "leave", "resources"]
 
 @runtime_checkable
 class Resource(Protocol):
-    """What `resources()` holds: limiters, rates, breakers, retries, policies; pools and task managers as they come."""
+    """What `resources()` holds: limiters, rates, breakers, retries, policies; pools and task managers as they come.
+
+    One that ends what others might think was left behind may say so with a method `owns(thing) -> bool`.
+    """
 
     @property
     def name(self) -> str:

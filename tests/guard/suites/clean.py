@@ -24,6 +24,7 @@ import anyio
 import asyncpg
 import httpx
 import penstock_limits
+import penstock_tasks
 import psycopg_pool
 import pytest
 import requests
@@ -126,6 +127,17 @@ def test_thread_that_a_manager_owns():
     thread = threading.Thread(target=threading.Event().wait, daemon=True)
     thread.start()
     KEPT[-1].owned.add(thread)
+
+
+def test_threads_and_executors_that_the_exit_ends(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_MODE_MANAGED_THREADS", "enforce")
+    penstock_tasks.Thread(target=lambda: penstock_tasks.stop_event().wait(), daemon=True).start()
+    penstock_tasks.ThreadPoolExecutor(1).submit(int).result()
+
+
+async def test_task_of_the_drop_in(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_MODE_MANAGED_THREADS", "enforce")
+    penstock_tasks.create_task(forever())
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 import aiohttp
 import asyncpg
 import httpx
+import penstock_tasks
 import psycopg_pool
 import pytest
 from penstock_limits import CircuitBreaker, Limiter, Mode, enter_resource
@@ -62,6 +63,11 @@ def test_thread():
 
 def test_daemon_thread():
     threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+def test_thread_that_is_only_observed(monkeypatch):
+    monkeypatch.setenv("PENSTOCK_MODE_MANAGED_THREADS", "observe")
+    penstock_tasks.Thread(target=threading.Event().wait, daemon=True).start()
 
 
 async def test_thread_of_a_coroutine():

@@ -386,6 +386,10 @@ class TaskManager:
         here = None if self._loop is None else current_task(self._loop)
         return plant(self.name, self.mode, {task: job for task, job in running.items() if not task.done()}, now, here)
 
+    def owns(self, task: Task[Any]) -> bool:
+        """Tell whether it keeps a task that has not ended, and ends it in its turn; not if it only observes."""
+        return self.mode is Mode.ENFORCE and self._jobs is not None and task in self._jobs.running
+
     def statistics(self) -> TaskManagerStatistics:
         """Return a snapshot of its counters."""
         jobs = self._jobs

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from penstock_limits import Mode, enter_resource
 
 from penstock_tasks._forks import after_fork
-from penstock_tasks._threads.ownership import owned_threads
+from penstock_tasks._threads.ownership import is_owned, owned_threads
 
 __all__ = ["ThreadsStatistics", "counters"]
 
@@ -64,6 +64,10 @@ class Counters:
             entered, self._entered = self._entered, True
         if not entered:
             enter_resource(self)
+
+    def owns(self, thing: object) -> bool:
+        """Tell whether it is a thread that the exit, or its executor, ends."""
+        return is_owned(thing)
 
     def statistics(self) -> ThreadsStatistics:
         """Return a snapshot."""

@@ -16,7 +16,7 @@ from penstock_limits import Mode, emit, enter_resource
 from penstock_limits.introspection import call_site
 
 from penstock_tasks._threads.exit import hook, on_exit
-from penstock_tasks._threads.ownership import Ownership, new_ownership
+from penstock_tasks._threads.ownership import Ownership, is_owned, new_ownership
 
 __all__ = ["ExecutorStatistics", "ThreadPoolExecutor", "enforcing"]
 
@@ -91,6 +91,9 @@ class _Counters:
     def end(self) -> None:
         with self.lock:
             self.ended += 1
+
+    def owns(self, thing: object) -> bool:
+        return is_owned(thing)
 
     def statistics(self) -> ExecutorStatistics:
         with self.lock:

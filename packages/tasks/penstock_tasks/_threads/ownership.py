@@ -16,6 +16,7 @@ from penstock_tasks._settings import CAPABILITY
 __all__ = [
     "Ownership",
     "Stop",
+    "is_owned",
     "new_ownership",
     "owned_threads",
     "ownership_of",
@@ -100,6 +101,12 @@ def ownership_of(thread: threading.Thread) -> Ownership | None:
     """Return what is known of a thread; None if nobody answers for it."""
     known: Ownership | None = vars(thread).get("_penstock")
     return known
+
+
+def is_owned(thing: object) -> bool:
+    """Tell whether a thread or an executor is ended by somebody: what was made in observe is not."""
+    known = getattr(thing, "_penstock", None)
+    return isinstance(known, Ownership) and known.enforces
 
 
 def owned_threads() -> list[tuple[threading.Thread, Ownership]]:
