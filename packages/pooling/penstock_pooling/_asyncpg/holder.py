@@ -96,7 +96,10 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     async def connect(self) -> None:
         """Connect; this goes on for a while if who waits for it is cancelled, as the server may have the session."""
-        self.opening = opening = self._pool._in_background(self._open())
+        if asyncio.current_task() is self._pool._maintenance_task:  # which nobody cancels before the pool is closed
+            return await self._open()
+        opening: asyncio.Task[None] = self._pool._in_background(self._open())
+        self.opening = opening
         try:
             await asyncio.wait([opening])
         except asyncio.CancelledError:
@@ -107,7 +110,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
                 self.opening = None
         if opening.cancelled() and self._pool.is_closing():
             raise InterfaceError("pool is closing")
-        opening.result()
+        return opening.result()
 
     async def _open(self) -> None:
         """Connect when the server has let go of what was there before, so that there is never one too many."""
