@@ -220,6 +220,7 @@ def test_a_call_in_an_f_string_is_refused_by_itself(text):
     [
         "import sys; import threading; threading.Thread(target=print).start()\n",
         "import threading\nthreading.Thread(target=print).start()\nimport requests\n",
+        "import threading\n\ndef f():\n    threading.Thread(target=print).start()\n\nf()\nimport penstock_tasks\n",
         "import threading\n\nif threading.Thread(target=print).start():\n    pass\n\nimport ours\nfrom . import x\n",
     ],
 )
@@ -230,6 +231,15 @@ def test_the_import_goes_before_what_uses_it(before):
     after = rewrite(before.encode(), [finding(replaced)]).source.decode()
 
     assert after.index("import penstock_tasks\n") < after.index("penstock_tasks.Thread(")
+
+
+def test_code_on_the_line_of_the_docstring_is_left_alone():
+    """No import can go before it and after the docstring."""
+    source = "'doc'; import threading; threading.Thread(target=print).start()\n"
+    replaced = ReplaceCall(1, 25, "penstock_tasks.Thread", called="threading.Thread")
+
+    with pytest.raises(RewriteError, match="docstring is followed by code"):
+        rewrite(source.encode(), [finding(replaced)])
 
 
 def test_a_module_within_a_package_is_imported_as_such():

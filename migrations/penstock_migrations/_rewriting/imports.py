@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import libcst as cst
 from libcst import matchers
+
+from penstock_migrations._rewriting.source_text import RewriteError
 
 __all__ = ["add_import", "after_docstring", "binds", "first_party_names"]
 
@@ -60,11 +63,18 @@ def add_import(tree: cst.Module, name: str, first_party: frozenset[str] = frozen
         tree: The module.
         name: The module to import: `penstock_limits`, `penstock_pooling.psycopg`.
         first_party: The project's own top-level names.
+
+    Raises:
+        RewriteError: The name is used on the line of the docstring.
     """
-    if any(name in _plainly_imported(statement) for statement in tree.body):
-        return tree
     body = list(tree.body)
-    groups = _groups(body, name.partition(".")[0])
+    top = name.partition(".")[0]
+    unused = itertools.takewhile(lambda statement: not _uses(statement, top), body)
+    if any(name in _plainly_imported(statement) for statement in unused):
+        return tree
+    if after_docstring(body) and _uses(body[0], top):
+        raise RewriteError("the docstring is followed by code on its line: give that a line of its own before")
+    groups = _groups(body, top)
     kinds = [{_kind(body[index], first_party) for index in group} for group in groups]
     shared = next((at for at, kind in enumerate(kinds) if "third" in kind or kind >= {"standard", "own"}), None)
     if shared is not None:
