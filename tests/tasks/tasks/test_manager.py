@@ -510,3 +510,19 @@ async def test_a_timeout_of_the_awaited_itself_is_not_counted() -> None:
     with pytest.raises(TimeoutError):
         await tasks.timeout_wrapper(fail(TimeoutError()), 3600)
     assert tasks.statistics().timed_out == 0
+
+
+def test_statistics_can_be_read_when_the_loop_is_closed() -> None:
+    """Also when the loop's own tasks have ended as it ended."""
+    kept: list[TaskManager] = []
+
+    async def main() -> None:
+        tasks = TaskManager("left", signals=())
+        kept.append(await tasks.__aenter__())
+        tasks.start_soon(asyncio.sleep, 100)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    kept[0]._jobs._timer = None  # as when nothing was swept for a while
+
+    assert kept[0].statistics().running == 0

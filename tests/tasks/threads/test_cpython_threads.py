@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
+import subprocess
 import sys
 import threading
 import types
 import unittest
 from collections.abc import Iterator
+from pathlib import Path
 from unittest import mock
 
 import penstock_tasks
@@ -53,11 +56,25 @@ def test_threads_and_timers_pass_the_suite_of_threading(suites: types.ModuleType
     assert outcome.testsRun >= 100
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_the_suite_notices_a_wrong_thread(suites: types.ModuleType, enforce: None) -> None:
-    """One whose daemons are none: the drop-in is what the suite tests."""
-    with mock.patch.object(penstock_tasks.Thread, "daemon", new=False):
-        _, outcome = run(suites.ThreadTests)
+WRONG = """
+import os
+import threading
+from unittest import mock
+import penstock_tasks
+from tests.limits.suites import run
+threading.Thread, threading.Timer = penstock_tasks.Thread, penstock_tasks.Timer
+from test import test_threading
+with mock.patch.object(penstock_tasks.Thread, "daemon", new=False):
+    _, outcome = run(test_threading.ThreadTests)
+os._exit(len(outcome.failures) + len(outcome.errors))
+"""
 
-    assert len(outcome.failures) + len(outcome.errors) >= 2
+
+@pytest.mark.slow
+def test_the_suite_notices_a_wrong_thread() -> None:
+    """One whose daemons are none: the drop-in is what the suite tests. In a process that does not wait for them."""
+    environment = os.environ | {"PENSTOCK_MODE": "enforce", "PYTHONPATH": str(Path(__file__).parents[3])}
+
+    ended = subprocess.run([sys.executable, "-c", WRONG], env=environment, stderr=subprocess.DEVNULL, timeout=300)
+
+    assert 2 <= ended.returncode < 100

@@ -35,7 +35,8 @@ def create_task(
     options: dict[str, Any] = {} if name is None else {"name": name}
     if context is not None:
         options["context"] = context
-    task = asyncio.create_task(coro, **options)
+    now = asyncio.create_task  # or what has been put in its place, if this function itself
+    task = (asyncio.tasks.create_task if now is create_task else now)(coro, **options)
     mode = mode_of(CAPABILITY)
     if mode is not Mode.OFF:
         _owner(task.get_loop(), mode)._own(task, sys._getframe(1))

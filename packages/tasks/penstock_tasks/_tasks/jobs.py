@@ -139,7 +139,7 @@ class Jobs:
         for task in [task for task in self.running if task.done()]:
             self._ended(task)
         self.many = max(_FEW, 2 * len(self.running))
-        if self._timer is None:
+        if self._timer is None and not self._loop.is_closed():
             # In a context of its own, or the first caller's would be kept for as long as there are tasks.
             self._timer = self._loop.call_later(SWEPT_EVERY, self._tick, context=contextvars.Context())
 

@@ -134,7 +134,10 @@ class _Call:
             self._counters.end()
 
 
-class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
+_ORIGINAL = concurrent.futures.ThreadPoolExecutor
+
+
+class ThreadPoolExecutor(_ORIGINAL):
     """A `concurrent.futures.ThreadPoolExecutor` that the exit of the program ends: drop-in, with the same arguments.
 
     The mode of the capability `managed-threads` is read when it is made, and stays its own. Off makes one of
@@ -153,7 +156,8 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
         def __new__(cls, *args: Any, **kwargs: Any) -> concurrent.futures.ThreadPoolExecutor:
             ownership = new_ownership("")
             if ownership is None and cls is ThreadPoolExecutor:
-                return concurrent.futures.ThreadPoolExecutor(*args, **kwargs)
+                now = concurrent.futures.ThreadPoolExecutor  # or what has been put in its place, if this class itself
+                return (_ORIGINAL if now is cls else now)(*args, **kwargs)
             self = super().__new__(cls)
             self._penstock = ownership
             return self
@@ -240,7 +244,7 @@ class ThreadPoolExecutor(concurrent.futures.ThreadPoolExecutor):
         statistics = self._counted.statistics()
         told = {"running": statistics.running, "queued": statistics.queued, "created": str(self._penstock.site)}
         if self._penstock.enforces:
-            concurrent.futures.ThreadPoolExecutor.shutdown(self, wait=False, cancel_futures=True)
+            _ORIGINAL.shutdown(self, wait=False, cancel_futures=True)
         if statistics.queued or (statistics.running and not late):
             emit("executor.ended" if self._penstock.enforces else "executor.would_end", self._counted.name, **told)
 

@@ -21,7 +21,7 @@ class Thread(threading.Thread):
     class in every mode, and does the same.
     """
 
-    _plain: ClassVar[str] = "Thread"  # looked up when it is needed: tests put others in its place
+    _original: ClassVar[type[threading.Thread]] = threading.Thread
     _penstock: Ownership | None = None
 
     # For type checkers it is a class like any other, with the arguments of threading's.
@@ -29,8 +29,9 @@ class Thread(threading.Thread):
 
         def __new__(cls, *args: Any, **kwargs: Any) -> threading.Thread:
             ownership = new_ownership("exit")
-            if ownership is None and "_plain" in vars(cls):
-                return getattr(threading, cls._plain)(*args, **kwargs)
+            if ownership is None and "_original" in vars(cls):
+                now = getattr(threading, cls.__name__)  # what a test may have put in its place, or this class itself
+                return (cls._original if now is cls else now)(*args, **kwargs)
             self = super().__new__(cls)
             self._penstock = ownership
             return self
@@ -57,4 +58,4 @@ class Timer(Thread, threading.Timer):
     One that has fired already is told to stop like any thread; one that it starts at the exit, to go on, is cancelled.
     """
 
-    _plain: ClassVar[str] = "Timer"
+    _original: ClassVar[type[threading.Thread]] = threading.Timer
