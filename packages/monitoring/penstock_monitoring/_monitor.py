@@ -24,10 +24,11 @@ from penstock_monitoring._alerts.hooks import Hook
 from penstock_monitoring._alerts.rule import AlertRule
 from penstock_monitoring._reading.plain import node
 from penstock_monitoring._reading.read import ResourceReading, build, capabilities, facts
-from penstock_monitoring._reading.sampler import Key, Rest, Sampler
+from penstock_monitoring._reading.sampler import Rest, Sampler
+from penstock_monitoring._reading.scan import Key
 from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown, shown_name
-from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot, Utilisation
+from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot
 from penstock_monitoring._reading.workers import folder, worker_in
 from penstock_monitoring._view.page_server import PageServer
 
@@ -248,7 +249,7 @@ class ConcurrencyMonitor:
         """
         found, sampler = resources(), self._sampler
         readings = self._readings_now(found)
-        tracks, times, unreadable = sampler.tracks, sampler.times(), sampler.reader.unreadable
+        unreadable = sampler.scanner.unreadable
         process = {each.kind: each.statistics for each in facts(len(readings), unreadable, sampler.number)}
         monitored = process["monitor"]
         return Snapshot(
@@ -264,9 +265,7 @@ class ConcurrencyMonitor:
                 python=build().python,
             ),
             resources=readings,
-            utilisation=tuple(
-                Utilisation(*key, times, track.shares()) for key, track in sorted(tracks.items(), key=_first)
-            ),
+            utilisation=sampler.utilisation,
             loops=tuple(lag.statistics() for lag in sampler.lags()),
             tasks=_trees(found, FEW if asyncio._get_running_loop() else NODES),
             threads={"alive": monitored.threads, "daemon": monitored.daemon_threads},
@@ -277,7 +276,7 @@ class ConcurrencyMonitor:
     def _readings_now(self, found: tuple[Resource, ...]) -> tuple[ResourceReading, ...]:
         if len(found) > FEW and self._samples() and asyncio._get_running_loop() is not None:
             return self._sampler.latest
-        return tuple(self._sampler.readings(found))
+        return tuple(self._sampler.scan(found))
 
     def _samples(self) -> bool:
         return any(not loop.is_closed() for loop in list(self._runs))
@@ -291,14 +290,16 @@ class ConcurrencyMonitor:
 
     def _observed(self) -> Iterator[ResourceReading]:
         """Return all that a collector shows; read now."""
-        readings = list(self._sampler.readings())
+        scan = self._sampler.scan()
+        readings = list(scan)
         yield from readings
+        yield from scan.gone
         yield from self._of_process(len(readings))
         yield from self._alarm.readings()
 
     def _of_process(self, found: int) -> Iterator[ResourceReading]:
         yield from (ResourceReading("loop", each.loop, each.statistics()) for each in self._sampler.lags())
-        yield from facts(found, self._sampler.reader.unreadable, self._sampler.number)
+        yield from facts(found, self._sampler.scanner.unreadable, self._sampler.number)
 
     def _series(self, names: Names) -> Series:
         """Return the values of every metric as they are now."""
@@ -361,6 +362,7 @@ class ConcurrencyMonitor:
 
     def _sampled(self) -> Iterator[ResourceReading]:
         yield from self._sampler.latest
+        yield from self._sampler.gone
         yield from self._of_process(len(self._sampler.latest))
 
 
@@ -369,10 +371,6 @@ def _free_name(taken: set[str]) -> str:
     if threading.current_thread() is threading.main_thread() and "main" not in taken:
         return "main"
     return next(name for number in itertools.count(2) if (name := f"loop-{number}") not in taken)
-
-
-def _first(item: tuple[Key, object]) -> Key:
-    return item[0]
 
 
 def _trees(found: tuple[Resource, ...], most: int) -> tuple[dict[str, Any], ...]:

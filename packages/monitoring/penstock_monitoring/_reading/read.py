@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import functools
-import logging
 import os
 import platform
 import threading
-import weakref
-from asyncio import CancelledError
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from penstock_limits import CAPABILITIES, Resource, mode_of, mode_source
+from penstock_limits import CAPABILITIES, mode_of, mode_source
 
 from penstock_monitoring._reading.plain import Value, values
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.track import Track
 from penstock_monitoring._registry.process import PHASES
 
-__all__ = ["Build", "Monitored", "Reader", "ResourceReading", "build", "capabilities", "facts"]
-
-logger = logging.getLogger("penstock.monitoring")
+__all__ = ["Build", "Monitored", "ResourceReading", "build", "capabilities", "facts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,37 +102,6 @@ class _Flags:
 class _Phase:
     phase: str
     capability: str
-
-
-class Reader:
-    """Reads resources; one that fails is told of once, and does not keep the others from being read.
-
-    Args:
-        tracks: What samples say, by kind and name.
-
-    Attributes:
-        unreadable: How many could not be read, when all were read last.
-    """
-
-    def __init__(self, tracks: Mapping[tuple[str, str], Track]) -> None:
-        self._tracks = tracks
-        self._told: weakref.WeakSet[Resource] = weakref.WeakSet()
-        self.unreadable = 0
-
-    def read(self, resource: Resource) -> ResourceReading | None:
-        """Return what a resource tells; None if it fails."""
-        try:
-            kind, name = str(resource.kind), shown(str(resource.name))
-            return ResourceReading(kind, name, resource.statistics(), self._tracks.get((kind, name)))
-        except (Exception, CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the others
-            self._tell(resource, error)  # the cancellation is not ours: nothing was awaited
-            return None
-
-    def _tell(self, resource: Resource, error: BaseException) -> None:
-        if resource not in self._told:
-            self._told.add(resource)
-            # Not what it says: it may hold what must not be shown.
-            logger.error("the statistics of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
 
 
 def facts(resources: int, unreadable: int, samples: int) -> Iterator[ResourceReading]:

@@ -9,22 +9,22 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from penstock_limits import Resource, resources
 
 from penstock_monitoring._reading.lag import Lag
-from penstock_monitoring._reading.read import Reader, ResourceReading
+from penstock_monitoring._reading.read import ResourceReading
+from penstock_monitoring._reading.scan import Key, Scan, Scanner
+from penstock_monitoring._reading.snapshot import Utilisation
 from penstock_monitoring._reading.track import Track, Use
 
-__all__ = ["SLICE", "Key", "Rest", "Sampler"]
+__all__ = ["SLICE", "Rest", "Sampler"]
 
 logger = logging.getLogger("penstock.monitoring")
 
 SLICE: Final = 0.001  # seconds for which a sample keeps the loop, before it lets others run
-
-Key = tuple[str, str]  # kind and name
 
 
 class Sampler:
@@ -51,10 +51,11 @@ class Sampler:
         self.number = 0
         self.resumed = False  # whether nobody sampled for a while before the last sample
         self.latest: tuple[ResourceReading, ...] = ()
+        self.gone: tuple[ResourceReading, ...] = ()
+        self.utilisation: tuple[Utilisation, ...] = ()
         self.tracks: dict[Key, Track] = {}
-        self.reader = Reader(self.tracks)
+        self.scanner = Scanner(self.tracks, more)
         self._threshold = threshold
-        self._more = more
         self._sampled = sampled
         self._times: deque[float] = deque(maxlen=self.most)
         self._last = -float("inf")
@@ -103,10 +104,26 @@ class Sampler:
             return True
 
     async def _sample(self) -> None:
+        rest = Rest()
+        uses = await self._read(rest)
+        passed = self._take_time()
+        threshold = self._threshold()
+        for key, use in uses.items():
+            track = self.tracks.get(key)
+            if track is None:
+                track = self.tracks[key] = Track(self.most)
+            track.sample(self.number, use, threshold, passed)
+            if rest.due():
+                await rest.take()
+        self._forget()
+        await self._publish(rest)
+
+    async def _read(self, rest: Rest) -> dict[Key, Use]:
+        """Read everything; return what is in use of what has a limit."""
         uses: dict[Key, Use] = {}
         latest: list[ResourceReading] = []
-        rest = Rest()
-        for reading in self.readings():
+        scan = self.scan()
+        for reading in scan:
             latest.append(reading)
             key = (reading.kind, reading.name)
             use = uses.get(key) or Use()
@@ -114,43 +131,37 @@ class Sampler:
                 uses[key] = use
             if rest.due():
                 await rest.take()
-        self.latest = tuple(latest)
-        now, threshold = time.monotonic(), self._threshold()
+        self.latest, self.gone = tuple(latest), scan.gone
+        return uses
+
+    def _take_time(self) -> float:
+        """Take note of when this sample is taken; return the seconds since the one before, if there is one."""
+        now, wall = time.monotonic(), time.time()
         self.resumed = math.isinf(self._last)
         passed, self._last = 0.0 if self.resumed else now - self._last, now
         self.number += 1
-        wall = time.time()
         if self._times and wall < self._times[-1]:
             self._times.clear()  # the clock was set back: when the samples before were taken is not known any more
         self._times.append(wall)
-        for key, use in uses.items():
-            track = self.tracks.get(key)
-            if track is None:
-                track = self.tracks.setdefault(key, Track(self.most))
-            track.sample(self.number, use, threshold, passed)
+        return passed
+
+    async def _publish(self, rest: Rest) -> None:
+        """Keep the history at hand as it is now, so that a snapshot in an event loop need not copy it."""
+        times, history = array("d", self._times), []
+        for key in sorted(self.tracks):
+            history.append(Utilisation(*key, times, self.tracks[key].shares()))
             if rest.due():
                 await rest.take()
-        self._forget()
+        self.utilisation = tuple(history)
 
     def _tell(self, error: Exception) -> None:
         if type(error) not in self._told:
             self._told.add(type(error))
             logger.error("a sample failed: %s", type(error).__name__)  # what it says may hold what must not be shown
 
-    def readings(self, found: Iterable[Resource] | None = None) -> Iterator[ResourceReading]:
-        """Read everything, as it is asked for; or the resources that were found, and what is none."""
-        found = resources() if found is None else found
-        unreadable = 0
-        for resource in found:
-            if resource.kind == "metrics":  # it reads all the others
-                continue
-            reading = self.reader.read(resource)
-            if reading is None:
-                unreadable += 1
-            else:
-                yield reading
-        self.reader.unreadable = unreadable
-        yield from self._more()
+    def scan(self, found: Iterable[Resource] | None = None) -> Scan:
+        """Begin to read everything, as it is asked for; or the resources that were found, and what is none."""
+        return self.scanner.scan(resources() if found is None else found)
 
     def _forget(self) -> None:
         """Let go of what has not been seen in the whole window."""
@@ -172,10 +183,6 @@ class Sampler:
     def lags(self) -> list[Lag]:
         """Return the lag of each loop that is not closed, by name."""
         return sorted((lag for loop, lag in list(self._lags.items()) if not loop.is_closed()), key=lambda lag: lag.loop)
-
-    def times(self) -> array[float]:
-        """Return when the samples were taken, in Unix seconds."""
-        return array("d", self._times.copy())
 
 
 class Rest:

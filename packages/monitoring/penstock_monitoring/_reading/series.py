@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from penstock_monitoring._reading.read import ResourceReading
+from penstock_monitoring._reading.scan import Counts
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.track import Track
 from penstock_monitoring._registry.catalogue import METRICS, OTHER, SERIES
@@ -117,6 +118,11 @@ def _add(series: Series, plan: _Plan, name: str, statistics: Any) -> None:
                 value = getattr(held, metric.field.removeprefix(_NESTED), None)
                 if value.__class__ in _NUMBERS:
                     _put(series[metric.name], (name, shown(str(dimension))), value, metric.merge)
+    if not isinstance(statistics, Counts):  # what is gone is in no mode and no state
+        _add_words(series, plan, name, statistics)
+
+
+def _add_words(series: Series, plan: _Plan, name: str, statistics: Any) -> None:
     for metric in plan.infos:
         series[metric.name][_labels(metric.labels, name, statistics)] = 1
     for metric in plan.states:
