@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from penstock_limits import ConfigurationError, Resource, configuration, resources
+from penstock_limits import ConfigurationError, configuration, resources
 
 from penstock_monitoring._alerts.alarm import Alarm
 from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
@@ -25,7 +25,7 @@ from penstock_monitoring._alerts.rule import AlertRule
 from penstock_monitoring._reading.plain import node
 from penstock_monitoring._reading.read import ResourceReading, build, capabilities, facts
 from penstock_monitoring._reading.sampler import Rest, Sampler
-from penstock_monitoring._reading.scan import Key
+from penstock_monitoring._reading.scan import Key, Trees
 from penstock_monitoring._reading.series import Names, Series, series_of
 from penstock_monitoring._reading.shown import shown, shown_name
 from penstock_monitoring._reading.snapshot import ProcessReading, Snapshot
@@ -247,8 +247,8 @@ class ConcurrencyMonitor:
         Where an event loop would wait for it, more than 100 resources are shown as they were sampled last, and of more
         than 100 tasks only the managers. Ask in a thread, by `asyncio.to_thread(monitor.snapshot)`, for all of it.
         """
-        found, sampler = resources(), self._sampler
-        readings = self._readings_now(found)
+        sampler, waits = self._sampler, asyncio._get_running_loop() is not None
+        readings, trees = self._seen(waits)
         unreadable = sampler.scanner.unreadable
         process = {each.kind: each.statistics for each in facts(len(readings), unreadable, sampler.number)}
         monitored = process["monitor"]
@@ -267,16 +267,24 @@ class ConcurrencyMonitor:
             resources=readings,
             utilisation=sampler.utilisation,
             loops=tuple(lag.statistics() for lag in sampler.lags()),
-            tasks=_trees(found, FEW if asyncio._get_running_loop() else NODES),
+            tasks=_trees(trees, FEW if waits else NODES),
             threads={"alive": monitored.threads, "daemon": monitored.daemon_threads},
             capabilities=capabilities(),
             alerts=tuple(alert.as_dict() for alert in self._alarm.watch.alerts),
         )
 
-    def _readings_now(self, found: tuple[Resource, ...]) -> tuple[ResourceReading, ...]:
-        if len(found) > FEW and self._samples() and asyncio._get_running_loop() is not None:
-            return self._sampler.latest
-        return tuple(self._sampler.scan(found))
+    def _seen(self, waits: bool) -> tuple[tuple[ResourceReading, ...], Trees]:
+        """Return resources, and which have trees; where an event loop waits, few or those of the last sample."""
+        sampler = self._sampler
+        if not (waits and self._samples()):
+            scan = sampler.scan()
+            return tuple(scan), scan.trees
+        if len(sampler.latest) <= FEW:
+            scan = sampler.scan()
+            readings = tuple(itertools.islice(scan, FEW + 1))
+            if len(readings) <= FEW:
+                return readings, scan.trees
+        return sampler.latest, sampler.trees
 
     def _samples(self) -> bool:
         return any(not loop.is_closed() for loop in list(self._runs))
@@ -373,21 +381,20 @@ def _free_name(taken: set[str]) -> str:
     return next(name for number in itertools.count(2) if (name := f"loop-{number}") not in taken)
 
 
-def _trees(found: tuple[Resource, ...], most: int) -> tuple[dict[str, Any], ...]:
+def _trees(found: Trees, most: int) -> tuple[dict[str, Any], ...]:
     """Return the trees of tasks of all that have one; of what has more tasks than are left of so many, its root."""
     budget = [NODES]
     trees: list[dict[str, Any]] = []
-    for resource in found:
-        if callable(tree := getattr(resource, "tree", None)):
-            try:
-                number = getattr(resource.statistics(), "running", 0) if most < NODES else 0
-                if number > most:
-                    trees.append({"name": shown_name(str(resource.name)), "running": number, "children": []})
-                    continue
-                most -= number
-                trees.append(node(tree(), budget))
-            except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the rest
-                logger.debug("the tasks of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
+    for resource in filter(None, (each() for each in found)):
+        try:
+            number = getattr(resource.statistics(), "running", 0) if most < NODES else 0
+            if number > most:
+                trees.append({"name": shown_name(str(resource.name)), "running": number, "children": []})
+                continue
+            most -= number
+            trees.append(node(resource.tree(), budget))
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the rest
+            logger.debug("the tasks of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
     return tuple(trees)
 
 

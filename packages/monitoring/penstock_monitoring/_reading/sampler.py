@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
-from penstock_limits import Resource, resources
+from penstock_limits import resources
 
 from penstock_monitoring._reading.lag import Lag
 from penstock_monitoring._reading.read import ResourceReading
-from penstock_monitoring._reading.scan import Key, Scan, Scanner
+from penstock_monitoring._reading.scan import Key, Scan, Scanner, Trees
 from penstock_monitoring._reading.snapshot import Utilisation
 from penstock_monitoring._reading.track import Track, Use
 
@@ -52,6 +52,7 @@ class Sampler:
         self.resumed = False  # whether nobody sampled for a while before the last sample
         self.latest: tuple[ResourceReading, ...] = ()
         self.gone: tuple[ResourceReading, ...] = ()
+        self.trees: Trees = ()
         self.utilisation: tuple[Utilisation, ...] = ()
         self.tracks: dict[Key, Track] = {}
         self.scanner = Scanner(self.tracks, more)
@@ -131,7 +132,7 @@ class Sampler:
                 uses[key] = use
             if rest.due():
                 await rest.take()
-        self.latest, self.gone = tuple(latest), scan.gone
+        self.latest, self.gone, self.trees = tuple(latest), scan.gone, scan.trees
         return uses
 
     def _take_time(self) -> float:
@@ -159,9 +160,9 @@ class Sampler:
             self._told.add(type(error))
             logger.error("a sample failed: %s", type(error).__name__)  # what it says may hold what must not be shown
 
-    def scan(self, found: Iterable[Resource] | None = None) -> Scan:
-        """Begin to read everything, as it is asked for; or the resources that were found, and what is none."""
-        return self.scanner.scan(resources() if found is None else found)
+    def scan(self) -> Scan:
+        """Begin to read everything."""
+        return self.scanner.scan(resources())
 
     def _forget(self) -> None:
         """Let go of what has not been seen in the whole window."""

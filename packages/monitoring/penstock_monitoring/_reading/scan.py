@@ -7,10 +7,10 @@ import itertools
 import logging
 import weakref
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 from penstock_limits import ConcurrencyMetrics, Resource
 
@@ -19,13 +19,21 @@ from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.track import Track
 from penstock_monitoring._registry.catalogue import METRICS
 
-__all__ = ["Counts", "Key", "Scan", "Scanner"]
+__all__ = ["Counts", "Key", "Scan", "Scanner", "Trees"]
 
 logger = logging.getLogger("penstock.monitoring")
 
 Key = tuple[str, str]  # kind and name
 
 _NESTED: Final = "dimensions"
+
+
+class _Manager(Resource, Protocol):
+    def tree(self) -> object:
+        """What it owns, as a tree."""
+
+
+Trees = Sequence[weakref.ref[_Manager]]
 
 
 class Counts(SimpleNamespace):
@@ -95,11 +103,13 @@ class Scan:
     It speaks of one moment, whatever other scans find meanwhile: what it has read is not among what is gone.
 
     Attributes:
+        trees: After the iteration: the resources that have a tree of tasks.
         gone: After the iteration: what resources have counted that are gone, of every name that is still there.
             Without it the sum of a name would fall, which Prometheus takes for a restart.
     """
 
     def __init__(self, scanner: Scanner, found: Iterable[Resource], before: _Known, number: int) -> None:
+        self.trees: list[weakref.ref[_Manager]] = []
         self.gone: tuple[ResourceReading, ...] = ()
         self._scanner = scanner
         self._found = found
@@ -115,6 +125,8 @@ class Scan:
             reading = self._scanner.read(resource)
             if reading is not None:
                 now[id(resource)] = (weakref.ref(resource), reading)
+                if callable(getattr(resource, "tree", None)):
+                    self.trees.append(weakref.ref(cast("_Manager", resource)))
                 yield reading
                 continue
             unreadable += 1
