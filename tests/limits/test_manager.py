@@ -18,7 +18,9 @@ from penstock_limits import (
     LimitSettings,
     PolicySettings,
     UnknownPolicyError,
+    enter_resource,
     gather,
+    leave_resource,
     resources,
     set_mode_source,
 )
@@ -253,3 +255,26 @@ async def test_metrics_that_are_not_enabled_read_nothing() -> None:
 
     assert (metrics.snapshot(), metrics.saturated()) == ({}, ())
     assert metrics not in resources()
+
+
+async def test_a_resource_that_cannot_be_read_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    """It is left out and logged once, without what its error says, which may be a secret."""
+
+    class Broken:
+        kind, name = "pool", "broken"
+
+        def statistics(self) -> object:
+            raise RuntimeError("postgresql://agents:hunter2@db/agents")
+
+    broken = Broken()
+    enter_resource(broken)
+    manager = ConcurrencyManager()
+    semaphore = await manager.acquire_semaphore("stress_test")
+    async with semaphore:
+        for _ in range(2):
+            assert manager.metrics.snapshot()["limiter"]["stress_test"]["running"] == 1
+            assert "pool" not in manager.metrics.snapshot()
+            assert manager.metrics.statistics().saturated == len(manager.metrics.saturated())
+    leave_resource(broken)
+
+    assert [each.getMessage() for each in caplog.records] == ["the statistics of a Broken cannot be read: RuntimeError"]

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, cast
+import logging
+import weakref
+from asyncio import CancelledError
+from typing import Any
 
 from penstock_limits import _resources
 from penstock_limits._resources import Resource, resources
 
 __all__ = ["ConcurrencyMetrics"]
+
+logger = logging.getLogger("penstock.limits")
 
 
 class ConcurrencyMetrics:
@@ -22,6 +27,7 @@ class ConcurrencyMetrics:
     """
 
     def __init__(self, *, enabled: bool = True, alert_threshold: float = 0.8) -> None:
+        self._unreadable: weakref.WeakSet[Resource] = weakref.WeakSet()
         self.configure(enabled=enabled, alert_threshold=alert_threshold)
 
     @property
@@ -54,22 +60,41 @@ class ConcurrencyMetrics:
             _resources.leave(self)
 
     def statistics(self) -> Statistics:
-        """Return how many resources there are, and how many are saturated."""
+        """Return how many resources can be read, and how many of them are saturated."""
         return Statistics(resources=len(self._read()), saturated=len(self.saturated()))
 
     def snapshot(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Return the statistics of every resource, by kind and name, as plain values; empty if it is not enabled."""
+        """Return the statistics of every resource, by kind and name, as plain values; empty if it is not enabled.
+
+        One whose statistics cannot be read is left out, and logged once.
+        """
         read: dict[str, dict[str, dict[str, Any]]] = {}
-        for resource in self._read():
-            read.setdefault(resource.kind, {})[resource.name] = dataclasses.asdict(cast("Any", resource.statistics()))
+        for resource, statistics in self._read():
+            read.setdefault(resource.kind, {})[resource.name] = dataclasses.asdict(statistics)
         return read
 
     def saturated(self) -> tuple[str, ...]:
         """Return the names of the limits of which as much is used as the alert threshold says, or more."""
-        return tuple(each.name for each in self._read() if _share_in_use(each) >= self._alert_threshold)
+        return tuple(each.name for each, told in self._read() if _share_in_use(told) >= self._alert_threshold)
 
-    def _read(self) -> list[Resource]:
-        return [each for each in resources() if not isinstance(each, ConcurrencyMetrics)] if self._enabled else []
+    def _read(self) -> list[tuple[Resource, Any]]:
+        """Return every resource that can be read, and its statistics."""
+        found = resources() if self._enabled else ()
+        read = ((each, self._told(each)) for each in found if not isinstance(each, ConcurrencyMetrics))
+        return [(each, told) for each, told in read if told is not None]
+
+    def _told(self, resource: Resource) -> object | None:
+        try:
+            return resource.statistics()
+        except (Exception, CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the others
+            self._tell(resource, error)
+            return None
+
+    def _tell(self, resource: Resource, error: BaseException) -> None:
+        if resource not in self._unreadable:
+            self._unreadable.add(resource)
+            # Not what the error says: that may hold what must not be logged.
+            logger.error("the statistics of a %s cannot be read: %s", type(resource).__name__, type(error).__name__)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -77,7 +102,7 @@ class Statistics:
     """What the metrics tell of themselves.
 
     Attributes:
-        resources: How many resources there are.
+        resources: How many resources can be read.
         saturated: How many of them are used up to the alert threshold, or beyond.
     """
 
@@ -85,7 +110,6 @@ class Statistics:
     saturated: int
 
 
-def _share_in_use(resource: Resource) -> float:
-    statistics = resource.statistics()
+def _share_in_use(statistics: object) -> float:
     running, allowed = getattr(statistics, "running", None), getattr(statistics, "max_running", None)
     return 0.0 if running is None or not allowed else running / allowed
