@@ -3,7 +3,6 @@
 import re
 
 import pytest
-
 from penstock_monitoring import METRICS
 
 from docs.generate import DOCS, render
