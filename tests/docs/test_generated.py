@@ -3,9 +3,10 @@
 import re
 
 import pytest
+from penstock_monitoring import METRICS
 
 from docs.generate import DOCS, render
-from tests.docs.pages import ROOT
+from tests.docs.pages import ROOT, pages
 
 PAGES = render()
 
@@ -31,3 +32,15 @@ def test_the_tree_of_errors_is_that_of_the_code() -> None:
     tree = "PenstockError\n" + tree.partition("PenstockError\n")[2].partition('\n"""')[0]
 
     assert tree in (DOCS / "runtime/index.md").read_text(encoding="utf-8")
+
+
+def test_a_metric_that_a_page_names_is_one() -> None:
+    """Whatever begins like one, and is neither a package, nor a setting of the guard, nor the label of the alerts."""
+    text = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in pages())
+    packages = {path.name for path in ROOT.glob("*/penstock_*")} | {
+        path.name for path in ROOT.glob("packages/*/penstock_*")
+    }
+
+    named = {name for name in re.findall(r"\bpenstock_[a-z0-9_]+", text) if not name.startswith("penstock_guard_")}
+
+    assert named - {metric.name for metric in METRICS} - packages == {"penstock_docs"}

@@ -59,6 +59,12 @@ def test_the_hook_names_every_package_that_the_root_depends_on() -> None:
     assert tuple(paths) == PACKAGES
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/tutorial.md"])
+def test_a_page_that_says_how_to_install_names_every_package(page: str) -> None:
+    """In the order in which one needs the other."""
+    assert f"pip install {' '.join(PACKAGES)} ." in (ROOT / page).read_text(encoding="utf-8")
+
+
 @pytest.mark.slow
 def test_plain_pip_installs_everything_from_a_checkout(checkout: Path, machine: Path) -> None:
     """One command, no uv; afterwards every command can be loaded."""

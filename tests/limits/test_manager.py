@@ -40,10 +40,13 @@ class LentPools:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, float]] = []
-        self.sizes: dict[str, tuple[int, int]] = {}
+        self.sizes = {"rag": (5, 20)}  # what a pool has unless its settings say otherwise
 
     def resize(self, name: str, *, min_size: int, max_size: int) -> None:
         self.sizes[name] = (min_size, max_size)
+
+    def open_pools(self) -> dict[str, str]:
+        return {name: self.pool(name) for name in self.sizes}
 
     def pool(self, name: str) -> str:
         return f"pool {name}"
@@ -145,6 +148,34 @@ async def test_connections_come_from_the_pools() -> None:
     async with manager.connection("rag") as connection:
         assert connection == "connection of rag"
     assert pools.asked == [("rag", 7.0)]
+
+
+async def test_the_pools_that_are_open_can_be_seen() -> None:
+    """By name, to read; a manager without pools has none."""
+    seen = ConcurrencyManager(pools=LentPools()).connection_pools
+
+    assert dict(seen) == {"rag": "pool rag"}
+    with pytest.raises(TypeError):
+        seen["rag"] = "another"  # type: ignore[index]
+    assert dict(ConcurrencyManager().connection_pools) == {}
+
+
+async def test_sizes_of_a_pools_own_stay_where_the_configuration_says_nothing() -> None:
+    """A default is no wish: a pool of at most 3 does not become one of 20 when it is given to a manager."""
+    pools = LentPools()
+    pools.sizes["rag"] = (1, 3)
+
+    manager = ConcurrencyManager(pools=pools)
+    assert pools.sizes["rag"] == (1, 3)
+
+    manager.reload(ConcurrencyConfig(api_call_semaphore_limit=3))
+    assert pools.sizes["rag"] == (1, 3)
+
+    manager.reload(ConcurrencyConfig(rag_pool_max_size=7))
+    assert pools.sizes["rag"] == (5, 7)
+
+    manager.reload(ConcurrencyConfig())
+    assert pools.sizes["rag"] == (5, 20)
 
 
 async def test_a_manager_without_pools_says_what_to_install() -> None:

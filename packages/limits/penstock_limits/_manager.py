@@ -34,6 +34,10 @@ class Pools(Protocol):
         """Change how many connections a pool keeps and may open; nothing if there is no pool of this name."""
         ...
 
+    def open_pools(self) -> Mapping[str, Any]:
+        """Return the pools that are open now, by name."""
+        ...
+
 
 class Clients(Protocol):
     """Named HTTP clients."""
@@ -68,7 +72,8 @@ class ConcurrencyManager:
         self._pools = pools
         self._clients = clients
         self.metrics = ConcurrencyMetrics()
-        self.reload(config or ConcurrencyConfig())
+        self._config = ConcurrencyConfig()
+        self.reload(config or self._config)
 
     def __repr__(self) -> str:
         return f"<ConcurrencyManager: {len(self.semaphores)} limits and {len(self.rate_limiters)} rates in use>"
@@ -84,6 +89,11 @@ class ConcurrencyManager:
         return MappingProxyType(limiters())
 
     @property
+    def connection_pools(self) -> Mapping[str, Any]:
+        """The connection pools that are open, by name; none without `pools`."""
+        return MappingProxyType({} if self._pools is None else dict(self._pools.open_pools()))
+
+    @property
     def rate_limiters(self) -> Mapping[str, RateLimiter]:
         """The rates in use, by name."""
         return MappingProxyType(rates())
@@ -91,13 +101,16 @@ class ConcurrencyManager:
     def reload(self, config: ConcurrencyConfig) -> None:
         """Let another configuration hold, with work in flight: limits and rates are resized in place.
 
+        The pool `rag` is resized if its sizes are others than in the configuration before, at first the RFC's
+        defaults: these do not replace sizes that the pool has been given by its own settings.
+
         Args:
             config: The new configuration.
         """
-        self._config = config
+        before, self._config = self._config, config
         configure(config)
-        if self._pools is not None:
-            self._pools.resize("rag", min_size=config.rag_pool_min_size, max_size=config.rag_pool_max_size)
+        if self._pools is not None and _sizes_of_rag(config) != _sizes_of_rag(before):
+            self._pools.resize("rag", **_sizes_of_rag(config))
         self.metrics.configure(enabled=config.enable_metrics, alert_threshold=config.alert_threshold_percentage)
 
     async def acquire_semaphore(self, name: str, limit: int = 10) -> Limiter:
@@ -175,3 +188,7 @@ class ConcurrencyManager:
                 f"it with ConcurrencyManager(config, pools=DatabasePoolManager(...))"
             )
         return self._pools
+
+
+def _sizes_of_rag(config: ConcurrencyConfig) -> dict[str, int]:
+    return {"min_size": config.rag_pool_min_size, "max_size": config.rag_pool_max_size}

@@ -245,11 +245,13 @@ async def test_the_concurrency_manager_takes_them(dsn: str) -> None:
                 await asyncio.create_task(enter(manager))
 
         assert (pool.get_min_size(), pool.get_max_size()) == (1, 1)
+        assert dict(manager.connection_pools) == {"rag": pool}
 
         manager.reload(ConcurrencyConfig(rag_pool_min_size=1, rag_pool_max_size=2))
 
         assert pool.get_max_size() == 2
         assert manager.metrics.snapshot()["pool"]["rag"]["max_running"] == 2
+    assert dict(manager.connection_pools) == {}
     penstock_limits.configure(ConcurrencyConfig())
 
 

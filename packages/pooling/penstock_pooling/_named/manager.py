@@ -44,7 +44,7 @@ class DatabasePoolManager:
                 raise ConfigurationError(f"pools[{name!r}] is a {type(settings).__name__}; allowed is a PoolSettings")
         self._settings = dict(pools)
         self._mode = mode_or_none("DatabasePoolManager", mode)
-        self._pools: dict[str, Pool] = {}
+        self._pools: Mapping[str, Pool] = {}
         self._turns: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
 
     @classmethod
@@ -84,7 +84,7 @@ class DatabasePoolManager:
             asyncpg.PostgresError: A server refuses the connection.
         """
         async with self._turn():
-            self._pools = {name: pool for name, pool in self._pools.items() if not pool.is_gone()}
+            self._pools = self.open_pools()
             new = {name: self._make(name) for name in self._settings if name not in self._pools}
             opening = [asyncio.create_task(_open(pool)) for pool in new.values()]
             try:
@@ -96,7 +96,7 @@ class DatabasePoolManager:
                 for pool in new.values():
                     _forget(pool)
                 raise
-            self._pools |= new
+            self._pools = {**self._pools, **new}
             for name, pool in new.items():  # they may have been resized since
                 settings = self._settings[name]
                 pool.resize(min_size=settings.min_size, max_size=settings.max_size)
@@ -119,6 +119,10 @@ class DatabasePoolManager:
                 f"pool {name!r} is not open: use `async with` on the DatabasePoolManager, or initialize_pools()"
             )
         return self._pools[name]
+
+    def open_pools(self) -> Mapping[str, Pool]:
+        """Return the pools that are open now, by name; those of an event loop that has ended are not."""
+        return {name: pool for name, pool in self._pools.items() if not pool.is_gone()}
 
     def connection(self, name: str, /, *, timeout: float | None = None) -> Acquisition:
         """Lend a connection for the length of an `async with` block.
@@ -190,11 +194,11 @@ class DatabasePoolManager:
             PoolPlaceError: They were opened in another event loop or process.
         """
         async with self._turn():
-            pools = [pool for pool in self._pools.values() if not pool.is_gone()]
+            closing = [pool.close(timeout=timeout) for pool in self.open_pools().values()]
             try:
-                results = await asyncio.gather(*(pool.close(timeout=timeout) for pool in pools), return_exceptions=True)
+                results = await asyncio.gather(*closing, return_exceptions=True)
             finally:
-                self._pools = {name: pool for name, pool in self._pools.items() if not pool.is_gone()}
+                self._pools = self.open_pools()
         for result in results:
             if isinstance(result, BaseException):
                 raise result
