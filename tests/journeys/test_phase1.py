@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo._by_hand import mend
+from examples.demo._by_hand import mend, watch
 
 TESTS = f"{sys.executable} -m pytest -q"
 FIELDS = {
@@ -111,6 +111,7 @@ def test_the_gate_stays_shut_without_evidence(project, run):
     """A migrated project that nobody has verified is not promoted."""
     run(project, "codemod", ".", "--select", "1", "--write")
     mend(project)
+    watch(project)
 
     assert run(project, "gate", ".").status == 3
 
@@ -140,8 +141,9 @@ def test_phase1_does_it_all_on_a_copy_and_leaves_the_project_alone(project, run)
 
 @pytest.mark.slow
 def test_phase1_writes_the_whole_phase_when_asked(project, run):
-    """With the last finding mended by hand, one command takes the project through the phase."""
+    """With the last finding mended and a monitor started by hand, one command takes the project through the phase."""
     mend(project)
+    watch(project)
     done = run(project, "phase1", ".", "--write", "--test-command", TESTS)
 
     assert done.status == 0, done.output + done.errors
