@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from examples.demo._by_hand import mend
+from examples.demo._by_hand import mend, watch
 from examples.demo._checks import Check
 from examples.demo._processes import Done
 from examples.demo._programs import ProgramError, penstock
@@ -34,6 +34,7 @@ async def migrate(project: Path, screen: Screen) -> list[Check]:
     checks.append(await _gate_without_evidence(project, screen))
     if left:
         checks.append(await _mend_by_hand(project, screen))
+    checks.append(await _watch_by_hand(project, screen))
     return checks + await _verify_and_gate(project, screen)
 
 
@@ -82,6 +83,21 @@ async def _mend_by_hand(project: Path, screen: Screen) -> Check:
     screen.diff(changed)
     found = len(_findings(audited))
     return Check("Mended by hand, the audit is clean", audited.status == 0 and found == 0, f"{found} left")
+
+
+async def _watch_by_hand(project: Path, screen: Screen) -> Check:
+    with screen.step("By hand, a monitor", "$EDITOR agents/main.py pyproject.toml"):
+        said_before = await _said_of(project, "monitor-started")
+        changed = watch(project)
+        said_after = await _said_of(project, "monitor-started")
+    screen.diff(changed)
+    opened = said_before.startswith("inconclusive") and said_after.startswith("pass")
+    return Check("The gate asks for a monitor, and sees it once it is there", opened, said_after)
+
+
+async def _said_of(project: Path, check: str) -> str:
+    gate = await penstock(project, "gate", ".")
+    return next((" ".join(line.split()) for line in gate.output.splitlines() if f" {check}: " in line), "nothing")
 
 
 async def _verify_and_gate(project: Path, screen: Screen) -> list[Check]:

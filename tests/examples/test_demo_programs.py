@@ -9,10 +9,10 @@ import sys
 import httpx
 import pytest
 
-from examples.demo._by_hand import FILE, mend
+from examples.demo._by_hand import FILE, MAIN, mend, watch
 from examples.demo._load import write_documents
 from examples.demo._processes import run, running
-from examples.demo._programs import ROOT, ProgramError, Provider, agents, copy_of_agents, provider
+from examples.demo._programs import ROOT, ProgramError, Provider, agents, copy_of_agents, penstock, provider
 
 BODY = {"model": "small-1", "messages": [{"role": "user", "content": "Hello"}]}
 
@@ -117,6 +117,20 @@ def test_what_is_mended_by_hand_fits_the_example(tmp_path):
 
     compile((project / FILE).read_text("utf-8"), FILE, "exec")
     assert "+    async for outcome in penstock_limits.bounded_map(" in diff
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_the_monitor_started_by_hand_fits_the_example(tmp_path, rewritten):
+    """Before the codemod and after it; what comes out compiles and is declared."""
+    project = copy_of_agents(tmp_path / "agents")
+    if rewritten:
+        asyncio.run(penstock(project, "codemod", ".", "--select", "1,2,3", "--write"))
+
+    diff = watch(project)
+
+    compile((project / MAIN).read_text("utf-8"), MAIN, "exec")
+    assert "+    async with ConcurrencyMonitor(page=0):" in diff
+    assert '+    "penstock-monitoring",' in diff
 
 
 def test_a_file_that_has_changed_is_not_mended(tmp_path):

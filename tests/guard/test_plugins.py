@@ -176,6 +176,20 @@ def test_xdist(tmp_path: Path) -> None:
     assert done.text.count("6 accusations in 6 tests") == 1
 
 
+def test_xdist_tells_what_a_monitor_would_show(tmp_path: Path) -> None:
+    """Workers hand on what each of them has seen, and what is the same is told once."""
+    source = """
+import penstock_limits, pytest
+@pytest.mark.parametrize("number", range(4))
+def test_limited(number):
+    penstock_limits.limiter("api_call")
+"""
+    done = run(tmp_path, source, "-n", "2", plugins=XDIST, environment={"PENSTOCK_GUARD": "report"})
+
+    assert done.report is not None
+    assert done.report["resources"] == [{"package": "penstock_limits", "kind": "limiter", "name": "api_call"}]
+
+
 @pytest.mark.slow
 def test_xdist_knows_the_baseline(tmp_path: Path) -> None:
     """Each worker does, and fails what is new."""

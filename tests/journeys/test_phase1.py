@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.demo._by_hand import mend
+from examples.demo._by_hand import mend, watch
 
 TESTS = f"{sys.executable} -m pytest -q"
 FIELDS = {
@@ -111,6 +111,7 @@ def test_the_gate_stays_shut_without_evidence(project, run):
     """A migrated project that nobody has verified is not promoted."""
     run(project, "codemod", ".", "--select", "1", "--write")
     mend(project)
+    watch(project)
 
     assert run(project, "gate", ".").status == 3
 
@@ -128,20 +129,24 @@ def test_the_agents_own_tests_pass_after_the_phase_and_the_gate_opens(migrated, 
 
 @pytest.mark.slow
 def test_phase1_does_it_all_on_a_copy_and_leaves_the_project_alone(project, run):
-    """One finding is left to people, so the gate stays shut; nothing but the report is written."""
+    """A finding and a monitor are left to people, so the gate stays shut; nothing but the report is written."""
     before = sources(project)
     done = run(project, "phase1", ".", "--test-command", TESTS)
     report = json.loads((project / "penstock-reports" / "phase1.json").read_text("utf-8"))
 
-    assert done.status == 1, done.output + done.errors
-    assert report
+    assert done.status == 3, done.output + done.errors
+    assert {each["name"] for each in report["checks"] if each["outcome"] != "pass"} == {
+        "nothing-unbounded",
+        "monitor-started",
+    }
     assert sources(project) == before
 
 
 @pytest.mark.slow
 def test_phase1_writes_the_whole_phase_when_asked(project, run):
-    """With the last finding mended by hand, one command takes the project through the phase."""
+    """With the last finding mended and a monitor started by hand, one command takes the project through the phase."""
     mend(project)
+    watch(project)
     done = run(project, "phase1", ".", "--write", "--test-command", TESTS)
 
     assert done.status == 0, done.output + done.errors

@@ -26,12 +26,20 @@ MAIN = '''\
 
 import asyncio
 
+from penstock_monitoring import ConcurrencyMonitor
+
 from agents.research import read_all
+
+
+async def watched():
+    """Show what it does while it runs."""
+    async with ConcurrencyMonitor(page=0):
+        return await read_all(["a", "bb"])
 
 
 def main():
     """Run it."""
-    print(asyncio.run(read_all(["a", "bb"])))
+    print(asyncio.run(watched()))
 '''
 
 PYPROJECT = """\
@@ -41,6 +49,7 @@ version = "1"
 requires-python = ">=3.11"
 dependencies = [
     "httpx>=0.27", # the provider
+    "penstock-monitoring",
 ]
 
 [project.scripts]

@@ -4,9 +4,21 @@ import shlex
 import sys
 
 import pytest
+from penstock_migrations._proving.guarded import SeenResource
 from penstock_migrations._proving.user_tests import run_tests
 
 CLEAN = "def test_clean():\n    pass\n"
+LIMITED = """
+import asyncio, penstock_limits
+async def read_all():
+    return await penstock_limits.gather(asyncio.sleep(0), limit="api_call")
+def test_limited():
+    asyncio.run(read_all())
+KEPT = []
+def test_other():
+    KEPT.append(penstock_limits.Limiter("reports", max_running=1))
+    assert {passes}
+"""
 LEAK = "import threading\ndef test_leak():\n    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
 NESTED = """
 import os, subprocess, sys
@@ -55,6 +67,18 @@ def test_what_tests_run_of_pytest_themselves_does_not_count(seen):
     assert run.passed, run.output
     assert run.guard.tests == 1
     assert run.guard.accusations == ()
+
+
+@pytest.mark.parametrize("passes", [True, False])
+def test_what_a_monitor_would_show_is_told(seen, tmp_path, passes):
+    """Package, kind and name of what is there when a test has passed; one that fails is not looked at."""
+    (tmp_path / "test_limited.py").write_text(LIMITED.format(passes=passes))
+
+    run = seen(pytest_on("test_clean.py", "test_limited.py"))
+
+    assert run.passed is passes, run.output
+    api_call, reports = (SeenResource("penstock_limits", "limiter", name) for name in ("api_call", "reports"))
+    assert run.guard.resources == ((api_call, reports) if passes else (api_call,))
 
 
 def test_without_pytest_there_is_no_report(seen):

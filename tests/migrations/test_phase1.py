@@ -14,6 +14,8 @@ from penstock_migrations.commands import gate, phase1, verify
 
 from tests.migrations.project import FAN_OUT, TEST_COMMAND, TESTS, bytes_of, make_project
 
+NO_BASELINE = "No regression in system performance: no baseline is kept; penstock perf record makes one"
+
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
@@ -55,13 +57,13 @@ def test_with_the_projects_tests_it_passes(project, report, tmp_path):
 
 
 def test_without_the_projects_tests_it_is_inconclusive(project, report):
-    """The report is written all the same, and names what is not covered by this release."""
+    """The report is written all the same, and names what is not judged."""
     result = run(".")
 
     assert result.exit_code == 3
     assert report()["verdict"] == "inconclusive"
-    assert report()["not_covered"] == ["Basic resource usage visibility"]
-    assert "Not covered by this release" in result.stdout
+    assert report()["not_covered"] == [NO_BASELINE]
+    assert f"Not judged, and not part of the verdict\n  - {NO_BASELINE}\n" in result.stdout
 
 
 def test_write_writes_what_was_tried(project, report, tmp_path):
@@ -107,12 +109,12 @@ def test_what_was_written_can_be_verified_and_judged_in_place(project):
 def test_requirements_at_a_repositorys_root_are_its_declaration(project, report):
     """Also on the copy, into which version control is not copied."""
     (project / "pyproject.toml").unlink()
-    (project / "requirements.txt").write_text("httpx\n")
+    (project / "requirements.txt").write_text("httpx\npenstock-monitoring\n")
     (project / ".git").mkdir()
 
     run("agents", "--write")
 
-    assert (project / "requirements.txt").read_text() == "httpx\npenstock-limits\n"
+    assert (project / "requirements.txt").read_text() == "httpx\npenstock-monitoring\npenstock-limits\n"
     assert outcomes(report())["declared"] == "pass"
 
 

@@ -34,6 +34,11 @@ def test_what_is_near_is_found_with_pgvector_and_without(store, extension):
     assert [chunk.body for chunk in asyncio.run(use())] == ["piece one, again", "piece 2"]
 
 
+def test_a_database_that_is_gone_is_an_error():
+    with pytest.raises(OSError, match="Connect call failed"):
+        asyncio.run(ChunkStore(Settings(rag_dsn="postgresql://127.0.0.1:1/chunks")).connection())
+
+
 async def drop(store):
     connection = await store.connection()
     try:

@@ -29,8 +29,9 @@ __all__ = ["check_ledger", "enter", "gate", "print_judgement"]
 def gate(context: click.Context, path: Path, number: int, reports: Path) -> None:
     """Judge whether PATH has reached the end of a phase, and enter the judgement in the ledger.
 
-    The evidence is an audit of the code as it is, and what penstock verify saw of the same code. Exit status: 0 pass,
-    1 fail or a broken ledger, 2 usage error, 3 inconclusive, which never promotes.
+    The evidence is an audit of the code as it is, what penstock verify saw of the same code, and what penstock perf
+    compare wrote into the reports folder since. Exit status: 0 pass, 1 fail or a broken ledger, 2 usage error,
+    3 inconclusive, which never promotes.
     """
     from penstock_migrations._command_line.output import console
     from penstock_migrations._proving.evidence import evidence_of
@@ -44,7 +45,7 @@ def gate(context: click.Context, path: Path, number: int, reports: Path) -> None
         raise click.UsageError(str(error), context) from None
     check_ledger(reports / "ledger.jsonl")
     verification = _read_verification(reports / "verify.json")
-    evidence = evidence_of(wanted, path, project_root(path), settings_for([path]), verification)
+    evidence = evidence_of(wanted, path, project_root(path), settings_for([path]), verification, reports=reports)
     judgement = judge(wanted, evidence)
     hash_ = enter(reports / "ledger.jsonl", path, judgement)
     print_judgement(console(), judgement, hash_)
@@ -92,7 +93,7 @@ def enter(ledger: Path, path: Path, judgement: Judgement, *, trial: bool = False
 
 
 def print_judgement(to: Console, judgement: Judgement, entry: str) -> None:
-    """Print each criterion with its checks, what is not covered, and the verdict."""
+    """Print each criterion with its checks, what is not judged, and the verdict."""
     from rich.text import Text
 
     styles = {"pass": "green", "fail": "red", "inconclusive": "yellow"}
@@ -103,7 +104,7 @@ def print_judgement(to: Console, judgement: Judgement, entry: str) -> None:
             to.print(Text(f"\n{criterion}", style="bold"))
         to.print(Text(f"  {check.outcome:<13}", style=styles[check.outcome]) + Text(f"{check.name}: {check.evidence}"))
     if judgement.not_covered:
-        to.print(Text("\nNot covered by this release, and not part of the verdict", style="bold"))
+        to.print(Text("\nNot judged, and not part of the verdict", style="bold"))
         for statement in judgement.not_covered:
             to.print(Text(f"  - {statement}"))
     verdict = Text(f"\nPhase {judgement.phase}: ") + Text(

@@ -48,7 +48,7 @@ def phase1(
     ledger = reports / "ledger.jsonl"
     check_ledger(ledger)
     with interruptible("nothing was written, your code is as it was"):
-        result = _tried(context, path, test_command, timeout, review=review)
+        result = _tried(context, path, test_command, timeout, reports, review=review)
     with interruptible("all files are written, or none"):
         written = asked_to_write and _written(result)
     entry = enter(ledger, path, result.judgement, trial=not written and bool(result.edits))
@@ -61,7 +61,9 @@ def phase1(
     context.exit(result.judgement.verdict.exit_status)
 
 
-def _tried(context: click.Context, path: Path, test_command: str | None, timeout: float, *, review: bool) -> Phase1:
+def _tried(  # noqa: PLR0913, RUF100 - what the command is given
+    context: click.Context, path: Path, test_command: str | None, timeout: float, reports: Path, *, review: bool
+) -> Phase1:
     """Run the phase on the copy, showing on a terminal what is being done."""
     from penstock_migrations._command_line.output import console
     from penstock_migrations._proving.phase1 import run_phase1
@@ -78,6 +80,7 @@ def _tried(context: click.Context, path: Path, test_command: str | None, timeout
                 review=review,
                 test_command=test_command,
                 timeout=timeout,
+                reports=reports,
                 step=lambda text: status.update(f"{text} ..."),
             )
     except (CopyError, TestCommandError) as error:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from penstock_migrations._counted import counted
+from penstock_migrations._proving.guarded import Guarded
+from penstock_migrations._proving.performance import Performance
 from penstock_migrations._proving.phases import Phase
 from penstock_migrations._proving.user_tests import TestRun
 from penstock_migrations._proving.verify import Verification
+from penstock_migrations._proving.visibility import Used
 from penstock_migrations.rule import Finding, Severity
 
 __all__ = ["Check", "Evidence", "Judgement", "Outcome", "judge"]
@@ -40,6 +43,10 @@ class Evidence:
         verification: What `verify` saw; None if it has not run, or the code has changed since.
         mode_source: Where the mode source is set; None if nowhere.
         not_declared: Distributions that the code needs and the project does not declare.
+        monitor: Where a monitor is started; None if nowhere.
+        start: Where one belongs, if there is none.
+        used: The limits and pools that the rewritten files use.
+        performance: What `penstock perf` has written; None if nothing.
     """
 
     files: int
@@ -49,6 +56,10 @@ class Evidence:
     verification: Verification | None = None
     mode_source: str | None = None
     not_declared: tuple[str, ...] = ()
+    monitor: str | None = None
+    start: str = "where the program starts"
+    used: tuple[Used, ...] = ()
+    performance: Performance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +81,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A phase's verdict, with the checks behind it and the criteria that this release does not judge.
+    """A phase's verdict, with the checks behind it and the criteria that are not judged.
 
     Attributes:
         phase: The phase's number.
         verdict: The verdict.
         tree: Hash of the code that was verified, None if it was not.
         checks: The checks, in the plan's order.
-        not_covered: The statements of the criteria that are not judged.
+        not_covered: The statements of the criteria that are not judged: this release does not, or nobody asks for it.
     """
 
     phase: int
@@ -93,16 +104,22 @@ def judge(phase: Phase, evidence: Evidence) -> Judgement:
     A rewrite that does harm fails. Then missing evidence makes the verdict inconclusive, whatever the rest says; only
     with all evidence at hand does it depend on the defects that are left.
     """
-    checks = tuple(
-        Check(name, *_CHECKS[name](phase, evidence), criterion.statement)
-        for criterion in phase.covered
-        for name in criterion.checks
-    )
+    checks: list[Check] = []
+    not_judged: list[str] = []
+    for criterion in phase.criteria:
+        if not criterion.checks:
+            not_judged.append(criterion.statement)
+        for name in criterion.checks:
+            outcome, seen = _CHECKS[name](phase, evidence)
+            if outcome is None:
+                not_judged.append(f"{criterion.statement}: {seen}")
+            else:
+                checks.append(Check(name, outcome, seen, criterion.statement))
     tree = evidence.verification.tree if evidence.verification else None
-    return Judgement(phase.number, _verdict(checks), tree, checks, phase.not_covered)
+    return Judgement(phase.number, _verdict(checks), tree, tuple(checks), tuple(not_judged))
 
 
-def _verdict(checks: tuple[Check, ...]) -> Outcome:
+def _verdict(checks: Sequence[Check]) -> Outcome:
     failed = {check.name for check in checks if check.outcome is Outcome.FAIL}
     if failed - _DEFECTS:
         return Outcome.FAIL
@@ -112,6 +129,7 @@ def _verdict(checks: tuple[Check, ...]) -> Outcome:
 
 
 Seen = tuple[Outcome, str]
+NotAsked = tuple[None, str]  # nothing to be judged, and why
 
 
 def _nothing_left(issue: int) -> Callable[[Phase, Evidence], Seen]:
@@ -122,8 +140,7 @@ def _nothing_left(issue: int) -> Callable[[Phase, Evidence], Seen]:
         left = [each for each in findings if each.severity is not Severity.LOW]
         hidden = [code for code in evidence.hidden if int(code[3]) == issue]
         if left:
-            more = f" and {len(left) - 1} more" if len(left) > 1 else ""
-            return Outcome.FAIL, f"{counted(len(left), 'finding')} left: {left[0].path}:{left[0].line}{more}"
+            return Outcome.FAIL, f"{counted(len(left), 'finding')} left: {left[0].path}:{left[0].line}{_and_more(left)}"
         if hidden:
             return Outcome.INCONCLUSIVE, f"the settings leave out {', '.join(hidden)}"
         if evidence.unreadable:
@@ -183,24 +200,38 @@ def _guard(accused: frozenset[str]) -> Callable[[Phase, Evidence], Seen]:
     """Return the check that the project's tests, with the guard looking on, do none of some things."""
 
     def check(_: Phase, evidence: Evidence) -> Seen:
-        if evidence.verification is None:
-            return _unverified()
-        run = evidence.verification.guarded
-        if run is None:
-            return Outcome.INCONCLUSIVE, "your tests were not run under the guard: they have to pass without it first"
-        if run.guard is None or not run.guard.tests:
-            return Outcome.INCONCLUSIVE, f"the guard saw none of your tests: {_missed(run)}"
-        seen = [each for each in run.guard.accusations if each.check in accused]
+        guard = _guard_of(evidence)
+        seen = [each for each in guard.accusations if each.check in accused]
         if seen:
-            more = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
-            return Outcome.FAIL, f"{seen[0].message}: {seen[0].place}{more}"
-        if not run.passed and not run.guard.accusations:  # with a baseline, what is new fails
-            return Outcome.INCONCLUSIVE, f"under the guard {run.ending}: it judges no test that fails"
-        if run.guard.failures:
-            return Outcome.INCONCLUSIVE, f"the guard failed itself: {run.guard.failures[0]}"
-        return Outcome.PASS, f"the guard saw none in {counted(run.guard.tests, 'test')}"
+            return Outcome.FAIL, f"{seen[0].message}: {seen[0].place}{_and_more(seen)}"
+        return _unproven(evidence) or (Outcome.PASS, f"the guard saw none in {counted(guard.tests, 'test')}")
 
     return check
+
+
+def _guard_of(evidence: Evidence) -> Guarded:
+    run = evidence.verification.guarded if evidence.verification else None
+    return run.guard if run and run.guard else Guarded(0, ())
+
+
+def _unproven(evidence: Evidence) -> Seen | None:
+    """Say why the run under the guard proves nothing, whatever it accuses; None if it does."""
+    if evidence.verification is None:
+        return _unverified()
+    run = evidence.verification.guarded
+    if run is None:
+        return Outcome.INCONCLUSIVE, "your tests were not run under the guard: they have to pass without it first"
+    if run.guard is None or not run.guard.tests:
+        return Outcome.INCONCLUSIVE, f"the guard saw none of your tests: {_missed(run)}"
+    if not run.passed:
+        return Outcome.INCONCLUSIVE, f"under the guard {run.ending}: only what a run that fails accuses counts"
+    if run.guard.failures:
+        return Outcome.INCONCLUSIVE, f"the guard failed itself: {run.guard.failures[0]}"
+    return None
+
+
+def _and_more(those: Sequence[object]) -> str:
+    return f" and {len(those) - 1} more" if len(those) > 1 else ""
 
 
 def _missed(run: TestRun) -> str:
@@ -219,13 +250,57 @@ def _declared(_: Phase, evidence: Evidence) -> Seen:
     return Outcome.PASS, "what the code needs is declared"
 
 
+def _monitor_started(_: Phase, evidence: Evidence) -> Seen:
+    if evidence.monitor is None:
+        lines = "run the program within `async with penstock_monitoring.ConcurrencyMonitor(page=0):`"
+        or_else = "or, for Prometheus, add `penstock_monitoring.PrometheusCollector().register()`"
+        return Outcome.INCONCLUSIVE, f"nobody can see what the limits do: {evidence.start}, {lines}, {or_else}"
+    return Outcome.PASS, f"started in {evidence.monitor}"
+
+
+def _resources_visible(_: Phase, evidence: Evidence) -> Seen:
+    unproven = _unproven(evidence)
+    if unproven:
+        return unproven
+    seen = _guard_of(evidence).resources
+    unseen = [each for each in evidence.used if not each.is_among(seen)]
+    if unseen:
+        where = f"{unseen[0].place}{_and_more(unseen)}"
+        return Outcome.INCONCLUSIVE, f"no test came to {unseen[0]}: let one of them run {where}, and verify again"
+    if not evidence.used:
+        return Outcome.PASS, "the rewrite brought no limit and no pool that would have to be seen"
+    return Outcome.PASS, f"seen while your tests ran: {', '.join(map(str, evidence.used))}"
+
+
+def _no_regression(_: Phase, evidence: Evidence) -> Seen | NotAsked:
+    known = evidence.performance
+    if known is None:
+        return None, "no baseline is kept; penstock perf record makes one"
+    again = "run penstock perf compare again, with --evidence"
+    regressed = [each.name for each in known.comparisons if each.current and each.verdict == "regressed"]
+    stale = [each.name for each in known.comparisons if not each.current]
+    undecided = [each.name for each in known.comparisons if each.verdict == "inconclusive"]
+    if regressed:
+        return Outcome.FAIL, f"{regressed[0]} costs more than before{_and_more(regressed)}"
+    if known.unreadable:
+        return Outcome.INCONCLUSIVE, f"cannot be read as evidence: {known.unreadable[0]}{_and_more(known.unreadable)}"
+    if stale:
+        return Outcome.INCONCLUSIVE, f"the code is newer than the comparison of {stale[0]}{_and_more(stale)}: {again}"
+    if known.uncompared:
+        where = f"{known.uncompared[0]}{_and_more(known.uncompared)}"
+        return Outcome.INCONCLUSIVE, f"nothing was compared with the baseline of {where}: {again}"
+    if undecided:
+        return Outcome.INCONCLUSIVE, f"too few runs to tell about {undecided[0]}{_and_more(undecided)}: {again}"
+    return Outcome.PASS, ", ".join(f"{each.name}: {each.verdict}" for each in known.comparisons)
+
+
 def _unverified() -> Seen:
     return Outcome.INCONCLUSIVE, "not verified as the code is now: run penstock verify"
 
 
 # What is left to be mended, and does no new harm.
 _DEFECTS = frozenset({"nothing-unbounded", "nothing-unpooled", "nothing-unowned", "guard-fanout", "guard-threads"})
-_CHECKS: dict[str, Callable[[Phase, Evidence], Seen]] = {
+_CHECKS: dict[str, Callable[[Phase, Evidence], Seen | NotAsked]] = {
     "nothing-unbounded": _nothing_left(1),
     "guard-fanout": _guard(frozenset({"fan-out"})),
     "nothing-unpooled": _nothing_left(2),
@@ -237,4 +312,7 @@ _CHECKS: dict[str, Callable[[Phase, Evidence], Seen]] = {
     "tests-enforce": _tests("enforce"),
     "mode-source": _mode_source,
     "declared": _declared,
+    "monitor-started": _monitor_started,
+    "resources-visible": _resources_visible,
+    "no-regression": _no_regression,
 }

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-__all__ = ["GUARDED", "Accusation", "Guarded", "guard_environment", "guard_report"]
+__all__ = ["GUARDED", "Accusation", "Guarded", "SeenResource", "guard_environment", "guard_report"]
 
 GUARDED = "guarded"  # a run of the tests with everything enforced, and the guard looking on
 REPORTS = "guard"  # each run of pytest writes one there
+_RESOURCE = ("package", "kind", "name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,21 @@ class Accusation:
 
 
 @dataclass(frozen=True, slots=True)
+class SeenResource:
+    """What `penstock_limits.resources()` showed at the end of a test.
+
+    Attributes:
+        package: The package that made it: `penstock_limits`, `penstock_pooling` ...
+        kind: `limiter`, `pool` ...
+        name: Its name.
+    """
+
+    package: str
+    kind: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Guarded:
     """What a run under the guard has shown.
 
@@ -48,11 +64,13 @@ class Guarded:
         tests: How many tests it looked at.
         accusations: What it saw, known from a baseline or not.
         failures: What failed of the guard itself: it has not seen all.
+        resources: What the tests that passed made visible to a monitor.
     """
 
     tests: int
     accusations: tuple[Accusation, ...]
     failures: tuple[str, ...] = ()
+    resources: tuple[SeenResource, ...] = ()
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
@@ -63,7 +81,10 @@ class Guarded:
         """
         fields = Accusation.__dataclass_fields__
         accusations = (Accusation(**{key: each[key] for key in fields}) for each in document["accusations"])
-        return cls(document["tests"], tuple(accusations), tuple(document.get("failures", ())))
+        resources = (
+            SeenResource(**{key: str(each[key]) for key in _RESOURCE}) for each in document.get("resources", ())
+        )
+        return cls(document["tests"], tuple(accusations), tuple(document.get("failures", ())), tuple(resources))
 
 
 def guard_environment(folder: Path) -> dict[str, str]:
@@ -90,4 +111,5 @@ def guard_report(folder: Path) -> Guarded | None:
         sum(each.tests for each in reports),
         tuple(accusation for each in reports for accusation in each.accusations),
         tuple(failure for each in reports for failure in each.failures),
+        tuple(dict.fromkeys(resource for each in reports for resource in each.resources)),
     )

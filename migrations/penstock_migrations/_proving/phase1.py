@@ -53,6 +53,7 @@ def run_phase1(
     review: bool = False,
     test_command: str | None = None,
     timeout: float = 900.0,
+    reports: Path | None = None,
     step: Callable[[str], None] = lambda _: None,
 ) -> Phase1:
     """Try phase 1 on a copy; the project itself is only read.
@@ -63,6 +64,7 @@ def run_phase1(
         review: Whether to rewrite what needs review, too.
         test_command: Runs the project's tests; None for an inconclusive run.
         timeout: Seconds that one run of the tests may take.
+        reports: The folder with what `penstock perf` has written about the project.
         step: Told what is being done.
 
     Raises:
@@ -70,6 +72,7 @@ def run_phase1(
         WriteError: The copy cannot be written.
     """
     resolved, root = path.resolve(), project_root(path)
+    reports = reports and reports.resolve()
     if not settings.select:
         settings = dataclasses.replace(settings, select=tuple(each.code for each in rules() if each.phase == 1))
     step(f"Copying {root.name}")
@@ -91,7 +94,8 @@ def run_phase1(
         if test_command and not all(each.passed for each in verification.tests):
             step("Running your tests on the code as it was")
             verification = dataclasses.replace(verification, fails_anyway=_fails_anyway(root, test_command, timeout))
-        judgement = judge(phase(1), evidence_of(phase(1), target, copy.root, settings, verification))
+        evidence = evidence_of(phase(1), target, copy.root, settings, verification, reports=reports)
+        judgement = judge(phase(1), evidence)
         edits = tuple(dataclasses.replace(each, file=copy.origin(each.file)) for each in planned.edits)
     return Phase1(root, planned, edits, dataclasses.replace(snapshot, base=str(root)), verification, judgement)
 

@@ -46,11 +46,6 @@ class Phase:
         """The criteria that this release judges."""
         return tuple(each for each in self.criteria if each.checks)
 
-    @property
-    def not_covered(self) -> tuple[str, ...]:
-        """The statements of those that it does not."""
-        return tuple(each.statement for each in self.criteria if not each.checks)
-
 
 @cache
 def phases() -> tuple[Phase, ...]:

@@ -15,7 +15,15 @@ from penstock_migrations._rewriting.project import read_toml
 from penstock_migrations._rewriting.rewrite import parse
 from penstock_migrations._rewriting.source_text import RewriteError, SourceText
 
-__all__ = ["MODE_SOURCE", "EntryPoint", "add_mode_source", "entry_point", "sets_mode_source"]
+__all__ = [
+    "MODE_SOURCE",
+    "EntryPoint",
+    "add_mode_source",
+    "entry_point",
+    "of_application",
+    "parsed",
+    "sets_mode_source",
+]
 
 MODE_SOURCE = "penstock_limits.set_mode_source(penstock_flags.open())"
 
@@ -51,7 +59,7 @@ def entry_point(root: Path, files: Sequence[Path]) -> EntryPoint:
     Raises:
         RewriteError: There is none, or more than one; the message names them.
     """
-    candidates = _of_application(root, files)
+    candidates = of_application(root, files)
     choices = (
         sorted(set(_script_targets(root)), key=str),
         [EntryPoint(file) for file in candidates if file.name == "__main__.py"],
@@ -68,8 +76,8 @@ def entry_point(root: Path, files: Sequence[Path]) -> EntryPoint:
 
 def sets_mode_source(root: Path, files: Iterable[Path]) -> Path | None:
     """Return the first file of the application that calls `set_mode_source`, None if no file does."""
-    for file in _of_application(root, files):
-        tree = _tree(file, b"set_mode_source")
+    for file in of_application(root, files):
+        tree = parsed(file, b"set_mode_source")
         for node in ast.walk(tree) if tree else ():
             if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("set_mode_source"):
                 return file
@@ -98,7 +106,8 @@ def add_mode_source(source: bytes, function: str | None, first_party: frozenset[
     return text.encode_valid(tree.code)
 
 
-def _of_application(root: Path, files: Iterable[Path]) -> list[Path]:
+def of_application(root: Path, files: Iterable[Path]) -> list[Path]:
+    """Return those of the files that are no tests, examples or scripts beside the application."""
     return [each for each in files if not _NO_APPLICATION.intersection(each.relative_to(root).parts[:-1])]
 
 
@@ -138,7 +147,8 @@ def _place_of(root: Path, target: str) -> EntryPoint | None:
     return None
 
 
-def _tree(file: Path, needed: bytes) -> ast.Module | None:
+def parsed(file: Path, needed: bytes) -> ast.Module | None:
+    """Return a file's tree if its source has some bytes; None if not, or if it cannot be read or parsed."""
     try:
         source = file.read_bytes()
         return ast.parse(source) if needed in source else None
@@ -147,7 +157,7 @@ def _tree(file: Path, needed: bytes) -> ast.Module | None:
 
 
 def _has_main_block(file: Path) -> bool:
-    tree = _tree(file, b"__main__")
+    tree = parsed(file, b"__main__")
     return tree is not None and any(map(_is_main_block, tree.body))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["LIMITS", "runtimes"]
+__all__ = ["LIMITS", "MONITORING", "runtimes"]
 
 LIMITS = "penstock-limits"
+MONITORING = "penstock-monitoring"
 _CALLED = {LIMITS: b"penstock_limits.", "penstock-pooling": b"penstock_pooling.", "penstock-tasks": b"penstock_tasks."}
 
 

@@ -96,10 +96,24 @@ def _blocks(entries: list[Entry]) -> list[list[Entry]]:
     return sorted(blocks.values(), key=lambda block: block[0]["baseline"])
 
 
-def write(path: Path, mode: str, entries: list[Entry], tests: int, failures: list[str]) -> None:
+def write(  # noqa: PLR0913, RUF100 - what a report has
+    path: Path,
+    mode: str,
+    entries: list[Entry],
+    tests: int,
+    failures: list[str],
+    resources: Iterable[tuple[str, str, str]],
+) -> None:
     """Write the report as one JSON object, if it is a folder into a file of its own; failures are the guard's."""
     if path.is_dir():
         path /= f"guard-{os.getpid()}-{time.time_ns()}.json"
-    document = {"version": VERSION, "mode": mode, "tests": tests, "accusations": entries, "failures": failures}
+    document = {
+        "version": VERSION,
+        "mode": mode,
+        "tests": tests,
+        "accusations": entries,
+        "failures": failures,
+        "resources": [{"package": package, "kind": kind, "name": name} for package, kind, name in resources],
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")

@@ -85,6 +85,7 @@ class Guard:
         self._watchdog: Watchdog | None = None
         self._entries: list[dict[str, Any]] = []
         self._broken: dict[str, int] = {}
+        self._resources: set[tuple[str, str, str]] = set()
         self._tests = self._unguarded = 0
 
     @pytest.hookimpl(optionalhook=True)
@@ -99,13 +100,19 @@ class Guard:
         if settings.mode == "off":
             return (yield)
         from penstock_guard._guarding import guarded
+        from penstock_guard._visible import visible
 
         with guarded(item, settings, self._dog()) as verdict:
             result = yield
         entries = [_report.as_entry(each, item.nodeid, self._config.rootpath) for each in verdict.accusations]
         for entry in entries:
             entry["baseline"] = self._known is not None and _baseline.key_of(entry) in self._known
-        item.stash[VERDICT] = {"entries": entries, "guarded": verdict.guarded, "broken": list(verdict.broken)}
+        item.stash[VERDICT] = {
+            "entries": entries,
+            "guarded": verdict.guarded,
+            "broken": list(verdict.broken),
+            "resources": visible(),
+        }
         failing = [] if self._updates else self._failing(settings.mode, entries)
         if failing:
             pytest.fail(f"penstock guard:\n{_report.as_text(failing)}", pytrace=False)
@@ -130,6 +137,7 @@ class Guard:
         self._tests += verdict["guarded"]
         self._unguarded += not verdict["guarded"]
         self._entries += verdict["entries"]
+        self._resources.update(map(tuple, verdict["resources"]))
         for each in verdict["broken"]:
             self._broken[each] = self._broken.get(each, 0) + 1
 
@@ -142,7 +150,9 @@ class Guard:
             return
         if self._report_path and (self._settings.mode != "off" or self._tests):
             path = Path(self._report_path)
-            _report.write(path, self._settings.mode, self._entries, self._tests, list(self._broken))
+            _report.write(
+                path, self._settings.mode, self._entries, self._tests, list(self._broken), sorted(self._resources)
+            )
         if self._updates:
             _baseline.write(self._baseline_path, self._entries)
 
