@@ -12,7 +12,7 @@ from typing import Any
 from penstock_limits import ConfigurationError
 
 from penstock_monitoring._perf.baseline import Machine, medians
-from penstock_monitoring._perf.errors import BaselineError, PerfError
+from penstock_monitoring._perf.errors import PerfError
 from penstock_monitoring._perf.files import write_json
 from penstock_monitoring._perf.metrics import MARGINS, cost_of, default_margins, value_of
 from penstock_monitoring._perf.run import Run
@@ -26,7 +26,7 @@ class MetricComparison:
     """What was found about one metric.
 
     Attributes:
-        metric: `cpu`, `throughput`, `p50`, `p99` or `wall`.
+        metric: `cpu`, `throughput`, `p50`, `p99`, `wall` or `attempts`.
         verdict: What was decided about it.
         baseline: The median of the baseline's runs: seconds, or operations per second.
         candidate: That of the candidate's.
@@ -59,7 +59,7 @@ class Comparison:
         baseline: The baseline's runs.
         candidate: The candidate's.
         interleaved: Whether both ran in turn; if not, the baseline's runs were recorded before.
-        error: The probability of a wrong verdict that was accepted.
+        error: The probability of a wrong verdict that was accepted; it holds for what ran in turn.
         at: When, in Unix seconds.
         machine: On what.
     """
@@ -96,10 +96,7 @@ class Comparison:
         Raises:
             BaselineError: The file cannot be written.
         """
-        try:
-            write_json(file, self.as_dict())
-        except OSError as error:
-            raise BaselineError(f"{file} cannot be written: {error.strerror or error}") from error
+        write_json(file, self.as_dict())
 
 
 def compare(
@@ -116,14 +113,15 @@ def compare(
     """Run a baseline and a candidate in turn, until it is known which is better.
 
     A coin decides which of the two of a pair runs first, so that what else happens on the machine hits both alike. It
-    ends as soon as everything is decided or anything has regressed.
+    ends as soon as everything is decided or anything has regressed. Against recorded runs there is no coin: the verdict
+    is right as often as it says only if nothing but the program has changed since.
 
     Args:
         name: What is compared.
         baseline: Runs the baseline once; or runs that were recorded, which are taken in order.
         candidate: Runs the candidate once.
         margins: The metrics to judge, each with the smallest change that matters, as a share. By default CPU time,
-            throughput and p99 of marked operations, or CPU and wall time where none are marked.
+            throughput, p99 and attempts of marked operations, or CPU and wall time where none are marked.
         error: The probability of a wrong verdict that is accepted; shared between the metrics.
         pairs: How many pairs of runs to make at most.
         chance: Tosses the coin.

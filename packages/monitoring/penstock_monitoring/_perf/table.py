@@ -31,9 +31,9 @@ _SAYS = {
 
 def comparison_table(comparison: Comparison) -> Table:
     """Return one row for each metric that was judged."""
-    table = _table("", "verdict", "baseline", "candidate", "worse by", "surely between", "margin", "pairs")
+    table = _table("", "verdict", "before", "after", "worse by", "surely between", "margin")
     for each in comparison.metrics:
-        write = _rate if each.metric == "throughput" else _seconds
+        write = _WRITTEN.get(each.metric, _seconds)
         table.add_row(
             each.metric,
             Text(each.verdict.value, _STYLES[each.verdict]),
@@ -42,21 +42,19 @@ def comparison_table(comparison: Comparison) -> Table:
             _percent(each.change),
             f"{_percent(each.low)} and {_percent(each.high)}",
             _percent(each.margin).removeprefix("+"),
-            str(each.pairs),
         )
     return table
 
 
 def conclusion(comparison: Comparison) -> Text:
-    """Return the verdict in one line."""
-    verdict = comparison.verdict
-    how = "in turn" if comparison.interleaved else "against recorded runs"
-    return Text.assemble(
-        f"{comparison.name}: ",
-        (verdict.value, _STYLES[verdict]),
-        f", {_SAYS[verdict]} ({len(comparison.candidate)} pairs of runs, {how}; "
-        f"wrong with a probability of at most {comparison.error:.0%})",
-    )
+    """Return the verdict in a sentence."""
+    verdict, pairs = comparison.verdict, len(comparison.candidate)
+    if comparison.interleaved:
+        how = f"in turn; wrong with a probability of at most {100 * comparison.error:.3g} %"
+    else:
+        how = "against recorded runs; right only if the machine is as it was"
+    told = f", {_SAYS[verdict]} ({pairs} pairs of runs, {how})"
+    return Text.assemble(f"{comparison.name}: ", (verdict.value, _STYLES[verdict]), told)
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
@@ -82,7 +80,7 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # not wider than 80 columns
     for number, heading in enumerate(headings):
         table.add_column(heading, justify="left" if number < 1 or heading == "verdict" else "right", no_wrap=True)
     return table
@@ -109,5 +107,17 @@ def _share(value: float) -> str:
     return f"{value:.0%}"
 
 
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
 def _percent(share: float | None) -> str:
-    return "?" if share is None else f"{share:+.1%}".replace("%", " %")
+    if share is None:
+        return "?"
+    percent = 100 * share
+    return (
+        f"{percent:+.1f} %" if abs(percent) < 100 else f"{percent:+,.0f} %" if percent < 10_000 else f"{percent:+.0e} %"
+    )
+
+
+_WRITTEN = {"throughput": _rate, "attempts": _ratio}
