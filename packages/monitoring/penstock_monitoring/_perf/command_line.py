@@ -151,7 +151,6 @@ def compare(  # noqa: PLR0913, RUF100 - options
     from penstock_monitoring._perf import comparison as comparing
     from penstock_monitoring._perf.baseline import Baseline
     from penstock_monitoring._perf.files import require_writable
-    from penstock_monitoring._perf.table import comparison_table, conclusion
 
     margins = _margins(metrics)
     with _answered(failed=3):
@@ -181,7 +180,7 @@ def compare(  # noqa: PLR0913, RUF100 - options
             )
         if evidence is not None:
             found.write(evidence)
-    _print(comparison_table(found), conclusion(found))
+    _print(found)
     sys.exit(_EXIT[found.verdict.value])
 
 
@@ -281,9 +280,7 @@ def _progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
         yield lambda done: progress.update(task, completed=done)
 
 
-def _print(*what: RenderableType) -> None:
+def _print(what: RenderableType) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
-    for each in what:
-        console.print(each)
+    Console(highlight=False).print(what)

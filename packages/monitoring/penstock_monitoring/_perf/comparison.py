@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock_limits import ConfigurationError
 
@@ -17,6 +17,9 @@ from penstock_monitoring._perf.files import write_json
 from penstock_monitoring._perf.metrics import MARGINS, cost_of, default_margins, value_of
 from penstock_monitoring._perf.run import Run
 from penstock_monitoring._perf.sequential import SequentialTest, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["Comparison", "MetricComparison", "compare"]
 
@@ -89,6 +92,12 @@ class Comparison:
             "baseline": [asdict(run) for run in self.baseline],
             "candidate": [asdict(run) for run in self.candidate],
         }
+
+    def __rich__(self) -> RenderableType:
+        """Return it as a table for people: what rich's console prints."""
+        from penstock_monitoring._perf.table import report
+
+        return report(self)
 
     def write(self, file: Path) -> None:
         """Write it as evidence.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +14,7 @@ from penstock_monitoring._perf.comparison import Comparison
 from penstock_monitoring._perf.run import Run
 from penstock_monitoring._perf.sequential import Verdict
 
-__all__ = ["comparison_table", "conclusion", "runs_table"]
+__all__ = ["report", "runs_table"]
 
 _STYLES = {
     Verdict.REGRESSED: "bold red",
@@ -29,8 +30,12 @@ _SAYS = {
 }
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return one row for each metric that was judged."""
+def report(comparison: Comparison) -> Group:
+    """Return one row for each metric that was judged, and the verdict in a sentence."""
+    return Group(_comparison_table(comparison), _conclusion(comparison))
+
+
+def _comparison_table(comparison: Comparison) -> Table:
     table = _table("", "verdict", "before", "after", "worse by", "surely between", "margin")
     for each in comparison.metrics:
         write = _WRITTEN.get(each.metric, _seconds)
@@ -46,8 +51,7 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def conclusion(comparison: Comparison) -> Text:
-    """Return the verdict in a sentence."""
+def _conclusion(comparison: Comparison) -> Text:
     verdict, pairs = comparison.verdict, len(comparison.candidate)
     if comparison.interleaved:
         how = f"in turn; wrong with a probability of at most {100 * comparison.error:.3g} %"
