@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 import time
@@ -55,7 +56,7 @@ asyncio.run(main())
 
 
 def main() -> int:
-    """Compare; returns 0 if nothing regressed, 1 if something did, 3 if it cannot be told, 130 after Ctrl-C."""
+    """Compare; returns 0 if nothing regressed, 1 if something did, 3 if it cannot be told, 130 if it is ended."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo.perf", description="What limits and monitor cost.")
     parser.add_argument("--pairs", type=_count, default=PAIRS, help="pairs of runs, at most (%(default)s)")
     parser.add_argument(
@@ -65,11 +66,11 @@ def main() -> int:
     console = Console(highlight=False)
     try:
         with console.status("Comparing: off, enforce, enforce with the monitor"):
-            found = asyncio.run(measure_all(options.pairs))
+            found = asyncio.run(_until_told_to_end(measure_all(options.pairs)))
         console.print(*found, sep="\n")
         for each in found:
             each.write(options.evidence / f"perf-{each.name.replace(' ', '-')}.json")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Interrupted; every process has ended and the copy is removed.")
         return 130
     except (ProgramError, PenstockError, OSError, ValueError) as error:
@@ -84,6 +85,12 @@ def _count(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError("allowed are 1 and more")
     return number
+
+
+async def _until_told_to_end(work: Coroutine[None, None, list[Comparison]]) -> list[Comparison]:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def measure_all(pairs: int) -> list[Comparison]:

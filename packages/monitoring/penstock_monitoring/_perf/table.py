@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Group
@@ -46,7 +47,7 @@ def _comparison_table(comparison: Comparison) -> Table:
             write(each.candidate),
             _percent(each.change),
             f"{_percent(each.low)} and {_percent(each.high)}",
-            _percent(each.margin).removeprefix("+"),
+            f"{100 * each.margin:.3g} %",
         )
     return table
 
@@ -86,7 +87,8 @@ def runs_table(runs: Sequence[Run]) -> Table:
 def _table(*headings: str) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # not wider than 80 columns
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number < 1 or heading == "verdict" else "right", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if number < 1 or heading == "verdict" else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading != "surely between")
     return table
 
 
@@ -119,9 +121,8 @@ def _percent(share: float | None) -> str:
     if share is None:
         return "?"
     percent = 100 * share
-    return (
-        f"{percent:+.1f} %" if abs(percent) < 100 else f"{percent:+,.0f} %" if percent < 10_000 else f"{percent:+.0e} %"
-    )
+    form = "+.1f" if abs(percent) < 10 else "+,.0f" if percent < 10_000 else "+.0e"
+    return f"{percent:{form}} %"
 
 
 _WRITTEN = {"throughput": _rate, "attempts": _ratio}
