@@ -263,7 +263,7 @@ def test_a_full_disk_is_no_run(tmp_path, monkeypatch):
         measure(python("pass"), tmp_path)
 
 
-@pytest.mark.parametrize("figure", [math.nan, math.inf, -1.0, None, True, "1", 10**400])
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -1.0, None, True, "1", 10**400], ids=lambda each: f"{each}"[:5])
 def test_a_run_has_numbers(figure):
     """Anything else is refused at once, not after all runs."""
     with pytest.raises(ConfigurationError, match="no number for cpu_seconds"):
@@ -470,6 +470,7 @@ def test_a_comparison_fits_into_80_columns(cost):
     for pairs in (1, 50):
         text = printed(compare("work", lambda: before, lambda after=after: after, pairs=pairs))
 
+        assert "worse by" in text
         assert "\u2026" not in text
         assert max(map(len, text.splitlines())) <= 80
 
