@@ -163,6 +163,13 @@ def test_a_command_that_fails_is_no_run(tmp_path):
         measure(python("print('no database'); raise SystemExit(3)"), tmp_path)
 
 
+def test_what_a_command_said_is_shown_without_secrets(tmp_path):
+    """Logs of pipelines are read by many."""
+    with pytest.raises(RunError, match=r"no database at postgres://\*\*\*@host") as refused:
+        measure(python("raise SystemExit('no database at postgres://' + 'me:hunter' + '22@host/db')"), tmp_path)
+    assert "hunter22" not in str(refused.value)
+
+
 def test_a_command_that_is_not_there_is_no_run(tmp_path):
     """The message names it."""
     with pytest.raises(RunError, match="no-such-command cannot be started"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,16 +142,15 @@ def compare(
             and candidate raise passes.
     """
     _check(margins, error, pairs)
-    recorded = None if callable(baseline) else tuple(baseline)
-    most = pairs if recorded is None else min(pairs, len(recorded))
     coin = chance or random.Random()  # noqa: S311 - no secret
+    made: Iterator[tuple[Run, Run]]
+    if callable(baseline):
+        made = (_in_random_order(baseline, candidate, coin) for _ in range(pairs))
+    else:
+        made = ((run, candidate()) for run in baseline[:pairs])
     seen: tuple[list[Run], list[Run]] = [], []
     tests: dict[str, SequentialTest] = {}
-    for number in range(most):
-        if recorded is None and callable(baseline):
-            pair = _in_random_order(baseline, candidate, coin)
-        else:
-            pair = (recorded or ())[number], candidate()
+    for number, pair in enumerate(made, 1):
         _require_alike(*pair)
         for runs, run in zip(seen, pair, strict=True):
             runs.append(run)
@@ -161,7 +160,7 @@ def compare(
         for metric, test in tests.items():
             test.add(cost_of(pair[0], metric), cost_of(pair[1], metric))
         if after_pair is not None:
-            after_pair(number + 1)
+            after_pair(number)
         if _is_over([test.verdict for test in tests.values()]):
             break
     return Comparison(
@@ -170,7 +169,7 @@ def compare(
         metrics=tuple(_found(metric, test, (margins or MARGINS)[metric], *seen) for metric, test in tests.items()),
         baseline=tuple(seen[0]),
         candidate=tuple(seen[1]),
-        interleaved=recorded is None,
+        interleaved=callable(baseline),
         error=error,
     )
 

@@ -22,6 +22,7 @@ from penstock_limits import ConfigurationError
 from penstock_monitoring._perf.errors import RunError
 from penstock_monitoring._perf.latencies import percentile
 from penstock_monitoring._perf.measured import FOLDER
+from penstock_monitoring._reading.shown import without_secrets
 
 __all__ = ["Run", "run_command"]
 
@@ -104,7 +105,7 @@ def run_command(command: Sequence[str], *, folder: Path, timeout: float) -> Run:
         ):
             return _with_operations(_run(command, folder, timeout, told, output), Path(told))
     except OSError as error:
-        raise RunError(f"no run: the folder for temporary files: {error.strerror or error}") from error
+        raise RunError(f"the command cannot be measured: {error.strerror or error}") from error
 
 
 def _run(command: Sequence[str], folder: Path, timeout: float, told: str, output: IO[bytes]) -> Run:
@@ -131,7 +132,7 @@ def _run(command: Sequence[str], folder: Path, timeout: float, told: str, output
         raise RunError(f"the command had not ended after {timeout:g} seconds, and was killed")
     if process.returncode != 0:
         output.seek(max(0, output.tell() - _SHOWN))
-        last = output.read().decode(errors="replace").strip()
+        last = without_secrets(output.read().decode(errors="replace").strip())
         raise RunError(f"the command ended with status {process.returncode}" + (f":\n{last}" if last else ""))
     return Run(wall, cpu)
 
