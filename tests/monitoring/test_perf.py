@@ -332,8 +332,9 @@ def test_what_another_version_leaves_is_no_run(tmp_path, left):
         measure(python(source), tmp_path)
 
 
-def test_a_process_that_is_killed_while_it_writes_leaves_nothing(tmp_path):
-    """Others of the same run count."""
+@pytest.mark.parametrize("end", ["os._exit(0)", "raise OSError(28, 'No space left on device')"])
+def test_a_process_that_cannot_tell_what_it_did_is_missed(tmp_path, end):
+    """It was killed, or the disk was full: without its operations the run would seem slow, or have none."""
     source = (
         "import pathlib, os\n"
         "from penstock_monitoring import measured\n"
@@ -343,11 +344,13 @@ def test_a_process_that_is_killed_while_it_writes_leaves_nothing(tmp_path):
         "else:\n"
         "    with measured('two'): pass\n"
         "    write = pathlib.Path.write_text\n"
-        "    def half(file, text, **options): write(file, text[:20], **options); os._exit(0)\n"
+        "    def half(file, text, **options):\n"
+        "        write(file, text[:20], **options)\n"
+        f"        {end}\n"
         "    pathlib.Path.write_text = half\n"
     )
-
-    assert measure(python(source), tmp_path).operations == 1
+    with pytest.raises(RunError, match="killed, or the disk was full"):
+        measure(python(source), tmp_path)
 
 
 def test_a_run_all_of_whose_operations_fail_is_none(tmp_path):

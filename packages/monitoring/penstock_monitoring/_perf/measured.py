@@ -21,9 +21,10 @@ from penstock_limits import resources
 from penstock_monitoring._perf.latencies import bucket
 from penstock_monitoring._reading.shown import shown
 
-__all__ = ["FOLDER", "measured"]
+__all__ = ["FOLDER", "UNFINISHED", "measured"]
 
 FOLDER: Final = "PENSTOCK_PERF_DIR"  # where a measured process leaves what it has seen; set by `penstock perf`
+UNFINISHED: Final = ".part"  # ends the name of a file there that is being written
 
 _READ_EVERY = 0.1  # seconds between two looks at the resources: who is gone at exit was seen before
 
@@ -164,7 +165,7 @@ class _Recorder:
                 ],
             }
         file = self._folder / f"{os.getpid()}-{time.monotonic_ns()}.json"
-        unfinished = file.with_suffix(".part")  # the process may be killed while it writes
+        unfinished = file.with_suffix(UNFINISHED)
         unfinished.write_text(json.dumps(seen), encoding="utf-8")
         unfinished.replace(file)
 

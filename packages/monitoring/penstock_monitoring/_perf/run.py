@@ -21,7 +21,7 @@ from penstock_limits import ConfigurationError
 
 from penstock_monitoring._perf.errors import RunError
 from penstock_monitoring._perf.latencies import percentile
-from penstock_monitoring._perf.measured import FOLDER
+from penstock_monitoring._perf.measured import FOLDER, UNFINISHED
 from penstock_monitoring._reading.shown import without_secrets
 
 __all__ = ["Run", "run_command"]
@@ -188,6 +188,9 @@ def _kill_group(pid: int) -> None:
 
 
 def _with_operations(run: Run, folder: Path) -> Run:
+    if any(folder.glob(f"*{UNFINISHED}")):
+        told = "one of the command's processes was killed, or the disk was full, while it wrote what it had done"
+        raise RunError(f"{told}; let the command wait for its processes")
     try:
         told = [json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")]
         return _summed(run, told) if told else run
