@@ -189,8 +189,8 @@ def _kill_group(pid: int) -> None:
 
 def _with_operations(run: Run, folder: Path) -> Run:
     if any(folder.glob(f"*{UNFINISHED}")):
-        told = "one of the command's processes was killed, or the disk was full, while it wrote what it had done"
-        raise RunError(f"{told}; let the command wait for its processes")
+        why = "one of the command's processes was killed, or the disk was full, while it wrote what it had done"
+        raise RunError(f"{why}; let the command wait for its processes")
     try:
         told = [json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*.json")]
         return _summed(run, told) if told else run
