@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import signal
 import sys
 import tempfile
 import time
@@ -12,10 +13,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 import psutil
+from penstock_limits import PenstockError
 from penstock_monitoring.perf import Comparison, Run, Verdict, compare
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from examples.demo._by_hand import mend
 from examples.demo._database import Database, database
@@ -54,34 +54,43 @@ penstock_limits.set_mode_source(penstock_flags.open())
 asyncio.run(main())
 '''
 
-_VERDICTS = {"regressed": "bold red", "same": "green", "better": "bold green", "inconclusive": "yellow"}
-
 
 def main() -> int:
-    """Compare; returns 0 if nothing regressed, 1 if something did, 3 if it cannot be told, 130 after Ctrl-C."""
+    """Compare; returns 0 if nothing regressed, 1 if something did, 3 if it cannot be told, 130 if it is ended."""
     parser = argparse.ArgumentParser(prog="python -m examples.demo.perf", description="What limits and monitor cost.")
-    parser.add_argument("--pairs", type=int, default=PAIRS, help="pairs of runs, at most (%(default)s)")
+    parser.add_argument("--pairs", type=_count, default=PAIRS, help="pairs of runs, at most (%(default)s)")
     parser.add_argument(
         "--evidence", type=Path, default=ROOT / "reports", help="the folder for the evidence (%(default)s)"
     )
     options = parser.parse_args()
     console = Console(highlight=False)
-    console = Console(highlight=False, width=max(100, console.width))
     try:
         with console.status("Comparing: off, enforce, enforce with the monitor"):
-            found = asyncio.run(measure_all(options.pairs))
-    except KeyboardInterrupt:
+            found = asyncio.run(_until_told_to_end(measure_all(options.pairs)))
+        console.print(*found, sep="\n")
+        for each in found:
+            each.write(options.evidence / f"perf-{each.name.replace(' ', '-')}.json")
+    except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("Interrupted; every process has ended and the copy is removed.")
         return 130
-    except (ProgramError, OSError, ValueError) as error:
+    except (ProgramError, PenstockError, OSError, ValueError) as error:
         console.print(f"It cannot go on: {error or type(error).__name__}", style="red", markup=False)
-        return 1
-    for each in found:
-        each.write(options.evidence / f"perf-{each.name.replace(' ', '-')}.json")
-    console.print(_table(found))
+        return 3
     console.print(f"The evidence: {options.evidence}/perf-*.json", markup=False)
     verdicts = {each.verdict for each in found}
     return 1 if Verdict.REGRESSED in verdicts else 3 if Verdict.INCONCLUSIVE in verdicts else 0
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("allowed are 1 and more")
+    return number
+
+
+async def _until_told_to_end(work: Coroutine[None, None, list[Comparison]]) -> list[Comparison]:
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def measure_all(pairs: int) -> list[Comparison]:
@@ -159,30 +168,6 @@ async def _run(job: Job, at_work: Agents, asked: Provider, mode: str) -> Run:
 
 def _await_in(loop: asyncio.AbstractEventLoop, work: Coroutine[None, None, Run]) -> Run:
     return asyncio.run_coroutine_threadsafe(work, loop).result()
-
-
-def _table(found: list[Comparison]) -> Table:
-    table = Table(title="The demo's load, run in turn", title_justify="left", box=box.SIMPLE_HEAVY)
-    table.padding = (0, 1, 0, 0)
-    for heading in ("", "", "verdict"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("before", "after", "worse by", "surely between", "pairs"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    for comparison in found:
-        for each in comparison.metrics:
-            unit, size = ("/s", 1.0) if each.metric == "throughput" else (" ms", 1e3)
-            low, high = ("?" if share is None else f"{share:+.0%}" for share in (each.low, each.high))
-            table.add_row(
-                comparison.name,
-                each.metric,
-                f"[{_VERDICTS[each.verdict.value]}]{each.verdict.value}",
-                f"{(each.baseline or 0) * size:.3g}{unit}",
-                f"{(each.candidate or 0) * size:.3g}{unit}",
-                f"{each.change:+.1%}",
-                f"{low} and {high}",
-                str(each.pairs),
-            )
-    return table
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 
 import psutil
 import pytest
+from penstock_monitoring.perf import RunError
 
 from examples.demo import perf
 from tests.docs.pages import ROOT
@@ -33,8 +34,22 @@ def test_one_pair_of_each_proves_nothing_and_is_all_measured(tmp_path):
     assert [each for each in left if set(each.info["cmdline"] or ()) & {"agents", "watched.py"}] == []
 
 
-def test_a_wrong_option_is_a_usage_error(tmp_path):
+def test_what_cannot_be_measured_has_not_regressed(monkeypatch, capsys):
+    """Status 3, and why."""
+
+    async def fail(_pairs):
+        raise RunError("a run has failed")
+
+    monkeypatch.setattr(perf, "measure_all", fail)
+    monkeypatch.setattr(sys, "argv", ["perf"])
+
+    assert perf.main() == 3
+    assert "a run has failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("pairs", ["many", "0", "-1"])
+def test_a_wrong_option_is_a_usage_error(pairs):
     """Before anything is run."""
-    command = [sys.executable, "-m", "examples.demo.perf", "--pairs", "many"]
+    command = [sys.executable, "-m", "examples.demo.perf", "--pairs", pairs]
 
     assert subprocess.run(command, cwd=ROOT, capture_output=True, timeout=60).returncode == 2

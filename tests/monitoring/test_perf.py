@@ -7,10 +7,14 @@ import contextlib
 import dataclasses
 import inspect
 import json
+import math
+import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -24,6 +28,7 @@ from penstock_monitoring._perf.baseline import Baseline, Machine
 from penstock_monitoring._perf.latencies import bucket, percentile
 from penstock_monitoring.commands import perf
 from penstock_monitoring.perf import BaselineError, PerfError, Run, RunError, Verdict, compare, run_command
+from rich.console import Console
 
 LOAD = """
 import asyncio, sys
@@ -67,6 +72,15 @@ def run_of(cpu, **figures):
 def noisy(cpu, seed=1, noise=0.02):
     chance = random.Random(seed)
     return lambda: run_of(cpu * (1 + noise * chance.uniform(-1, 1)))
+
+
+def assert_ended(pid):
+    """It is gone, or was killed and waits for whoever collects orphans."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process, deadline = psutil.Process(pid), time.monotonic() + 30
+        while process.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline, process
+            time.sleep(0.01)
 
 
 def invoke(*arguments):
@@ -149,6 +163,13 @@ def test_a_command_that_fails_is_no_run(tmp_path):
         measure(python("print('no database'); raise SystemExit(3)"), tmp_path)
 
 
+def test_what_a_command_said_is_shown_without_secrets(tmp_path):
+    """Logs of pipelines are read by many."""
+    with pytest.raises(RunError, match=r"no database at postgres://\*\*\*@host") as refused:
+        measure(python("raise SystemExit('no database at postgres://' + 'me:hunter' + '22@host/db')"), tmp_path)
+    assert "hunter22" not in str(refused.value)
+
+
 def test_a_command_that_is_not_there_is_no_run(tmp_path):
     """The message names it."""
     with pytest.raises(RunError, match="no-such-command cannot be started"):
@@ -162,14 +183,16 @@ def test_a_command_that_hangs_is_killed_with_its_children(tmp_path):
     with pytest.raises(RunError, match="not ended after 3 seconds"):
         measure(python(source), tmp_path, timeout=3)
 
-    pid = int((tmp_path / "pid").read_text())
-    with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(pid).wait(30)
-    assert not psutil.pid_exists(pid)
+    assert_ended(int((tmp_path / "pid").read_text()))
 
 
-def test_ctrl_c_ends_the_command(tmp_path):
-    """`penstock perf record` says that nothing was written, exits with 130, and leaves no process."""
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=lambda each: f"{each}",
+)
+def test_who_ends_the_recording_ends_the_command(tmp_path, number, status):
+    """By Ctrl-C, a pipeline or a terminal that is closed: the status says so, no process and no file is left."""
     source = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(600)"
     command = [sys.executable, "-m", "penstock_cli", "perf", "record", "--", sys.executable, "-c", source]
     process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -177,13 +200,81 @@ def test_ctrl_c_ends_the_command(tmp_path):
     while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, errors = process.communicate(timeout=60)
 
-    assert process.returncode == 130
-    assert "nothing was written" in errors
-    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+    assert process.returncode == status
+    assert ("nothing was written" in errors) is (number == signal.SIGINT)
+    assert_ended(int((tmp_path / "pid").read_text()))
     assert [each.name for each in tmp_path.iterdir()] == ["pid"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux shows the environment of other processes")
+@pytest.mark.parametrize("how", ["process_group=0", "start_new_session=True"])
+def test_who_has_left_the_commands_group_is_killed_with_it(tmp_path, how):
+    """A background job of a shell, or a daemon: the next run begins without it."""
+    nap = f"[{sys.executable!r}, '-c', 'import time; time.sleep(600)']"
+    measure(
+        python(f"import subprocess; p = subprocess.Popen({nap}, {how}); open('pid', 'w').write(str(p.pid))"), tmp_path
+    )
+
+    assert_ended(int((tmp_path / "pid").read_text()))
+
+
+def test_the_cpu_time_of_others_is_not_the_commands(tmp_path):
+    """A child of this process that ends meanwhile is another's."""
+    (tmp_path / "go").touch()
+    spin = "import time\nwhile time.process_time() < 1: pass"
+    wait = "import os, time\nwhile os.path.exists('go'): time.sleep(0.01)"
+
+    def other() -> None:
+        subprocess.run(python(spin), check=True)
+        (tmp_path / "go").unlink()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    run = measure(python(wait), tmp_path)
+    thread.join()
+
+    assert run.cpu_seconds < 0.9
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, math.nan, math.inf, 1e12])
+def test_a_timeout_that_no_clock_knows_is_refused(tmp_path, timeout):
+    """Else the command would run without one."""
+    with pytest.raises(ConfigurationError, match=r"timeout = .*more than 0"):
+        measure(python("open('ran', 'w')"), tmp_path, timeout=timeout)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path):
+    """The program is there, so "python: no such file" would mislead."""
+    with pytest.raises(RunError, match=r"cannot be started in .*gone: No such file"):
+        measure(python("pass"), tmp_path / "gone")
+
+
+def test_a_command_with_a_null_byte_is_no_run(tmp_path):
+    """It may come from a file."""
+    with pytest.raises(RunError, match="null byte"):
+        measure(("a\0b",), tmp_path)
+
+
+def test_a_full_disk_is_no_run(tmp_path, monkeypatch):
+    """What a run needs for itself cannot be written."""
+
+    def fail(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", fail)
+    with pytest.raises(RunError, match="No space left"):
+        measure(python("pass"), tmp_path)
+
+
+@pytest.mark.parametrize("figure", [math.nan, math.inf, -1.0, None, True, "1", 10**400], ids=lambda each: f"{each}"[:5])
+def test_a_run_has_numbers(figure):
+    """Anything else is refused at once, not after all runs."""
+    with pytest.raises(ConfigurationError, match="no number for cpu_seconds"):
+        Run(wall_seconds=1.0, cpu_seconds=figure)
 
 
 # --- operations
@@ -210,6 +301,79 @@ def test_measured_does_nothing_elsewhere():
     assert inspect.iscoroutinefunction(wait)
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(cancel())
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_workers_of_multiprocessing_are_counted(tmp_path, method):
+    """They end without the functions of atexit."""
+    (tmp_path / "load.py").write_text(
+        "import multiprocessing\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from penstock_monitoring import measured\n"
+        "@measured('work')\n"
+        "def work(number): return number\n"
+        "if __name__ == '__main__':\n"
+        f"    context = multiprocessing.get_context({method!r})\n"
+        "    work(0)\n"
+        "    with ProcessPoolExecutor(2, mp_context=context) as pool: list(pool.map(work, range(10)))\n"
+        "    process = context.Process(target=work, args=(1,))\n"
+        "    process.start(); process.join()\n",
+        "utf-8",
+    )
+
+    assert measure((sys.executable, "load.py"), tmp_path).operations == 12
+
+
+@pytest.mark.parametrize("left", ["{'first': 1", "[]", "{}"])
+def test_what_another_version_leaves_is_no_run(tmp_path, left):
+    """The command's environment may have another penstock_monitoring."""
+    source = f"import os, pathlib; pathlib.Path(os.environ['PENSTOCK_PERF_DIR'], '1-1.json').write_text({left!r})"
+    with pytest.raises(RunError, match="another version"):
+        measure(python(source), tmp_path)
+
+
+@pytest.mark.parametrize("end", ["os._exit(0)", "raise OSError(28, 'No space left on device')"])
+def test_a_process_that_cannot_tell_what_it_did_is_missed(tmp_path, end):
+    """It was killed, or the disk was full: without its operations the run would seem slow, or have none."""
+    source = (
+        "import pathlib, os\n"
+        "from penstock_monitoring import measured\n"
+        "with measured('one'): pass\n"
+        "child = os.fork()\n"
+        "if child: os.waitpid(child, 0)\n"
+        "else:\n"
+        "    with measured('two'): pass\n"
+        "    write = pathlib.Path.write_text\n"
+        "    def half(file, text, **options):\n"
+        "        write(file, text[:20], **options)\n"
+        f"        {end}\n"
+        "    pathlib.Path.write_text = half\n"
+    )
+    with pytest.raises(RunError, match="killed, or the disk was full"):
+        measure(python(source), tmp_path)
+
+
+def test_a_run_all_of_whose_operations_fail_is_none(tmp_path):
+    """Nothing of it could be compared."""
+    source = (
+        "from penstock_monitoring import measured\ntry:\n with measured('x'): 1 / 0\nexcept ZeroDivisionError: pass"
+    )
+    with pytest.raises(RunError, match="all of the command's operations failed: 1"):
+        measure(python(source), tmp_path)
+
+
+def test_a_generator_cannot_be_marked():
+    """Its call only makes it: the time would be that of nothing."""
+
+    async def stream():
+        yield 1
+
+    def lines():
+        yield 1
+
+    for each in (stream, lines):
+        with pytest.raises(TypeError, match=r"around the loop over it"):
+            measured("answer")(each)
 
 
 def test_measured_is_for_one_operation():
@@ -286,6 +450,48 @@ def test_any_regression_is_one():
         assert [each.change for each in found.metrics if each.metric == metric] == [pytest.approx(1.0)]
 
 
+@pytest.mark.parametrize(("failed", "verdict"), [(0, Verdict.SAME), (1, Verdict.SAME), (100, Verdict.REGRESSED)])
+def test_who_fails_more_operations_is_not_better(failed, verdict):
+    """The rest may well be as fast, or faster: each success takes more attempts."""
+    before = run_of(1.0, operations=100, failed=0, cpu_per_operation=0.1, throughput=10.0, p50=0.1, p99=0.1)
+    after = dataclasses.replace(before, failed=failed)
+    found = compare("work", lambda: before, lambda: after)
+
+    assert found.verdict is verdict
+    assert [each.metric for each in found.metrics] == ["cpu", "throughput", "p99", "attempts"]
+
+
+def test_recorded_runs_have_no_probability():
+    """What else the machine did then is not known; in turn a coin makes it fair."""
+    recorded = compare("work", [run_of(1.0)] * 20, lambda: run_of(1.0), margins={"cpu": 0.1})
+    in_turn = compare("work", lambda: run_of(1.0), lambda: run_of(1.0), margins={"cpu": 0.1}, error=0.001)
+
+    assert "right only if the machine is as it was" in printed(recorded)
+    assert "probability" not in printed(recorded)
+    assert "at most 0.1 %" in printed(in_turn)
+
+
+@pytest.mark.parametrize("cost", [1.0, 1.05, 1e-9, 1e9])
+def test_a_comparison_fits_into_80_columns(cost):
+    """Whatever the figures are, nothing is cut."""
+    figures = {"operations": 10, "failed": 0}
+    before = run_of(1.0, **figures, cpu_per_operation=123e-6, throughput=12345.0, p50=0.1, p99=0.1234)
+    after = dataclasses.replace(before, cpu_per_operation=cost, throughput=min(1e9, 1e6 / cost), p50=cost, p99=cost)
+    for pairs in (1, 50):
+        text = printed(compare("work", lambda: before, lambda after=after: after, pairs=pairs))
+
+        assert "worse by" in text
+        assert "\u2026" not in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
+def printed(what):
+    console = Console(width=80, highlight=False)
+    with console.capture() as captured:
+        console.print(what)
+    return captured.get()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -336,6 +542,10 @@ def test_a_baseline_is_read_as_it_was_written(tmp_path):
         ({"runs": []}, "no runs"),
         ({"runs": [{"wall_seconds": 1}]}, "no number for cpu_seconds"),
         ({"runs": [{"wall_seconds": 1, "cpu_seconds": "1"}]}, "no number for cpu_seconds"),
+        ({"runs": [{"wall_seconds": 1, "cpu_seconds": 10**400}]}, "no number for cpu_seconds"),
+        ({"command": "true"}, "no list of a program"),
+        ({"command": [1]}, "no list of a program"),
+        ({"command": ["tr\0ue"]}, "no list of a program"),
         ({"machine": {}}, "no baseline"),
         ({"runs": 3}, "no baseline"),
     ],
@@ -351,7 +561,7 @@ def test_what_is_no_baseline_is_refused(tmp_path, change, message):
     assert "penstock perf record" in str(refused.value)
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"])
+@pytest.mark.parametrize("content", [None, "{", "[]", "[" * 100_000], ids=["none", "half", "other", "deep"])
 def test_files_that_are_none_are_refused(tmp_path, content):
     """Missing, half, or something else."""
     file = tmp_path / "work.perf.json"
@@ -377,6 +587,38 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch)
         baseline.write(file)
     assert file.read_text() == before
     assert [each.name for each in tmp_path.iterdir()] == ["work.perf.json"]
+
+
+def test_a_pipe_is_written_and_not_replaced(tmp_path):
+    """Nor is a device: for the administrator, /dev/null would be a file from then on."""
+    pipe, text = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: text.append(pipe.read_text()), daemon=True)
+    reader.start()
+    Baseline("work", ("true",), ".", (run_of(1.0),)).write(pipe)
+    if pipe.is_fifo():
+        reader.join()
+
+    assert pipe.is_fifo()
+    assert json.loads(text[0])["kind"] == "performance-baseline"
+
+
+def test_a_file_is_as_private_as_before(tmp_path):
+    """A new one as the user's mask says; and the file behind a link is replaced, not the link."""
+    file, link = tmp_path / "work.perf.json", tmp_path / "link.json"
+    mask = os.umask(0o077)
+    try:
+        Baseline("work", ("true",), ".", (run_of(1.0),)).write(file)
+        assert file.stat().st_mode & 0o777 == 0o600
+        file.chmod(0o640)
+        link.symlink_to(file)
+        Baseline("again", ("true",), ".", (run_of(1.0),)).write(link)
+    finally:
+        os.umask(mask)
+
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert link.is_symlink()
+    assert Baseline.read(file).name == "again"
 
 
 # --- commands
@@ -498,16 +740,77 @@ def test_usage_errors_say_what_is_allowed(arguments, message):
     assert message in done.output
 
 
-@pytest.mark.parametrize("secret", ["postgres://me:hunter22@host/db", "--api-key=sk-planted-secret-1234"])
+@pytest.mark.parametrize(
+    "secret",
+    [
+        ("postgres://me:hunter22@host/db",),
+        ("--api-key=sk-planted-secret-1234",),
+        ("--password", "hunter22"),
+        ("--api-key", "hunter22"),
+        ("*** --token=hunter22",),
+        (f"--url=http://host/{'x' * 130}?token=hunter22",),
+        ("-H", "Authorization: Basic aHVudGVyMjI="),
+        ("-H", "Authorization: Bearer hunter22"),
+    ],
+    ids=lambda each: each[-1][:20],
+)
 def test_secrets_do_not_get_into_a_baseline(tmp_path, secret, monkeypatch):
     """The command is refused before it runs, and is not repeated."""
     monkeypatch.chdir(tmp_path)
-    done = invoke("record", "--runs", 2, "--", sys.executable, "-c", "pass", secret)
+    done = invoke("record", "--runs", 2, "--", sys.executable, "-c", "pass", *secret)
 
     assert done.exit_code == 2
-    assert secret not in done.output
+    assert secret[-1] not in done.output
     assert "environment variable" in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("word", ["--token-file", "x" * 200, "\udcff", "--password=***", "--key", "-v"])
+def test_what_is_no_secret_is_recorded(tmp_path, word):
+    """As it was given."""
+    file = tmp_path / "work.perf.json"
+    done = invoke("record", "--runs", 2, "--warmup", 0, "--output", file, "--", *python("pass"), word, "-x")
+
+    assert done.exit_code == 0, done.output
+    assert Baseline.read(file).command == (*python("pass"), word, "-x")
+
+
+@pytest.mark.parametrize("command", ["record", "compare"])
+def test_a_file_that_cannot_be_written_is_known_before_anything_runs(tmp_path, command):
+    """Not after hours; status 2."""
+    (tmp_path / "file").touch()
+    there, ran = tmp_path / "file" / "x.json", tmp_path / "ran"
+    arguments = {
+        "record": ("--output", there),
+        "compare": (recorded(tmp_path, ("true",), (run_of(1.0),) * 2), "--pairs", 1, "--evidence", there),
+    }
+    done = invoke(command, *arguments[command], "--", *python(f"open({str(ran)!r}, 'w')"))
+
+    assert done.exit_code == 2
+    assert "cannot be written" in done.output
+    assert not ran.exists()
+
+
+def test_a_baseline_behind_a_link_knows_its_folder(tmp_path, monkeypatch):
+    """What lies above a linked folder is not what lies above the link."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "far" / "deep").mkdir(parents=True)
+    (tmp_path / "project" / "results").symlink_to(tmp_path / "far" / "deep")
+    (tmp_path / "project" / "load.py").write_text("pass")
+    monkeypatch.chdir(tmp_path / "project")
+    command = ("--", sys.executable, "load.py")
+
+    assert invoke("record", "--runs", 2, "--output", "results/work.perf.json", *command).exit_code == 0
+    done = invoke("compare", "results/work.perf.json")
+    assert done.exit_code == 3
+    assert "not enough runs" in done.output
+
+
+def test_nothing_but_errors_is_said_where_nobody_looks(tmp_path):
+    """No progress in the log of a pipeline."""
+    command = [sys.executable, "-m", "penstock_cli", "perf", "record", "--runs", "2", "--", *python("pass")]
+
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=True).stderr == b""
 
 
 def test_the_evidence_has_what_a_gate_needs(tmp_path):

@@ -98,14 +98,21 @@ def test_a_plain_test_at_each_look_raises_false_alarms():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shape", ["bursts", "drift", "cauchy"])
+@pytest.mark.parametrize("shape", ["bursts", "drift", "cauchy", "autocorrelated", "lognormal", "step", "second"])
 def test_it_holds_whatever_the_noise_is(shape):
-    """Bursts that last, a machine that gets slower, and noise without a mean: 500 comparisons each."""
+    """Bursts that last, a machine that gets slower, noise without a mean, second runs that are slower: 500 each."""
     chance = random.Random(7)
+    autocorrelated = [0.0]
+    while len(autocorrelated) < 4001:
+        autocorrelated.append(0.9 * autocorrelated[-1] + 0.05 * chance.gauss(0, 1))
     shapes = {
         "bursts": [0.02 * chance.gauss(0, 1) + (0.7 if number // 40 % 5 == 0 else 0) for number in range(4001)],
         "drift": [0.002 * number + 0.05 * chance.gauss(0, 1) for number in range(4001)],
         "cauchy": [0.05 * math.tan(math.pi * (chance.random() - 0.5) * 0.999) for _ in range(4001)],
+        "autocorrelated": autocorrelated,
+        "lognormal": [0.3 * chance.gauss(0, 1) for _ in range(4001)],
+        "step": [0.05 * chance.gauss(0, 1) + 0.3 * (number // 25 % 2) for number in range(4001)],
+        "second": [0.03 * chance.gauss(0, 1) + 0.15 * (number % 2) for number in range(4001)],
     }
     seen = verdicts([math.exp(max(-30, min(30, each))) for each in shapes[shape]], 0.0, 500, pairs=40)
 
@@ -119,11 +126,12 @@ def test_the_same_is_a_finding():
     assert seen == {Verdict.SAME: 50}
 
 
-def test_one_look_decides_nothing():
-    """However large the difference: with 1 % of error at least eight pairs are needed, as with a coin."""
-    test = SequentialTest(0.1, 0.01)
+@pytest.mark.parametrize(("error", "pairs"), [(0.05, 6), (0.05 / 4, 8), (0.01, 8)])
+def test_one_look_decides_nothing(error, pairs):
+    """However large the difference: as many pairs are needed as with a coin."""
+    test = SequentialTest(0.1, error)
 
-    assert [test.add(1.0, 100.0) for _ in range(7)] == [Verdict.INCONCLUSIVE] * 7
+    assert [test.add(1.0, 100.0) for _ in range(pairs)] == [Verdict.INCONCLUSIVE] * (pairs - 1) + [Verdict.REGRESSED]
 
 
 def test_without_pairs_nothing_is_known():

@@ -82,10 +82,7 @@ class Baseline:
             "median": asdict(medians(self.runs)),
             "runs": [asdict(run) for run in self.runs],
         }
-        try:
-            write_json(file, document)
-        except OSError as error:
-            raise BaselineError(f"{file} cannot be written: {error.strerror or error}") from error
+        write_json(file, document)
 
     @classmethod
     def read(cls, file: Path) -> Baseline:
@@ -101,7 +98,7 @@ class Baseline:
             raise BaselineError(f"{file} does not exist; {again}") from None
         except OSError as error:
             raise BaselineError(f"{file} cannot be read: {error.strerror or error}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BaselineError(f"{file} is no baseline: no valid JSON ({error}); {again}") from None
         if not isinstance(document, dict) or document.get("kind") != "performance-baseline":
             raise BaselineError(f"{file} is no performance baseline; {again}")
@@ -116,13 +113,15 @@ class Baseline:
     @classmethod
     def _from_document(cls, document: Mapping[str, Any]) -> Baseline:
         runs = tuple(Run.from_dict(each) for each in document["runs"])
-        command = tuple(str(each) for each in document["command"])
+        command = document["command"]
         if not runs or not command:
             raise ValueError("it has no runs, or no command")
+        if not isinstance(command, list) or not all(isinstance(each, str) and "\0" not in each for each in command):
+            raise ValueError("its command is no list of a program and its arguments")
         machine = {name: document["machine"][name] for name in ("python", "implementation", "system", "cpus")}
         return cls(
             name=str(document["name"]),
-            command=command,
+            command=tuple(command),
             folder=str(document["folder"]),
             runs=runs,
             recorded=float(document["recorded"]),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from penstock_monitoring._perf.baseline import Baseline
     from penstock_monitoring._perf.run import Run
 
@@ -71,21 +76,24 @@ def record(  # noqa: PLR0913, RUF100 - options
     Exit status: 0 written, 1 the command failed, 2 usage error.
     """
     from penstock_monitoring._perf.baseline import Baseline
+    from penstock_monitoring._perf.files import require_writable
+    from penstock_monitoring._perf.table import runs_table
 
-    _refuse_secrets((name or "", *command))
+    _refuse_secrets(command, name or "")
     file = output or Path(f"{name or 'baseline'}.perf.json")
     measure = _runner(command, folder, timeout)
-    with _answered(failed=1), _progress(warmup + runs, "runs") as advance:
+    with _answered(failed=1):
+        require_writable(file)
         seen = []
-        for number in range(warmup + runs):
-            run = measure()
-            seen.append(run)
-            advance(number + 1)
-    relative = Path(os.path.relpath(folder.absolute(), file.absolute().parent)).as_posix()
-    with _answered():
-        Baseline(name or file.name.removesuffix(".perf.json"), command, relative, tuple(seen[warmup:])).write(file)
-    _show_runs(seen[warmup:])
-    click.echo(f"{file}: {runs} runs recorded. Compare: penstock perf compare {file}")
+        with _progress(warmup + runs, "runs") as advance:
+            for number in range(warmup + runs):
+                seen.append(measure())
+                advance(number + 1)
+        counted = tuple(seen[warmup:])
+        relative = Path(os.path.relpath(folder.resolve(), file.resolve().parent)).as_posix()
+        Baseline(name or file.name.removesuffix(".perf.json"), command, relative, counted).write(file)
+    _print(runs_table(counted))
+    click.echo(f"{file}: {runs} runs recorded. Compare: penstock perf compare {shlex.quote(str(file))}")
 
 
 @perf.command()
@@ -96,8 +104,8 @@ def record(  # noqa: PLR0913, RUF100 - options
     "metrics",
     multiple=True,
     metavar="NAME[=PERCENT]",
-    help="Judge cpu, throughput, p50, p99 or wall, and which change matters; may be given several times. "
-    "By default cpu=10, throughput=10 and p99=25, or cpu=10 and wall=10 where no operations are marked.",
+    help="Judge cpu, throughput, p50, p99, wall or attempts, and which change matters; may be given several times. "
+    "By default cpu=10, throughput=10, p99=25 and attempts=5, or cpu=10 and wall=10 where no operations are marked.",
 )
 @click.option("--pairs", type=click.IntRange(1), default=50, show_default=True, help="Pairs of runs, at most.")
 @click.option(
@@ -105,7 +113,7 @@ def record(  # noqa: PLR0913, RUF100 - options
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=0.05,
     show_default=True,
-    help="The probability of a wrong verdict that is accepted.",
+    help="The probability of a wrong verdict that is accepted, in turn.",
 )
 @click.option(
     "--folder",
@@ -142,35 +150,37 @@ def compare(  # noqa: PLR0913, RUF100 - options
     """
     from penstock_monitoring._perf import comparison as comparing
     from penstock_monitoring._perf.baseline import Baseline
+    from penstock_monitoring._perf.files import require_writable
 
     margins = _margins(metrics)
-    with _answered():
+    with _answered(failed=3):
         known = Baseline.read(baseline)
-    there = baseline.absolute().parent / known.folder
-    candidate = _runner(command or known.command, folder or (Path() if command else there), timeout)
-    if command and not recorded and (command, (folder or Path()).resolve()) == (known.command, there.resolve()):
-        recorded = True  # in turn it would be compared with itself
-    alone = recorded or not command
-    if alone:
-        _require_same_machine(baseline, known)
-    reference = None if alone else _runner(known.command, there, timeout)
-    with _answered(failed=3), _progress(min(pairs, len(known.runs)) if alone else pairs, "pairs") as advance:
-        for warm_up in (candidate, reference):
-            if warm_up is not None:
-                warm_up()
-        found = comparing.compare(
-            known.name,
-            reference or known.runs,
-            candidate,
-            margins=margins,
-            error=error,
-            pairs=pairs,
-            after_pair=advance,
-        )
-    _show_comparison(found)
-    if evidence is not None:
-        with _answered():
+        if evidence is not None:
+            require_writable(evidence)
+        there = baseline.resolve().parent / known.folder
+        here = folder or (Path() if command else there)
+        candidate = _runner(command or known.command, here, timeout)
+        same = (command, here.resolve()) == (known.command, there.resolve())  # in turn it would be compared with itself
+        alone = recorded or not command or same
+        if alone:
+            _require_same_machine(baseline, known)
+        reference = None if alone else _runner(known.command, there, timeout)
+        with _progress(min(pairs, len(known.runs)) if alone else pairs, "pairs") as advance:
+            for warm_up in (candidate, reference):
+                if warm_up is not None:
+                    warm_up()
+            found = comparing.compare(
+                known.name,
+                reference or known.runs,
+                candidate,
+                margins=margins,
+                error=error,
+                pairs=pairs,
+                after_pair=advance,
+            )
+        if evidence is not None:
             found.write(evidence)
+    _print(found)
     sys.exit(_EXIT[found.verdict.value])
 
 
@@ -197,10 +207,13 @@ def _margins(metrics: tuple[str, ...]) -> Mapping[str, float] | None:
     return chosen or None
 
 
-def _refuse_secrets(command: tuple[str, ...]) -> None:
-    from penstock_monitoring._reading.shown import HIDDEN, shown
+def _refuse_secrets(command: tuple[str, ...], name: str) -> None:
+    from penstock_monitoring._reading.shown import without_secrets
 
-    if any(HIDDEN in shown(each) and HIDDEN not in each for each in command):
+    pairs = ((first, second) for first, second in pairwise(command) if first[:1] == "-" != second[:1])
+    options = (f"{option}={value}" for option, value in pairs)
+    texts = (each.encode("utf-8", "replace").decode() for each in (name, *command, *options))
+    if any(without_secrets(each) != each for each in texts):
         told = "the command or the name has what looks like a secret, and the baseline would keep it"
         raise click.UsageError(f"{told}; pass it in an environment variable")
 
@@ -219,14 +232,15 @@ def _require_same_machine(file: Path, known: Baseline) -> None:
 
 
 @contextlib.contextmanager
-def _answered(*, failed: int = 2) -> Iterator[None]:
+def _answered(*, failed: int) -> Iterator[None]:
     """Answer what goes wrong with a message and a status: that of a command that failed, else 2."""
     from penstock_limits import PenstockError
 
     from penstock_monitoring._perf.errors import RunError
 
     try:
-        yield
+        with _ended_by_signals():
+            yield
     except PenstockError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(failed if isinstance(error, RunError) else 2)
@@ -236,33 +250,37 @@ def _answered(*, failed: int = 2) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """End what runs, too, when this is told to end; Ctrl-C does so anyway."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    numbers = [getattr(signal, each) for each in ("SIGTERM", "SIGHUP") if hasattr(signal, each)]
+    ours = [each for each in numbers if signal.getsignal(each) is signal.SIG_DFL]  # nohup ignores one
+    for each in ours:
+        signal.signal(each, end)
+    try:
+        yield
+    finally:
+        for each in ours:
+            signal.signal(each, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
 def _progress(total: int, unit: str) -> Iterator[Callable[[int], None]]:
-    """Show on stderr how far it is."""
+    """Show on stderr how far it is, if somebody looks."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(unit, total=total)
         yield lambda done: progress.update(task, completed=done)
 
 
-def _show_runs(runs: list[Run]) -> None:
+def _print(what: RenderableType) -> None:
     from rich.console import Console
 
-    from penstock_monitoring._perf.table import runs_table
-
-    Console(highlight=False).print(runs_table(runs))
-
-
-def _show_comparison(found: object) -> None:
-    from rich.console import Console
-
-    from penstock_monitoring._perf.comparison import Comparison
-    from penstock_monitoring._perf.table import comparison_table, conclusion
-
-    assert isinstance(found, Comparison)
-    console = Console(highlight=False)
-    console = Console(highlight=False, width=max(100, console.width))
-    console.print(comparison_table(found))
-    console.print(conclusion(found))
+    Console(highlight=False).print(what)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock_limits import ConfigurationError
 
 from penstock_monitoring._perf.baseline import Machine, medians
-from penstock_monitoring._perf.errors import BaselineError, PerfError
+from penstock_monitoring._perf.errors import PerfError
 from penstock_monitoring._perf.files import write_json
 from penstock_monitoring._perf.metrics import MARGINS, cost_of, default_margins, value_of
 from penstock_monitoring._perf.run import Run
 from penstock_monitoring._perf.sequential import SequentialTest, Verdict
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 __all__ = ["Comparison", "MetricComparison", "compare"]
 
@@ -26,7 +29,7 @@ class MetricComparison:
     """What was found about one metric.
 
     Attributes:
-        metric: `cpu`, `throughput`, `p50`, `p99` or `wall`.
+        metric: `cpu`, `throughput`, `p50`, `p99`, `wall` or `attempts`.
         verdict: What was decided about it.
         baseline: The median of the baseline's runs: seconds, or operations per second.
         candidate: That of the candidate's.
@@ -59,7 +62,7 @@ class Comparison:
         baseline: The baseline's runs.
         candidate: The candidate's.
         interleaved: Whether both ran in turn; if not, the baseline's runs were recorded before.
-        error: The probability of a wrong verdict that was accepted.
+        error: The probability of a wrong verdict that was accepted; it holds for what ran in turn.
         at: When, in Unix seconds.
         machine: On what.
     """
@@ -90,16 +93,19 @@ class Comparison:
             "candidate": [asdict(run) for run in self.candidate],
         }
 
+    def __rich__(self) -> RenderableType:
+        """Return it as a table for people: what rich's console prints."""
+        from penstock_monitoring._perf.table import report
+
+        return report(self)
+
     def write(self, file: Path) -> None:
         """Write it as evidence.
 
         Raises:
             BaselineError: The file cannot be written.
         """
-        try:
-            write_json(file, self.as_dict())
-        except OSError as error:
-            raise BaselineError(f"{file} cannot be written: {error.strerror or error}") from error
+        write_json(file, self.as_dict())
 
 
 def compare(
@@ -116,14 +122,15 @@ def compare(
     """Run a baseline and a candidate in turn, until it is known which is better.
 
     A coin decides which of the two of a pair runs first, so that what else happens on the machine hits both alike. It
-    ends as soon as everything is decided or anything has regressed.
+    ends as soon as everything is decided or anything has regressed. Against recorded runs there is no coin: the verdict
+    is right as often as it says only if nothing but the program has changed since.
 
     Args:
         name: What is compared.
         baseline: Runs the baseline once; or runs that were recorded, which are taken in order.
         candidate: Runs the candidate once.
         margins: The metrics to judge, each with the smallest change that matters, as a share. By default CPU time,
-            throughput and p99 of marked operations, or CPU and wall time where none are marked.
+            throughput, p99 and attempts of marked operations, or CPU and wall time where none are marked.
         error: The probability of a wrong verdict that is accepted; shared between the metrics.
         pairs: How many pairs of runs to make at most.
         chance: Tosses the coin.
@@ -135,16 +142,15 @@ def compare(
             and candidate raise passes.
     """
     _check(margins, error, pairs)
-    recorded = None if callable(baseline) else tuple(baseline)
-    most = pairs if recorded is None else min(pairs, len(recorded))
     coin = chance or random.Random()  # noqa: S311 - no secret
+    made: Iterator[tuple[Run, Run]]
+    if callable(baseline):
+        made = (_in_random_order(baseline, candidate, coin) for _ in range(pairs))
+    else:
+        made = ((run, candidate()) for run in baseline[:pairs])
     seen: tuple[list[Run], list[Run]] = [], []
     tests: dict[str, SequentialTest] = {}
-    for number in range(most):
-        if recorded is None and callable(baseline):
-            pair = _in_random_order(baseline, candidate, coin)
-        else:
-            pair = (recorded or ())[number], candidate()
+    for number, pair in enumerate(made, 1):
         _require_alike(*pair)
         for runs, run in zip(seen, pair, strict=True):
             runs.append(run)
@@ -154,7 +160,7 @@ def compare(
         for metric, test in tests.items():
             test.add(cost_of(pair[0], metric), cost_of(pair[1], metric))
         if after_pair is not None:
-            after_pair(number + 1)
+            after_pair(number)
         if _is_over([test.verdict for test in tests.values()]):
             break
     return Comparison(
@@ -163,7 +169,7 @@ def compare(
         metrics=tuple(_found(metric, test, (margins or MARGINS)[metric], *seen) for metric, test in tests.items()),
         baseline=tuple(seen[0]),
         candidate=tuple(seen[1]),
-        interleaved=recorded is None,
+        interleaved=callable(baseline),
         error=error,
     )
 

@@ -7,6 +7,7 @@ import functools
 import inspect
 import json
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -20,9 +21,10 @@ from penstock_limits import resources
 from penstock_monitoring._perf.latencies import bucket
 from penstock_monitoring._reading.shown import shown
 
-__all__ = ["FOLDER", "measured"]
+__all__ = ["FOLDER", "UNFINISHED", "measured"]
 
 FOLDER: Final = "PENSTOCK_PERF_DIR"  # where a measured process leaves what it has seen; set by `penstock perf`
+UNFINISHED: Final = ".part"  # ends the name of a file there that is being written
 
 _READ_EVERY = 0.1  # seconds between two looks at the resources: who is gone at exit was seen before
 
@@ -67,8 +69,15 @@ class measured:  # noqa: N801 - used as a function is
             recorder.end(self._name, started, failed=kind is not None)
 
     def __call__(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
-        """Return the function, each call of which is the operation."""
+        """Return the function, each call of which is the operation.
+
+        Raises:
+            TypeError: It is a generator: its call does nothing yet.
+        """
         name = self._name
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            told = f"measured({name!r}) marks a generator, whose call only makes it"
+            raise TypeError(f"{told}; write `with measured({name!r}):` around the loop over it")
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
@@ -156,7 +165,9 @@ class _Recorder:
                 ],
             }
         file = self._folder / f"{os.getpid()}-{time.monotonic_ns()}.json"
-        file.write_text(json.dumps(seen), encoding="utf-8")
+        unfinished = file.with_suffix(UNFINISHED)
+        unfinished.write_text(json.dumps(seen), encoding="utf-8")
+        unfinished.replace(file)
 
 
 def _saturated_seconds() -> dict[_Key, float]:
@@ -179,7 +190,7 @@ class _State:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked = False
+        self._asked = self._hooked = False
         self._recorder: _Recorder | None = None
 
     def recorder(self) -> _Recorder | None:
@@ -193,20 +204,27 @@ class _State:
         folder = os.environ.get(FOLDER)
         if not folder:
             return None
-        atexit.register(self.write)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forked)
+        self._write_at_the_end()
         return _Recorder(Path(folder))
 
+    def _write_at_the_end(self) -> None:
+        if not self._hooked:  # a forked child inherits both
+            self._hooked = True
+            atexit.register(self.write)
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=self._forked)
+        if processes := sys.modules.get("multiprocessing.util"):  # its children end without atexit
+            processes.Finalize(None, self.write, exitpriority=0)
+
     def write(self) -> None:
-        if self._recorder is not None:
-            self._recorder.write()
+        recorder, self._recorder = self._recorder, None
+        if recorder is not None:
+            recorder.write()
 
     def _forked(self) -> None:
         """In a forked child: what was counted is the parent's."""
         self._lock = threading.Lock()
-        folder = os.environ.get(FOLDER)
-        self._recorder = _Recorder(Path(folder)) if folder else None
+        self._asked, self._recorder = False, None
 
 
 _state = _State()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +15,7 @@ from penstock_monitoring._perf.comparison import Comparison
 from penstock_monitoring._perf.run import Run
 from penstock_monitoring._perf.sequential import Verdict
 
-__all__ = ["comparison_table", "conclusion", "runs_table"]
+__all__ = ["report", "runs_table"]
 
 _STYLES = {
     Verdict.REGRESSED: "bold red",
@@ -29,11 +31,15 @@ _SAYS = {
 }
 
 
-def comparison_table(comparison: Comparison) -> Table:
-    """Return one row for each metric that was judged."""
-    table = _table("", "verdict", "baseline", "candidate", "worse by", "surely between", "margin", "pairs")
+def report(comparison: Comparison) -> Group:
+    """Return one row for each metric that was judged, and the verdict in a sentence."""
+    return Group(_comparison_table(comparison), _conclusion(comparison))
+
+
+def _comparison_table(comparison: Comparison) -> Table:
+    table = _table("", "verdict", "before", "after", "worse by", "surely between", "margin")
     for each in comparison.metrics:
-        write = _rate if each.metric == "throughput" else _seconds
+        write = _WRITTEN.get(each.metric, _seconds)
         table.add_row(
             each.metric,
             Text(each.verdict.value, _STYLES[each.verdict]),
@@ -41,22 +47,19 @@ def comparison_table(comparison: Comparison) -> Table:
             write(each.candidate),
             _percent(each.change),
             f"{_percent(each.low)} and {_percent(each.high)}",
-            _percent(each.margin).removeprefix("+"),
-            str(each.pairs),
+            f"{100 * each.margin:.3g} %",
         )
     return table
 
 
-def conclusion(comparison: Comparison) -> Text:
-    """Return the verdict in one line."""
-    verdict = comparison.verdict
-    how = "in turn" if comparison.interleaved else "against recorded runs"
-    return Text.assemble(
-        f"{comparison.name}: ",
-        (verdict.value, _STYLES[verdict]),
-        f", {_SAYS[verdict]} ({len(comparison.candidate)} pairs of runs, {how}; "
-        f"wrong with a probability of at most {comparison.error:.0%})",
-    )
+def _conclusion(comparison: Comparison) -> Text:
+    verdict, pairs = comparison.verdict, len(comparison.candidate)
+    if comparison.interleaved:
+        how = f"in turn; wrong with a probability of at most {100 * comparison.error:.3g} %"
+    else:
+        how = "against recorded runs; right only if the machine is as it was"
+    told = f", {_SAYS[verdict]} ({pairs} pairs of runs, {how})"
+    return Text.assemble(f"{comparison.name}: ", (verdict.value, _STYLES[verdict]), told)
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
@@ -82,9 +85,10 @@ def runs_table(runs: Sequence[Run]) -> Table:
 
 
 def _table(*headings: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))  # not wider than 80 columns
     for number, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if number < 1 or heading == "verdict" else "right", no_wrap=True)
+        justify: Literal["left", "right"] = "left" if number < 1 or heading == "verdict" else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading != "surely between")
     return table
 
 
@@ -109,5 +113,16 @@ def _share(value: float) -> str:
     return f"{value:.0%}"
 
 
+def _ratio(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
 def _percent(share: float | None) -> str:
-    return "?" if share is None else f"{share:+.1%}".replace("%", " %")
+    if share is None:
+        return "?"
+    percent = 100 * share
+    form = "+.1f" if abs(percent) < 10 else "+,.0f" if percent < 10_000 else "+.0e"
+    return f"{percent:{form}} %"
+
+
+_WRITTEN = {"throughput": _rate, "attempts": _ratio}

@@ -8,7 +8,7 @@ import re
 import time
 from typing import Final
 
-__all__ = ["HIDDEN", "LONGEST", "shown", "shown_name", "shown_sentence"]
+__all__ = ["HIDDEN", "LONGEST", "shown", "shown_name", "shown_sentence", "without_secrets"]
 
 HIDDEN: Final = "***"
 LONGEST: Final = 120  # characters
@@ -28,6 +28,7 @@ _PATTERNS = tuple(
             ),
             rf"\1{HIDDEN}",
         ),
+        (r"(authorization[\"']?\s*[=:]\s*[\"']?)(?:\w+\s+)?[^\s\"']+", rf"\1{HIDDEN}"),
         (r"\bbearer\s+\S+", HIDDEN),
         (r"\b(?:sk|pk|rk|gh[oprsu]|xox[a-z])[-_][\w-]{6,}", HIDDEN),
         (r"\bAKIA[A-Z0-9]{12,}", HIDDEN),
@@ -38,13 +39,19 @@ _PATTERNS = tuple(
 
 @functools.lru_cache(maxsize=4096)
 def shown(text: str) -> str:
+    """Return the beginning of a text, without secrets."""
+    text = without_secrets(text)
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+
+
+def without_secrets(text: str) -> str:
     """Return a text without what looks like a secret: passwords in URLs, keys, tokens, values of secret variables."""
     text = text.encode("utf-8", "replace").decode()  # names of files may hold what no text may
     for value in _secret_values(int(time.monotonic() // _LOOKED_EVERY)):
         text = text.replace(value, HIDDEN)
     for pattern, with_what in _PATTERNS:
         text = pattern.sub(with_what, text)
-    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
+    return text
 
 
 def shown_name(text: str) -> str:
