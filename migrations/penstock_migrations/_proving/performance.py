@@ -27,12 +27,14 @@ class Comparison:
         name: The baseline's.
         verdict: `regressed`, `same`, `better` or `inconclusive`.
         current: Whether it was made after the code was last changed.
+        interleaved: Whether both sides ran in turn; if not, it may be the machine that has changed.
         at: When, in Unix seconds.
     """
 
     name: str
     verdict: str
     current: bool
+    interleaved: bool
     at: float
 
 
@@ -105,7 +107,7 @@ def _comparison(document: dict[str, Any], changed: float) -> Comparison:
         raise ValueError(f"verdict {verdict!r} is not known")
     if not math.isfinite(at):
         raise ValueError(f"at = {at!r} is no time")
-    return Comparison(str(document["name"]), verdict, at > changed, at)
+    return Comparison(str(document["name"]), verdict, at > changed, document["interleaved"] is True, at)
 
 
 def _changed(file: Path) -> float:
