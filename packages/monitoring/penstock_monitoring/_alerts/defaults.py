@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock_monitoring._alerts.measures import Growth, Latest, Measure, Used, select, span
+from penstock_monitoring._alerts.measures import Growth, Latest, Measure, Ratio, Sum, Used, span
 from penstock_monitoring._alerts.rule import AlertRule
 from penstock_monitoring._registry.catalogue import metric_of
+from penstock_monitoring._registry.selector import select
 
 __all__ = ["EXHAUSTED", "default_alerts", "exhaustion"]
 
@@ -51,13 +52,13 @@ def _near_limit(kind: str) -> Measure:
 
 def _wait(kind: str, waited: str = "waited") -> Measure:
     """Measure how long those waited who had to; without end where nobody gets through."""
-    return Growth(metric_of(kind, "wait_seconds")) / Growth(metric_of(kind, waited))
+    return Ratio(Growth(metric_of(kind, "wait_seconds")), Growth(metric_of(kind, waited)))
 
 
 def _refused(kind: str, admitted: str = "acquired") -> Measure:
     """Measure the share of callers that were refused."""
     refused = Growth(metric_of(kind, "rejected"))
-    return refused / (Growth(metric_of(kind, admitted)) + refused)
+    return Ratio(refused, Sum(Growth(metric_of(kind, admitted)), refused))
 
 
 def _limits() -> tuple[AlertRule, ...]:
@@ -286,7 +287,7 @@ def _calls() -> tuple[AlertRule, ...]:
             - See whether the failures are such that another attempt can mend: a 400 never is.
             - Look for retries within retries: three times three attempts are nine.
             """,
-            measure=Growth(metric_of("retry", "attempts")) / Growth(metric_of("retry", "calls")),
+            measure=Ratio(Growth(metric_of("retry", "attempts")), Growth(metric_of("retry", "calls"))),
             limit=2.0,
             clears=1.5,
             pending=120.0,

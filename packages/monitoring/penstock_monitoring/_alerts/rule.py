@@ -11,7 +11,8 @@ from typing import Any, Final, Literal
 
 from penstock_limits import ConfigurationError
 
-from penstock_monitoring._alerts.measures import LOOKS, Measure
+from penstock_monitoring._alerts import measures
+from penstock_monitoring._alerts.measures import Measure
 
 __all__ = ["RUNBOOK", "Alert", "AlertRule", "Unit"]
 
@@ -89,19 +90,19 @@ class AlertRule:
             raise ConfigurationError(f"{where}: pending and quiet are seconds, 0 or more")
         if self.clears is not None and self._beyond(self.clears, self.limit):
             raise ConfigurationError(f"{where}: clears = {self.clears!r} is still beyond the limit, {self.limit!r}")
-        if self.measure is not None and len({term.kind for term in self.measure.terms()}) != 1:
+        if self.measure is not None and len({measures.kind_of(term) for term in measures.terms(self.measure)}) != 1:
             raise ConfigurationError(f"{where}: its measure is of several kinds of resource")
 
     @property
     def kind(self) -> str:
         """The kind of resource that it is about; empty for any, or if only Prometheus can tell."""
-        return "" if self.measure is None else self.measure.terms()[0].kind
+        return "" if self.measure is None else measures.kind_of(measures.terms(self.measure)[0])
 
     @property
     def every(self) -> float:
         """How often to look, in seconds; 0 for at each sample."""
-        measured = () if self.measure is None else self.measure.terms()
-        return max(self.pending / LOOKS, *(term.every for term in measured), 0.0)
+        terms = () if self.measure is None else measures.terms(self.measure)
+        return max(self.pending / measures.LOOKS, *(measures.every(term) for term in terms), 0.0)
 
     @property
     def anchor(self) -> str:
@@ -122,7 +123,7 @@ class AlertRule:
         """Return it as PromQL; empty if only the process can tell."""
         if self.measure is None:
             return self.query
-        measured = self.measure.promql(self.resource)
+        measured = measures.promql(self.measure, self.resource)
         return f"{measured} {self.compare} {self.limit:g}" if measured else ""
 
     def said(self, name: str, value: float) -> str:

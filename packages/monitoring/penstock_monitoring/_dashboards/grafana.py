@@ -12,9 +12,9 @@ from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, tim
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common, dashboard
 
-from penstock_monitoring._alerts.measures import select
 from penstock_monitoring._dashboards.panel import Board, Panel
 from penstock_monitoring._registry.catalogue import metric_of
+from penstock_monitoring._registry.selector import select
 
 __all__ = ["DOCS", "render_board"]
 

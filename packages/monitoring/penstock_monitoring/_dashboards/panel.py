@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from penstock_monitoring._alerts.defaults import default_alerts
-from penstock_monitoring._alerts.measures import select
 from penstock_monitoring._registry.catalogue import metric_of
 from penstock_monitoring._registry.metric import Metric
+from penstock_monitoring._registry.selector import select
 
 __all__ = [
     "Board",
@@ -28,7 +28,7 @@ __all__ = [
 Style = Literal["lines", "number", "states"]
 
 _WINDOW: Final = "[$__rate_interval]"
-_CHOSEN: Final = 'job=~"$job",instance=~"$instance"'
+_CHOSEN: Final = ('job=~"$job"', 'instance=~"$instance"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def playbook(alert: str) -> str:
 
 def chosen(kind: str, field: str, **labels: str) -> str:
     """Return the selector of a metric, of the processes that are chosen."""
-    return _of_chosen(select(metric_of(kind, field), **labels))
+    return select(metric_of(kind, field), *_CHOSEN, **labels)
 
 
 def latest(kind: str, field: str, by: str = "name", **labels: str) -> str:
@@ -132,8 +132,3 @@ def share(kind: str, part: str, whole: str) -> str:
 
 def _merged(metric: Metric) -> str:
     return "max" if metric.merge == "max" else "sum"
-
-
-def _of_chosen(selector: str) -> str:
-    name, _, matchers = selector.partition("{")
-    return f"{name}{{{matchers.removesuffix('}')}{',' if matchers else ''}{_CHOSEN}}}"
