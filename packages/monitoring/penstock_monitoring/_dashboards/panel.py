@@ -16,18 +16,26 @@ __all__ = [
     "Query",
     "Row",
     "Style",
+    "board",
     "chosen",
+    "in_mode",
     "increase",
+    "judged",
     "latest",
+    "lines",
     "mean",
-    "playbook",
+    "near_limit",
+    "number",
     "rate",
+    "rate_by_mode",
+    "row",
     "share",
 ]
 
 Style = Literal["lines", "number", "states"]
 
 _WINDOW: Final = "[$__rate_interval]"
+_RESOURCE: Final = "(job, instance, worker, name)"
 _CHOSEN: Final = ('job=~"$job"', 'instance=~"$instance"')
 
 
@@ -92,12 +100,54 @@ class Board:
     rows: tuple[Row, ...]
 
 
-_ANCHORS: Final = {rule.name: rule.anchor for rule in default_alerts()}
+_RULES: Final = {rule.name: rule for rule in default_alerts()}
 
 
-def playbook(alert: str) -> str:
-    """Return where the documentation says what to do about an alert."""
-    return _ANCHORS[alert]
+def board(name: str, title: str, about: str, *rows: Row) -> Board:
+    """Return a dashboard."""
+    return Board(name, f"Penstock: {title}", about, rows)
+
+
+def row(title: str, *panels: Panel) -> Row:
+    """Return a row of panels."""
+    return Row(title, panels)
+
+
+def lines(
+    title: str,
+    where: str,
+    *queries: Query | str,
+    unit: str = "short",
+    limit: float | None = None,
+    style: Style = "lines",
+) -> Panel:
+    """Return a panel of lines over time.
+
+    Args:
+        title: Its title.
+        where: What to do about what it shows: an alert, or a page of the documentation.
+        *queries: What it asks; a text is an expression with one series for each name.
+        unit: Grafana's word for the unit.
+        limit: From where on a line is red.
+        style: How it is drawn.
+    """
+    asked = tuple(Query(each) if isinstance(each, str) else each for each in queries)
+    return Panel(title, asked, _playbook(where), unit, style, limit)
+
+
+def judged(title: str, alert: str, *queries: Query | str, unit: str = "short") -> Panel:
+    """Return a panel of lines of what an alert is about, red from the limit of its rule on."""
+    return lines(title, alert, *queries, unit=unit, limit=_RULES[alert].limit)
+
+
+def number(title: str, expression: str, where: str, *, limit: float = 1.0, unit: str = "short") -> Panel:
+    """Return a panel with the number of now; 0 where there is none."""
+    return Panel(title, (Query(f"{expression} or vector(0)", title),), _playbook(where), unit, "number", limit, width=4)
+
+
+def _playbook(where: str) -> str:
+    """Return where the documentation says what to do about an alert; of a page, itself."""
+    return _RULES[where].anchor if where in _RULES else where
 
 
 def chosen(kind: str, field: str, **labels: str) -> str:
@@ -126,8 +176,29 @@ def mean(kind: str, field: str, per: str) -> str:
 
 
 def share(kind: str, part: str, whole: str) -> str:
-    """Return one gauge as a share of another."""
-    return f"{latest(kind, part)} / ({latest(kind, whole)} > 0)"
+    """Return one gauge as a share of another, of the process where it is most."""
+    return f"max by (name) ({chosen(kind, part)} / on {_RESOURCE} ({chosen(kind, whole)} > 0))"
+
+
+def near_limit(kind: str) -> str:
+    """Return for which share of the time a limit was nearly used up, of the process where it was most."""
+    return f"max by (name) (rate({chosen(kind, 'near_limit_seconds')}{_WINDOW}))"
+
+
+def rate_by_mode(kind: str, field: str) -> str:
+    """Return how fast a counter grows, of the resources in each mode."""
+    counted = f"rate({chosen(kind, field)}{_WINDOW})"
+    return f"sum by (mode) ({counted} * on {_RESOURCE} group_left (mode) {_mode(kind)})"
+
+
+def in_mode(kind: str, field: str, mode: str) -> str:
+    """Return how fast a counter grows, of each resource that is in a mode."""
+    return f"sum by (name) (rate({chosen(kind, field)}{_WINDOW}) and on {_RESOURCE} {_mode(kind, mode=mode)})"
+
+
+def _mode(kind: str, **labels: str) -> str:
+    """Return the mode of each resource; of several of one name in a process, that of one."""
+    return f"topk by {_RESOURCE} (1, {chosen(kind, 'mode', **labels)})"
 
 
 def _merged(metric: Metric) -> str:
