@@ -129,6 +129,17 @@ def test_tasks_of_one_name_and_place_are_one_row() -> None:
     ]
 
 
+def test_sleeps_of_several_tasks_are_one_thing_to_wait_on() -> None:
+    """However long each is; that of a single task is told."""
+    nodes = [
+        {"name": name, "age": 1.0, "waits_on": f"sleep of {at} s", "children": []} for at, name in enumerate("aab")
+    ]
+
+    shown = tasks_of(snapshot(101, tasks=[{"name": "manager", "children": nodes}]), None)
+
+    assert {row.name: row.waits_on for row in shown} == {"a": "sleep", "b": "sleep of 2 s"}
+
+
 @pytest.mark.parametrize(
     ("value", "shown"), [(None, ""), (0, "0"), (3.14159, "3.1"), (250.4, "250"), (12_345, "12.3k"), (2_500_000, "2.5M")]
 )

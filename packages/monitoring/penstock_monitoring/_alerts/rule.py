@@ -129,7 +129,7 @@ class AlertRule:
     def said(self, name: str, value: float) -> str:
         """Return the summary, of a resource."""
         words = {"name": name, "value": _SHOWN[self.unit](value)}
-        return _PLACEHOLDER.sub(lambda found: words.get(found[1], ""), self.summary)
+        return self.template(lambda word: words.get(word, ""))
 
     def template(self, word: Callable[[str], str]) -> str:
         """Return the summary with each placeholder as somebody else writes it."""

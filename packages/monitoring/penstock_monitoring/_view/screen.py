@@ -27,7 +27,7 @@ _KEYS: Final = (
     ("q", "quit"),
     ("p", "pause"),
     ("s", "sort"),
-    ("r", "turn round"),
+    ("r", "reverse"),
     ("/", "filter"),
     ("tab", "view"),
     ("arrows", "scroll"),
@@ -213,7 +213,7 @@ def _that_fit(columns: Sequence[_Column], width: int) -> list[_Column]:
 
 def _head(now: Mapping[str, Any], alerts: int = ALERTS) -> list[RenderableType]:
     process = now["process"]
-    late = max((max(loop["stalled"], loop["p99"]) for loop in now["loops"]), default=0.0)
+    lag = max((max(loop["stalled"], loop["p99"]) for loop in now["loops"]), default=0.0)
     waiting = sum(each["values"].get("queued") or 0 for each in now["resources"])
     modes = Counter(now["capabilities"].values())
     lines = [
@@ -223,7 +223,7 @@ def _head(now: Mapping[str, Any], alerts: int = ALERTS) -> list[RenderableType]:
             f"watched for {seconds(now['at'] - process['started'])}",
         ),
         Text(
-            f"{number(waiting)} waiting, event loop late {seconds(late)}, {now['threads']['alive']} threads, "
+            f"{number(waiting)} waiting, event-loop lag {seconds(lag)}, {now['threads']['alive']} threads, "
             f"capabilities: {', '.join(f'{count} {printable(mode)}' for mode, count in sorted(modes.items()))}"
         ),
     ]
