@@ -24,11 +24,10 @@ from penstock_cli._main import penstock
 from penstock_limits import CircuitBreaker, Limiter, Rate, RateLimiter
 from penstock_monitoring import METRICS, ConcurrencyMonitor
 from penstock_monitoring._view import rows
-from penstock_monitoring._view.command import SORTS
 from penstock_monitoring._view.keys import Keys
+from penstock_monitoring._view.look import SORTS, Look
 from penstock_monitoring._view.rows import rows_of, tasks_of
-from penstock_monitoring._view.screen import SORTS as SCREEN_SORTS
-from penstock_monitoring._view.screen import Look, fitted
+from penstock_monitoring._view.screen import fitted
 from penstock_monitoring._view.source import NotToBeSeenError, Source, find
 from penstock_monitoring._view.top import Reader
 from penstock_monitoring._view.words import number, seconds
@@ -234,9 +233,12 @@ def test_alerts_are_told_first() -> None:
     assert lines[5].startswith("! and 2 more alerts")
 
 
-def test_the_command_sorts_by_what_the_screen_does() -> None:
-    """It names them itself, as it must not import the screen before it runs."""
-    assert SORTS == SCREEN_SORTS
+@pytest.mark.parametrize("sort", SORTS)
+def test_the_column_that_sorts_is_marked(sort: str) -> None:
+    """Whichever the command line allows."""
+    heading = drawn(snapshot(100, ("limiter", "x", {"running": 1, "max_running": 4})), Look(sort=sort))[3]
+
+    assert re.search(r"[\N{UPWARDS ARROW}\N{DOWNWARDS ARROW}]", heading)
 
 
 # --- keys

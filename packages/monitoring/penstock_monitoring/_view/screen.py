@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from penstock_monitoring._view.look import Look
 from penstock_monitoring._view.rows import Row, TaskRow, printable, rows_of, tasks_of
 from penstock_monitoring._view.words import number, seconds
 
-__all__ = ["SORTS", "VIEWS", "Look", "everything", "fitted"]
+__all__ = ["everything", "fitted"]
 
-SORTS: Final = ("use", "name", "kind", "waiting", "done", "refused")
-VIEWS: Final = ("all", "resources", "tasks")
 ALERTS: Final = 3  # that are shown
 
 _STYLES: Final = {"full": "bold red", "open": "bold red", "near": "yellow", "half open": "yellow"}
@@ -32,34 +31,6 @@ _KEYS: Final = (
     ("tab", "view"),
     ("arrows", "scroll"),
 )
-
-
-@dataclass(slots=True)
-class Look:
-    """How somebody wants to see it.
-
-    Attributes:
-        sort: What resources are sorted by, one of `SORTS`.
-        turned: Whether the order is turned round.
-        filter: Words that what is shown must have.
-        typing: Whether the filter is being typed.
-        view: One of `VIEWS`.
-        paused: Whether it stays as it is.
-        first: The first row that is shown.
-        said: What is to be told of the connection.
-        lost: Whether that is that it is lost.
-    """
-
-    sort: str = "use"
-    turned: bool = False
-    filter: str = ""
-    typing: bool = False
-    view: str = "all"
-    paused: bool = False
-    first: int = 0
-    said: str = ""
-    lost: bool = False
-    page: int = field(default=1)
 
 
 @dataclass(frozen=True, slots=True)
