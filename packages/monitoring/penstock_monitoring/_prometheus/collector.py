@@ -12,7 +12,7 @@ from penstock_monitoring._prometheus.labelled import Labelled
 from penstock_monitoring._prometheus.text import CONTENT_TYPE, Text
 from penstock_monitoring._reading.series import Labels, Names, Series, label_names
 from penstock_monitoring._reading.workers import folder, worker_in
-from penstock_monitoring._registry.catalogue import METRICS
+from penstock_monitoring._registry.catalogue import FAMILIES
 from penstock_monitoring._registry.metric import Metric
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PrometheusCollector:
 
     def describe(self) -> Iterator[Family]:
         """Return every metric without values, so that a registry knows their names without a scrape."""
-        return (_family(metric, []) for metric in _metrics())
+        return (_family(metric, []) for metric in FAMILIES)
 
     def collect(self) -> Iterator[Family]:
         """Return every metric with the values of now; in any thread.
@@ -92,7 +92,7 @@ class PrometheusCollector:
     def _pieces(self) -> Iterator[str]:
         """Return what `render()` does, bit by bit; the values are of the moment of the first."""
         processes = list(self._processes())
-        for metric in _metrics():
+        for metric in FAMILIES:
             yield from self._text.pieces(metric, _label_names(metric, processes), processes)
 
     def _processes(self) -> Iterable[tuple[Labels, Series]]:
@@ -102,7 +102,7 @@ class PrometheusCollector:
 
     def _families(self, processes: Iterable[tuple[Labels, Series]]) -> Iterator[Family]:
         told, sample = list(processes), _sample_class()
-        for metric in _metrics():
+        for metric in FAMILIES:
             values = self._labelled.values(metric.name, _label_names(metric, told), told)
             samples = [sample(metric.name, labels, value) for labels, value in values]
             if samples:
@@ -124,12 +124,6 @@ def _label_names(metric: Metric, processes: list[tuple[Labels, Series]]) -> Labe
 
 def _labels(names: Labels, values: Labels) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
-
-
-@functools.cache
-def _metrics() -> tuple[Metric, ...]:
-    """Return one metric of each name."""
-    return tuple({metric.name: metric for metric in METRICS}.values())
 
 
 def _family(metric: Metric, samples: list[Any]) -> Family:

@@ -62,32 +62,28 @@ def _meter(row: Row) -> Text:
     return Text.assemble("[", ("|" * full, _STYLES.get(row.level, "green")), " " * (inside - full), "]")
 
 
-def _plain(value: str, style: str = "") -> Text:
-    return Text(value, style)
-
-
 def _alarming(value: float | None, style: str) -> Text:
     return Text(number(value), style if value else "")
 
 
 _RESOURCES: Final = (
-    _Column("Name", 0, 10, lambda row: _plain(row.name, _STYLES.get(row.level, "bold")), "name"),
-    _Column("Kind", 14, 3, lambda row: _plain(row.kind), "kind"),
-    _Column("Mode", 7, 4, lambda row: _plain(row.mode, _MODES.get(row.mode, ""))),
+    _Column("Name", 0, 10, lambda row: Text(row.name, _STYLES.get(row.level, "bold")), "name"),
+    _Column("Kind", 14, 3, lambda row: Text(row.kind), "kind"),
+    _Column("Mode", 7, 4, lambda row: Text(row.mode, _MODES.get(row.mode, ""))),
     _Column("", _METER, 2, _meter),
-    _Column("In use", 13, 9, lambda row: _plain(row.said, _STYLES.get(row.level, "")), "use"),
-    _Column("", 4, 8, lambda row: _plain(row.level if row.share is not None else "", _STYLES.get(row.level, ""))),
+    _Column("In use", 13, 9, lambda row: Text(row.said, _STYLES.get(row.level, "")), "use"),
+    _Column("", 4, 8, lambda row: Text(row.level if row.share is not None else "", _STYLES.get(row.level, ""))),
     _Column("Waiting", 8, 7, lambda row: _alarming(row.queued, "bold"), "waiting", right=True),
-    _Column("Done/s", 7, 6, lambda row: _plain(number(row.rate)), "done", right=True),
+    _Column("Done/s", 7, 6, lambda row: Text(number(row.rate)), "done", right=True),
     _Column("Refused/s", 10, 5, lambda row: _alarming(row.refused, "red"), "refused", right=True),
 )
 _TASKS: Final = (
-    _Column("Task", 26, 10, lambda row: _plain(row.name, "bold")),
-    _Column("Number", 6, 8, lambda row: _plain(number(row.number)), right=True),
-    _Column("New/s", 6, 5, lambda row: _plain(number(row.new)), right=True),
-    _Column("Oldest", 8, 9, lambda row: _plain(seconds(row.age)), right=True),
-    _Column("Waits on", 30, 7, lambda row: _plain(row.waits_on or "nothing", "" if row.waits_on else "dim")),
-    _Column("Made at", 0, 1, lambda row: _plain(row.created, "dim")),
+    _Column("Task", 26, 10, lambda row: Text(row.name, "bold")),
+    _Column("Number", 6, 8, lambda row: Text(number(row.number)), right=True),
+    _Column("New/s", 6, 5, lambda row: Text(number(row.new)), right=True),
+    _Column("Oldest", 8, 9, lambda row: Text(seconds(row.age)), right=True),
+    _Column("Waits on", 30, 7, lambda row: Text(row.waits_on or "nothing", "" if row.waits_on else "dim")),
+    _Column("Made at", 0, 1, lambda row: Text(row.created, "dim")),
 )
 _BY: Final[Mapping[str, Callable[[Row], Any]]] = {
     "use": lambda row: (row.level in ("open", "half open"), -1.0 if row.share is None else row.share, row.queued or 0),
