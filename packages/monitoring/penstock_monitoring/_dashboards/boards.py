@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock_monitoring._dashboards.panel import (
-    Panel,
-    Query,
-    Row,
-    board,
+from penstock_monitoring._dashboards.panel import Panel, Query, Row, board, judged, lines, number, row
+from penstock_monitoring._dashboards.promql import (
     chosen,
     in_mode,
     increase,
-    judged,
     latest,
-    lines,
     mean,
     near_limit,
-    number,
     rate,
     rate_by_mode,
-    row,
     share,
 )
 

@@ -1,4 +1,4 @@
-"""Boards, rows and panels as data, and short words for what panels ask."""
+"""Boards, rows and panels as data, and the few shapes that panels have."""
 
 from __future__ import annotations
 
@@ -6,37 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from penstock_monitoring._alerts.defaults import default_alerts
-from penstock_monitoring._registry.catalogue import metric_of
-from penstock_monitoring._registry.metric import Metric
-from penstock_monitoring._registry.selector import select
 
-__all__ = [
-    "Board",
-    "Panel",
-    "Query",
-    "Row",
-    "Style",
-    "board",
-    "chosen",
-    "in_mode",
-    "increase",
-    "judged",
-    "latest",
-    "lines",
-    "mean",
-    "near_limit",
-    "number",
-    "rate",
-    "rate_by_mode",
-    "row",
-    "share",
-]
+__all__ = ["Board", "Panel", "Query", "Row", "Style", "board", "judged", "lines", "number", "row"]
 
 Style = Literal["lines", "number", "states"]
-
-_WINDOW: Final = "[$__rate_interval]"
-_RESOURCE: Final = "(job, instance, worker, name)"
-_CHOSEN: Final = ('job=~"$job"', 'instance=~"$instance"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +32,7 @@ class Panel:
     Attributes:
         title: Its title.
         queries: What it asks.
-        playbook: What to do about what it shows: a page of the documentation, and a section.
+        runbook: What to do about what it shows: a page of the documentation, and a section.
         unit: Grafana's word for the unit.
         style: Lines over time, the number of now, or states over time.
         limit: From where on a number or a line is red; None for nowhere.
@@ -68,7 +41,7 @@ class Panel:
 
     title: str
     queries: tuple[Query, ...]
-    playbook: str
+    runbook: str
     unit: str = "short"
     style: Style = "lines"
     limit: float | None = None
@@ -132,7 +105,7 @@ def lines(
         style: How it is drawn.
     """
     asked = tuple(Query(each) if isinstance(each, str) else each for each in queries)
-    return Panel(title, asked, _playbook(where), unit, style, limit)
+    return Panel(title, asked, _runbook(where), unit, style, limit)
 
 
 def judged(title: str, alert: str, *queries: Query | str, unit: str = "short") -> Panel:
@@ -142,64 +115,9 @@ def judged(title: str, alert: str, *queries: Query | str, unit: str = "short") -
 
 def number(title: str, expression: str, where: str, *, limit: float = 1.0, unit: str = "short") -> Panel:
     """Return a panel with the number of now; 0 where there is none."""
-    return Panel(title, (Query(f"{expression} or vector(0)", title),), _playbook(where), unit, "number", limit, width=4)
+    return Panel(title, (Query(f"{expression} or vector(0)", title),), _runbook(where), unit, "number", limit, width=4)
 
 
-def _playbook(where: str) -> str:
+def _runbook(where: str) -> str:
     """Return where the documentation says what to do about an alert; of a page, itself."""
     return _RULES[where].anchor if where in _RULES else where
-
-
-def chosen(kind: str, field: str, **labels: str) -> str:
-    """Return the selector of a metric, of the processes that are chosen."""
-    return select(metric_of(kind, field), *_CHOSEN, **labels)
-
-
-def latest(kind: str, field: str, by: str = "name", **labels: str) -> str:
-    """Return a metric as it is now, of all processes together."""
-    return f"{_merged(metric_of(kind, field))} by ({by}) ({chosen(kind, field, **labels)})"
-
-
-def rate(kind: str, field: str, by: str = "name") -> str:
-    """Return how fast a counter grows, per second."""
-    return f"sum by ({by}) (rate({chosen(kind, field)}{_WINDOW}))"
-
-
-def increase(kind: str, field: str, by: str = "name") -> str:
-    """Return by how much a counter has grown, in the time that a point stands for."""
-    return f"sum by ({by}) (increase({chosen(kind, field)}{_WINDOW}))"
-
-
-def mean(kind: str, field: str, per: str) -> str:
-    """Return by how much one counter grows for each that another grows."""
-    return f"{rate(kind, field)} / ({rate(kind, per)} > 0)"
-
-
-def share(kind: str, part: str, whole: str) -> str:
-    """Return one gauge as a share of another, of the process where it is most."""
-    return f"max by (name) ({chosen(kind, part)} / on {_RESOURCE} ({chosen(kind, whole)} > 0))"
-
-
-def near_limit(kind: str) -> str:
-    """Return for which share of the time a limit was nearly used up, of the process where it was most."""
-    return f"max by (name) (rate({chosen(kind, 'near_limit_seconds')}{_WINDOW}))"
-
-
-def rate_by_mode(kind: str, field: str) -> str:
-    """Return how fast a counter grows, of the resources in each mode."""
-    counted = f"rate({chosen(kind, field)}{_WINDOW})"
-    return f"sum by (mode) ({counted} * on {_RESOURCE} group_left (mode) {_mode(kind)})"
-
-
-def in_mode(kind: str, field: str, mode: str) -> str:
-    """Return how fast a counter grows, of each resource that is in a mode."""
-    return f"sum by (name) (rate({chosen(kind, field)}{_WINDOW}) and on {_RESOURCE} {_mode(kind, mode=mode)})"
-
-
-def _mode(kind: str, **labels: str) -> str:
-    """Return the mode of each resource; of several of one name in a process, that of one."""
-    return f"topk by {_RESOURCE} (1, {chosen(kind, 'mode', **labels)})"
-
-
-def _merged(metric: Metric) -> str:
-    return "max" if metric.merge == "max" else "sum"
