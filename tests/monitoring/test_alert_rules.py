@@ -160,10 +160,11 @@ def test_the_process_says_of_the_same_values_what_prometheus_says(name: str, ami
     ("settings", "said"),
     [
         ({"name": "too many"}, "begins with a capital"),
-        ({"severity": "page"}, "allowed are critical and warning"),
+        ({"severity": "page"}, "allowed are critical, warning"),
+        ({"unit": "percent"}, "allowed are count, ratio, seconds, share"),
         ({"measure": None}, "needs a measure"),
         ({"query": "up == 0"}, "needs a measure"),
-        ({"compare": "=="}, "allowed are"),
+        ({"compare": "=="}, "allowed are <, >, >="),
         ({"limit": math.inf}, "nothing would be beyond"),
         ({"limit": math.nan}, "nothing would be beyond"),
         ({"pending": -1}, "0 or more"),

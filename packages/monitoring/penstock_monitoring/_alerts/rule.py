@@ -7,15 +7,17 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from penstock_limits import ConfigurationError
 
 from penstock_monitoring._alerts import measures
 from penstock_monitoring._alerts.measures import Measure
 
-__all__ = ["RUNBOOK", "Alert", "AlertRule", "Unit"]
+__all__ = ["RUNBOOK", "Alert", "AlertRule", "Compare", "Severity", "Unit"]
 
+Compare = Literal["<", ">", ">="]
+Severity = Literal["critical", "warning"]
 Unit = Literal["count", "ratio", "seconds", "share"]
 
 RUNBOOK: Final = "operate/alerts.html"  # within the documentation; each alert has its section
@@ -57,13 +59,13 @@ class AlertRule:
     """
 
     name: str
-    severity: Literal["critical", "warning"]
+    severity: Severity
     summary: str
     meaning: str
     remedy: str
     _: KW_ONLY
     measure: Measure | None = None
-    compare: Literal["<", ">", ">="] = ">"
+    compare: Compare = ">"
     limit: float = 0.0
     clears: float | None = None
     pending: float = 0.0
@@ -78,12 +80,11 @@ class AlertRule:
         where = f"alert rule {self.name!r}"
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(f"{where}: a name is letters and digits, and begins with a capital")
-        if self.severity not in ("critical", "warning"):
-            raise ConfigurationError(f"{where}: severity = {self.severity!r}; allowed are critical and warning")
+        for what, allowed in (("severity", Severity), ("compare", Compare), ("unit", Unit)):
+            if (given := getattr(self, what)) not in get_args(allowed):
+                raise ConfigurationError(f"{where}: {what} = {given!r}; allowed are {', '.join(get_args(allowed))}")
         if (self.measure is None) is not bool(self.query):
             raise ConfigurationError(f"{where}: it needs a measure, or the query of what only Prometheus can tell")
-        if self.compare not in ("<", ">", ">="):
-            raise ConfigurationError(f"{where}: compare = {self.compare!r}; allowed are <, > and >=")
         if not math.isfinite(self.limit):
             raise ConfigurationError(f"{where}: limit = {self.limit!r}; nothing would be beyond it, or everything")
         if not (self.pending >= 0 and self.quiet >= 0):
@@ -160,7 +161,7 @@ class Alert:
     """
 
     name: str
-    severity: str
+    severity: Severity
     kind: str
     resource: str
     state: Literal["active", "resolved"]
