@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ WATCH = """window.touched = new Set(); new MutationObserver((all) => all.forEach
 })).observe(document.querySelector('#resources tbody'),
   {subtree: true, childList: true, characterData: true, attributes: true})"""
 NAMES = "[...document.querySelectorAll('tr.one td.name button')].map((each) => each.textContent)"
+
+
+@dataclass(frozen=True)
+class State:
+    state: str
 
 
 @asynccontextmanager
@@ -148,6 +154,18 @@ async def test_a_reader_filters_and_sorts(tmp_path: Path) -> None:
     assert downwards == upwards[::-1]
     assert "other" in everything
     assert len(kept) == 4
+
+
+async def test_an_open_breaker_is_first(tmp_path: Path) -> None:
+    """Before what is full, and last where the order is turned round; as in `penstock top`."""
+    full, breaker = Limiter("full", max_running=1), Fake("breaker", "service", State("open"))
+    async with shown(tmp_path) as (page, _, _), full:
+        with breaker:
+            down = await page.until(f"{NAMES}.length === 2 && {NAMES}")
+            await page.run("document.querySelector('th.use button').click()")
+            up = await page.until(f"!state.down && {NAMES}")
+
+    assert (down, up) == (["service", "full"], ["full", "service"])
 
 
 async def test_a_reader_sees_all_of_one_resource(tmp_path: Path) -> None:

@@ -184,9 +184,15 @@ def _called(node: Mapping[str, Any]) -> str:
     return str(node.get("function") or name) if _NUMBERED.fullmatch(name) else name
 
 
+def _waits_on(node: Mapping[str, Any], *, alone: bool) -> str:
+    """Return what a task waits on; of several the sleeps are one, however long each is."""
+    waits_on = str(node.get("waits_on") or "")
+    return "sleep" if waits_on.startswith("sleep of ") and not alone else waits_on
+
+
 def _task_row(name: str, created: str, nodes: list[Mapping[str, Any]], passed: float) -> TaskRow:
     ages = [float(node.get("age") or 0.0) for node in nodes]
-    waits = Counter(str(node.get("waits_on") or "") for node in nodes).most_common()
+    waits = Counter(_waits_on(node, alone=len(nodes) == 1) for node in nodes).most_common()
     most = waits[0][0] + (f" and {len(waits) - 1} more" if len(waits) > 1 else "")
     new = sum(age < passed for age in ages) / passed if passed > 0 else None
     return TaskRow(printable(name), len(nodes), new, max(ages), printable(most), printable(created))

@@ -617,7 +617,7 @@ class TaskManager:
         leave_resource(self)
         emit("tasks.shut_down", self.name, seconds=round(report.seconds, 3), **_as_keys(report.counts()))
         worth_a_warning = self._signalled or report.left_behind or not drained
-        logger.log(logging.WARNING if worth_a_warning else logging.INFO, "%s", report)
+        logger.log(logging.WARNING if worth_a_warning else logging.INFO, "%s", str(report))
         return report
 
     def _only_look(self) -> ShutdownReport:
