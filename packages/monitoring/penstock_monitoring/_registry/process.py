@@ -44,7 +44,9 @@ CAPABILITY = (
 
 FLAGS = (
     Kind("flags", "penstock_flag", ()).info(
-        "Environment of the flags, and their source: LaunchDarkly, a file's name, defaults, none; always 1.", "environment", "source"
+        "Environment of the flags, and their source: LaunchDarkly, a file's name, defaults, none; always 1.",
+        "environment",
+        "source",
     ),
 )
 
