@@ -259,6 +259,7 @@ class ConcurrencyMonitor:
                 started=self._started,
                 interval=sampler.interval,
                 window=self._window,
+                threshold=self._share_near(),
                 samples=sampler.number,
                 unreadable=unreadable,
                 version=build().version,

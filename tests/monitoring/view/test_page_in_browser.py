@@ -93,6 +93,20 @@ async def test_a_reader_sees_what_is_in_use(tmp_path: Path) -> None:
     assert breaker.name
 
 
+async def test_what_is_near_its_limit_is_the_monitors_threshold(tmp_path: Path) -> None:
+    """In words, in the number of them, and as the mark of each chart."""
+    half = Limiter("half", max_running=4)
+    for _ in range(2):
+        half.acquire_nowait()
+    async with shown(tmp_path, threshold=0.5) as (page, _, _):
+        await page.until(f"{row('half')} !== undefined")
+        word = await page.run(f"getComputedStyle({row('half')}.querySelector('.said'), '::after').content")
+        marks = await page.run("[...document.querySelectorAll('.mark')].map((each) => each.getAttribute('y1'))")
+
+    assert "near" in word
+    assert set(marks) == {"12"}
+
+
 async def test_names_are_text(tmp_path: Path) -> None:
     """Whatever a name holds, of a limiter, a task or an alert, it is shown and does nothing."""
     kept = [Limiter(name, max_running=1) for name in (SCRIPT, IMAGE)]

@@ -76,6 +76,15 @@ def test_a_rate_is_what_counters_grew_by() -> None:
     assert [row.rate for row in rows_of(now, now)] == [None, None]
 
 
+@pytest.mark.parametrize(("threshold", "level"), [(0.5, "near"), (0.51, "")])
+def test_what_is_near_its_limit_is_the_monitors_threshold(threshold: float, level: str) -> None:
+    """The configured one, or that which it was given."""
+    with Fake("limiter", "half", Numbers(running=2, max_running=4)):
+        now = json.loads(ConcurrencyMonitor(threshold=threshold).snapshot().to_json())
+
+    assert [row.level for row in rows_of(now, None) if row.name == "half"] == [level]
+
+
 def test_resources_of_one_name_are_told_apart() -> None:
     """By their order."""
     before = snapshot(100, ("limiter", "a", {"acquired": 0}), ("limiter", "a", {"acquired": 100}))

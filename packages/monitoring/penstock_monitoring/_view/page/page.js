@@ -4,7 +4,6 @@
 const POLL = 1000; // milliseconds between an answer and the next question
 const PATIENCE = 5000; // milliseconds for an answer
 const FEW = 200; // rows that are drawn unless all are asked for
-const NEAR = 0.8;
 const OPEN = { open: Infinity, "half-open": Number.MAX_VALUE }; // breakers, where the fullest limits are first
 const SVG = "http://www.w3.org/2000/svg";
 const COLUMNS = [
@@ -110,7 +109,11 @@ function speed(fields, values, last, passed) {
 
 function level(share, said, queued) {
   if (share === null) return { open: "open", "half open": "half-open" }[said] ?? "";
-  return share >= 1 || (queued && share >= NEAR) ? "full" : share >= NEAR ? "near" : "";
+  return share >= 1 || (queued && share >= threshold()) ? "full" : share >= threshold() ? "near" : "";
+}
+
+function threshold() {
+  return state.now.process.threshold;
 }
 
 // --- charts
@@ -127,18 +130,18 @@ function chart() {
   return svg;
 }
 
-function mark(svg, share) {
+function mark(svg) {
   const line = document.createElementNS(SVG, "line");
-  const at = String(23 - 22 * share);
-  for (const [name, value] of [["class", "mark"], ["x1", "0"], ["x2", "100"], ["y1", at], ["y2", at]]) {
-    line.setAttribute(name, value);
-  }
+  for (const [name, value] of [["class", "mark"], ["x1", "0"], ["x2", "100"]]) line.setAttribute(name, value);
   svg.append(line);
   return svg;
 }
 
 function draw(svg, points, most, at, says) {
   const { interval, window: whole, started } = state.now.process;
+  for (const line of svg.querySelectorAll(".mark")) {
+    for (const end of ["y1", "y2"]) set(line, end, String(23 - 22 * threshold()));
+  }
   const range = Math.min(whole, Math.max(60, at - started));
   const gap = 5 * interval + whole / 60;
   const pieces = [];
@@ -214,7 +217,7 @@ function newRow() {
   bar.max = 1;
   bar.setAttribute("aria-hidden", "true");
   cells.share.append(said, bar);
-  const svg = mark(chart(), NEAR);
+  const svg = mark(chart());
   cells.trend.append(svg);
   const kept = { row, cells, button, mode, said, bar, svg, more: null, values: new Map() };
   button.addEventListener("click", () => { toggle(kept); show(); });
@@ -327,7 +330,7 @@ function kindsOf(rows) {
 function tiles(rows) {
   const limits = rows.filter((row) => row.share !== null && row.kind !== "rate");
   const fullest = limits.reduce((most, row) => (most && most.share >= row.share ? most : row), null);
-  const near = limits.filter((row) => row.share >= NEAR).length;
+  const near = limits.filter((row) => row.share >= threshold()).length;
   const waiting = rows.reduce((sum, row) => sum + (row.queued ?? 0), 0);
   const queues = rows.filter((row) => row.queued).length;
   const rated = rows.filter((row) => row.rate !== null && ["limiter", "pool", "rate"].includes(row.kind));
@@ -346,7 +349,7 @@ function tiles(rows) {
     while (points.length && points[0][0] < state.now.at - state.now.process.window) points.shift();
     say(tile.querySelector("output"), value === null ? "…" : says(value));
     say(tile.querySelector("p"), note);
-    tile.className = index === 0 && value >= NEAR ? `tile ${value >= 1 ? "full" : "near"}` : "tile";
+    tile.className = index === 0 && value >= threshold() ? `tile ${value >= 1 ? "full" : "near"}` : "tile";
     const most = TILES[index][1] || past.reduce((high, point) => Math.max(high, point[1]), 0) || 1;
     draw(tile.querySelector("svg"), past, most, state.now.at, says);
   });
@@ -545,7 +548,7 @@ function start() {
   for (const [title] of TILES) {
     $("tiles").append(make("div", "tile", make("h2", "", title), make("output"), make("p", "note"), chart()));
   }
-  mark($("tiles").firstElementChild.querySelector("svg"), NEAR);
+  mark($("tiles").firstElementChild.querySelector("svg"));
   $("pause").addEventListener("click", pause);
   $("filter").addEventListener("input", show);
   $("kind").addEventListener("change", show);
