@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from penstock_limits import resources
+from penstock_limits.forks import after_fork
 
 from penstock_monitoring._perf.latencies import bucket
 from penstock_monitoring._reading.shown import shown
@@ -194,8 +195,7 @@ class _State:
         if not folder:
             return None
         atexit.register(self.write)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._forked)
+        after_fork(self._forked)
         return _Recorder(Path(folder))
 
     def write(self) -> None:
