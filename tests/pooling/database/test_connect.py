@@ -21,6 +21,7 @@ from penstock_pooling._connect.room import MANY, drop_in, room_here
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
+from tests.pooling.database.registered import pools, statistics
 from tests.pooling.waiting import reached
 
 
@@ -28,18 +29,6 @@ def configure(max_size: int, timeout: float = 10.0) -> None:
     penstock_limits.configure(
         ConcurrencyConfig(rag_pool_min_size=0, rag_pool_max_size=max_size, database_operation_timeout=timeout)
     )
-
-
-def pools() -> list[Any]:
-    """Return the pools of this loop."""
-    found = [each for each in penstock_limits.resources() if each.kind == "pool"]
-    return [each for each in found if each._loop is asyncio.get_running_loop()]
-
-
-def statistics() -> Any:
-    assert penstock_pooling.connect
-    (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
-    return resource.statistics()
 
 
 # --- modes
