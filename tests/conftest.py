@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 
 from hypothesis import HealthCheck, settings
@@ -17,9 +16,3 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.load_profile("patient")
-
-
-def pytest_collection_finish() -> None:
-    """Spare the collector all that has been imported: many tests ask it to look at everything, again and again."""
-    gc.collect()
-    gc.freeze()

@@ -23,5 +23,3 @@ def frozen() -> Iterator[list[object]]:
     gc.freeze()
     yield shared
     gc.unfreeze()
-    gc.collect()
-    gc.freeze()  # as all tests have it
