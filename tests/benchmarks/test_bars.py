@@ -17,7 +17,7 @@ async def test_a_contender_does_its_work_inside_the_stopwatch(bar: str, contende
     """The CPU time of the `with` block is recorded."""
     stopwatch = Stopwatch()
 
-    await contender.run(5, stopwatch)
+    await contender.run(25, stopwatch)
 
     assert stopwatch.cpu_seconds > 0
 
