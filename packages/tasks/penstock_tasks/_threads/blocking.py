@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from penstock_limits import Limiter, LimitSettings, Mode, PenstockError, configuration, emit, mode_of
+from penstock_limits.forks import after_fork
 
-from penstock_tasks._forks import after_fork
 from penstock_tasks._settings import CAPABILITY
 from penstock_tasks._shown import raised_at, shown_name
 from penstock_tasks._threads.counters import counters

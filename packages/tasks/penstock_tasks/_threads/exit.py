@@ -19,8 +19,8 @@ import traceback
 from collections.abc import Callable
 
 from penstock_limits import emit
+from penstock_limits.forks import after_fork
 
-from penstock_tasks._forks import after_fork
 from penstock_tasks._settings import seconds_given
 from penstock_tasks._shown import shown_name
 from penstock_tasks._threads.counters import counters
