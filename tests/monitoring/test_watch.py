@@ -313,7 +313,7 @@ def test_two_rules_of_one_name_are_refused() -> None:
 def test_what_grew_while_nobody_looked_is_nothing_new() -> None:
     """An hour's rejections are not those of the last five minutes, and what was pending may have been over."""
     told: list[Alert] = []
-    (rejects,) = [rule for rule in default_alerts() if rule.name == "PenstockPoolTimeouts"]
+    (rejects,) = [rule for rule in default_alerts() if rule.name == "PenstockPoolRejects"]
     watch = Watch([rejects], told.append)
     metric = terms(rejects.measure)[0].metric  # type: ignore[union-attr]
 

@@ -55,10 +55,10 @@ def _wait(kind: str, waited: str = "waited") -> Measure:
     return Ratio(Growth(metric_of(kind, "wait_seconds")), Growth(metric_of(kind, waited)))
 
 
-def _refused(kind: str, admitted: str = "acquired") -> Measure:
+def _refused(kind: str, what: str = "rejected") -> Measure:
     """Measure the share of callers that were refused."""
-    refused = Growth(metric_of(kind, "rejected"))
-    return Ratio(refused, Sum(Growth(metric_of(kind, admitted)), refused))
+    refused = Growth(metric_of(kind, what))
+    return Ratio(refused, Sum(Growth(metric_of(kind, "acquired")), refused))
 
 
 def _limits() -> tuple[AlertRule, ...]:
@@ -205,7 +205,7 @@ def _pools() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockPoolTimeouts",
             "critical",
-            "{value} callers got no connection of the pool {name} in time, in five minutes.",
+            "{value} of the callers of the pool {name} got no connection in time, in five minutes.",
             "They waited until their deadline, and failed.",
             """
             - Is the database there? Connections that are opened (`penstock_pool_opened_total`) and never
@@ -213,7 +213,10 @@ def _pools() -> tuple[AlertRule, ...]:
             - Borrows that never come back: see the leaks; the log names where they were made.
             - Otherwise the pool is too small for the load, or the load too large for the database.
             """,
-            measure=Growth(metric_of("pool", "timed_out")),
+            measure=_refused("pool", "timed_out"),
+            limit=0.01,
+            pending=60.0,
+            unit="share",
         ),
         AlertRule(
             "PenstockPoolRejects",
@@ -323,18 +326,6 @@ def _work() -> tuple[AlertRule, ...]:
             - Look for `except BaseException` or `except asyncio.CancelledError` without `raise`.
             """,
             measure=Growth(metric_of("tasks", "left_behind"), _QUARTER),
-        ),
-        AlertRule(
-            "PenstockThreadsLeftBehind",
-            "warning",
-            "{value} threads did not stop by the deadline at the exit of the program.",
-            "A thread cannot be stopped from outside: it has to look at its stop event.",
-            """
-            - The log `penstock.tasks` names each, with where it was made and where it stands.
-            - Wait with `stop_event().wait(seconds)` in place of `time.sleep(seconds)`, and give sockets a
-              timeout.
-            """,
-            measure=Growth(metric_of("threads", "left_behind"), _QUARTER),
         ),
         AlertRule(
             "PenstockExecutorWait",

@@ -49,10 +49,6 @@ def _wait(kind: str, alert: str, title: str = "Mean wait, of those who wait") ->
     return judged(title, alert, mean(kind, "wait_seconds", "waited"), unit="s")
 
 
-def _left_behind(kind: str, alert: str, by: str) -> Panel:
-    return lines("Left behind", alert, Query(increase(kind, "left_behind", by), f"{{{{{by}}}}}"), limit=1.0)
-
-
 _BREAKERS: Final = lines(
     "Breakers: 0 closed, 1 half open, 2 open", "PenstockBreakerOpen", _of_breakers(), style="states"
 )
@@ -309,19 +305,18 @@ TASKS: Final = board(
             ),
             unit="ops",
         ),
-        _left_behind("tasks", "PenstockTasksLeftBehind", "name"),
+        lines("Left behind", "PenstockTasksLeftBehind", increase("tasks", "left_behind"), limit=1.0),
         lines("Restarts of services", "PenstockTasksLeftBehind", increase("tasks", "restarts")),
     ),
     row(
         "Threads",
         lines(
             "Threads alive",
-            "PenstockThreadsLeftBehind",
+            "PenstockExecutorWait",
             Query(latest("threads", "alive", "instance"), "{{instance}}: owned"),
             Query(latest("threads", "unowned_daemons", "instance"), "{{instance}}: unmanaged"),
             Query(latest("monitor", "threads", "instance"), "{{instance}}: all"),
         ),
-        _left_behind("threads", "PenstockThreadsLeftBehind", "instance"),
         lines(
             "Executors: calls active, and waiting",
             "PenstockExecutorWait",
