@@ -32,7 +32,8 @@ from penstock_limits._modes import CAPABILITIES, Mode, ModeSource, mode_of, mode
 from penstock_limits._names import configuration, configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policies.kept_slot import KeptSlot
-from penstock_limits._policies.policy import Policy, PolicyStatistics, Slot, current_slot
+from penstock_limits._policies.policy import Policy, PolicyStatistics
+from penstock_limits._policies.slot import Slot, current_slot
 from penstock_limits._project import read_settings
 from penstock_limits._rates.rate import DimensionStatistics, Rate, RateLimiter, RateStatistics, Reservation
 from penstock_limits._resources import Resource, resources

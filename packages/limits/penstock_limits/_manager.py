@@ -13,7 +13,7 @@ from penstock_limits._errors import ConfigurationError
 from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._metrics import ConcurrencyMetrics
 from penstock_limits._names import configure, limiter_or_new, limiters, policy, rates
-from penstock_limits._policies.policy import Slot
+from penstock_limits._policies.slot import Slot
 from penstock_limits._rates.rate import RateLimiter
 
 __all__ = ["Clients", "ConcurrencyManager", "Pools"]

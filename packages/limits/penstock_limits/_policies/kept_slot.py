@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from penstock_limits._policies.deadlines import Deadline
-    from penstock_limits._policies.policy import Slot
+    from penstock_limits._policies.slot import Slot
 
 __all__ = ["KeptSlot"]
 
