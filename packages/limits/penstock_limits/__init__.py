@@ -41,9 +41,10 @@ from penstock_limits._resources import enter as enter_resource
 from penstock_limits._resources import leave as leave_resource
 from penstock_limits._retries.backoff import backoff_delay
 from penstock_limits._retries.budget import RetryBudget, RetryBudgetStatistics
-from penstock_limits._retries.hedging import Hedge, HedgeStatistics, hedge
+from penstock_limits._retries.hedging import Hedge, hedge
 from penstock_limits._retries.replaced_settings import ReplacedSetting, replaced_settings
-from penstock_limits._retries.retry import Retry, RetryStatistics, retry
+from penstock_limits._retries.retry import Retry, retry
+from penstock_limits._retries.statistics import HedgeStatistics, RetryStatistics
 from penstock_limits._retries.transient import is_transient
 from penstock_limits._timeouts import wait_for
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from penstock_limits import _modes, _resources
+from penstock_limits import _resources
 from penstock_limits._checks import seconds, whole
 from penstock_limits._errors import ConfigurationError
 from penstock_limits._events import emit
 from penstock_limits._guarded import check_function, is_coroutine_function, note
 from penstock_limits._modes import Mode
-from penstock_limits._retries.budget import RetryBudget, budget_of
-from penstock_limits._retries.retry import CAPABILITY
+from penstock_limits._retries.budget import RetryBudget
+from penstock_limits._retries.budgeted import Budgeted
+from penstock_limits._retries.statistics import HedgeCounters, HedgeStatistics
 
-__all__ = ["Hedge", "HedgeStatistics", "hedge"]
+__all__ = ["Hedge", "hedge"]
 
 logger = logging.getLogger("penstock.limits")
 
@@ -28,43 +27,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class HedgeStatistics:
-    """A snapshot of a hedge.
-
-    Attributes:
-        mode: Its mode now.
-        calls: Calls ever made.
-        attempts: Attempts ever started, the first of each call included.
-        hedged: Calls for which more than one attempt was started.
-        won: Those of them whose result came from a later attempt than the first.
-        budget_refused: Calls that would have had another attempt, had the budget had one left.
-        stuck: Attempts that went on after they were cancelled, for longer than `grace`.
-        would_hedge: Calls that took longer than `after`, in mode `observe`.
-    """
-
-    mode: Mode
-    calls: int
-    attempts: int
-    hedged: int
-    won: int
-    budget_refused: int
-    stuck: int
-    would_hedge: int
-
-
-@dataclass(slots=True)
-class _Counters:
-    calls: int = 0
-    more: int = 0
-    hedged: int = 0
-    won: int = 0
-    budget_refused: int = 0
-    stuck: int = 0
-    would_hedge: int = 0
-
-
-class Hedge:
+class Hedge(Budgeted[HedgeCounters]):
     """Starts another attempt when none has ended after some time; the first success wins, the others are cancelled.
 
     ONLY FOR CALLS THAT MAY BE MADE TWICE: reads, and writes that are idempotent at the service. Both attempts are real;
@@ -96,19 +59,7 @@ class Hedge:
         ConfigurationError: A value is wrong.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_after",
-        "_attempts",
-        "_budget",
-        "_counters",
-        "_fixed_mode",
-        "_grace",
-        "_lock",
-        "_name",
-        "_named",
-        "_owns_budget",
-    )
+    __slots__ = ("__weakref__", "_after", "_attempts", "_grace")
 
     def __init__(
         self,
@@ -124,17 +75,11 @@ class Hedge:
             raise ConfigurationError(
                 f"hedge: name = {name!r}; allowed is a text. As a decorator, write `@hedge(after=...)`"
             )
-        self._name = name or "hedge"
-        self._named = bool(name)
-        where = f"hedge {self._name!r}"
+        where = f"hedge {name or 'hedge'!r}"
         self._after = seconds(where, "after", after)
         self._attempts = whole(where, "attempts", attempts, least=2)
         self._grace = seconds(where, "grace", grace)
-        self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"{where}: mode")
-        self._owns_budget = budget is ...
-        self._budget = budget_of(where, budget, self._name)
-        self._lock = threading.RLock()
-        self._counters = _Counters()
+        super().__init__(name, "hedge", budget, mode, HedgeCounters())
         _resources.enter(self)
 
     def __repr__(self) -> str:
@@ -142,24 +87,9 @@ class Hedge:
         return f"<Hedge {self._name!r} {self.mode}: {self._attempts} attempts, each after {self._after:g} s, {hedged}>"
 
     @property
-    def name(self) -> str:
-        """What people know it by."""
-        return self._name
-
-    @property
     def kind(self) -> str:
         """What kind of resource this is."""
         return "hedge"
-
-    @property
-    def mode(self) -> Mode:
-        """Its mode now: its own, or that of the capability `jittered-retry`."""
-        return self._fixed_mode or _modes.mode_of(CAPABILITY)
-
-    @property
-    def budget(self) -> RetryBudget | None:
-        """What grants its additional attempts; None if nothing bounds them."""
-        return self._budget
 
     def statistics(self) -> HedgeStatistics:
         """Return a snapshot of its counters."""
@@ -186,8 +116,7 @@ class Hedge:
         check_function(f"hedge {self._name!r}", function)
         if not is_coroutine_function(function):
             raise ConfigurationError(f"hedge {self._name!r} guards coroutine functions; {function!r} is none")
-        if not self._named:
-            self._take_name(getattr(function, "__qualname__", self._name))
+        self._take_name(function)
 
         @functools.wraps(function)
         async def hedged(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -229,16 +158,6 @@ class Hedge:
             return False
         self._add(more=1, hedged=started == 1)
         return True
-
-    def _take_name(self, name: str) -> None:
-        self._name, self._named = name, True
-        if self._owns_budget and self._budget is not None:
-            self._budget._name = name
-
-    def _add(self, **counted: int) -> None:
-        with self._lock:
-            for counter, number in counted.items():
-                setattr(self._counters, counter, getattr(self._counters, counter) + number)
 
 
 hedge = Hedge

@@ -3,98 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import math
 import operator
 import random as chance
 import sys
-import threading
 import time
 from asyncio import _get_running_loop, current_task
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent import futures
-from dataclasses import dataclass
 from types import EllipsisType
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
-from penstock_limits import _modes, _resources
-from penstock_limits._checks import seconds, whole
-from penstock_limits._errors import (
-    CircuitOpenError,
-    ConfigurationError,
-    LimitReachedError,
-    PenstockError,
-    RequestTooLargeError,
-)
-from penstock_limits._events import emit
-from penstock_limits._guarded import check_function, is_coroutine_function, note
-from penstock_limits._headers import retry_after
+from penstock_limits import _resources
+from penstock_limits._errors import ConfigurationError
+from penstock_limits._guarded import check_function, is_coroutine_function
 from penstock_limits._modes import Mode
-from penstock_limits._outcomes import headers_of
 from penstock_limits._retries.attempts import Call, TaskAttempts, ThreadAttempts
-from penstock_limits._retries.backoff import backoff_delay
-from penstock_limits._retries.budget import RetryBudget, budget_of
-from penstock_limits._retries.transient import is_cancellation, is_transient
+from penstock_limits._retries.budget import RetryBudget
+from penstock_limits._retries.decisions import Decisions
+from penstock_limits._retries.statistics import RetryStatistics
+from penstock_limits._retries.transient import is_transient
 from penstock_limits._timeouts import Watch, Watches, gone, no_task
 
-__all__ = ["CAPABILITY", "Retry", "RetryStatistics", "retry"]
-
-CAPABILITY: Final = "jittered-retry"
-_REFUSALS: Final = (LimitReachedError, RequestTooLargeError, CircuitOpenError)
+__all__ = ["Retry", "retry"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class RetryStatistics:
-    """A snapshot of a retry.
-
-    Attributes:
-        mode: Its mode now.
-        calls: Calls ever made.
-        attempts: Attempts that were made or waited for, the first of each call included.
-        retried: Calls that were tried again.
-        gave_up: Calls that failed with what another attempt might have mended, or were ended by `total_timeout`.
-        budget_refused: Those of them for which the budget had no retry left.
-        timed_out: Those of them that were ended by `total_timeout` in the midst of an attempt.
-        retry_after_honoured: Delays for which the service had asked.
-        delayed_seconds: All delays together.
-        would_retry: Calls that would have been tried again, in mode `observe`.
-        would_delay_seconds: The delays before those attempts together.
-        would_time_out: Calls that `total_timeout` would have ended, in mode `observe`.
-    """
-
-    mode: Mode
-    calls: int
-    attempts: int
-    retried: int
-    gave_up: int
-    budget_refused: int
-    timed_out: int
-    retry_after_honoured: int
-    delayed_seconds: float
-    would_retry: int
-    would_delay_seconds: float
-    would_time_out: int
-
-
-@dataclass(slots=True)
-class _Counters:
-    retries: int = 0
-    retried: int = 0
-    gave_up: int = 0
-    budget_refused: int = 0
-    timed_out: int = 0
-    retry_after_honoured: int = 0
-    delayed_seconds: float = 0.0
-    would_retry: int = 0
-    would_delay_seconds: float = 0.0
-    would_time_out: int = 0
-
-
-class Retry:
+class Retry(Decisions):
     """Makes a call again when another attempt may mend its failure: a decorator, a loop, and `call()`.
 
     ```text
@@ -137,27 +74,7 @@ class Retry:
         ConfigurationError: A value is wrong, or `on` would retry a cancellation.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_attempts",
-        "_base",
-        "_budget",
-        "_cap",
-        "_clock",
-        "_counters",
-        "_deposit",
-        "_fixed_mode",
-        "_lock",
-        "_name",
-        "_named",
-        "_on",
-        "_owns_budget",
-        "_random",
-        "_sleep",
-        "_tickets",
-        "_total_timeout",
-        "_watches",
-    )
+    __slots__ = ("__weakref__", "_clock", "_deposit", "_sleep", "_tickets", "_watches")
 
     def __init__(
         self,
@@ -176,26 +93,20 @@ class Retry:
     ) -> None:
         if name is not None and not isinstance(name, str):
             raise ConfigurationError(f"retry: name = {name!r}; allowed is a text. As a decorator, write `@retry()`")
-        self._name = name or "retry"
-        self._named = bool(name)
-        where = f"retry {self._name!r}"
-        self._attempts = whole(where, "attempts", attempts, least=1)
-        self._total_timeout = math.inf
-        if total_timeout is not None:
-            self._total_timeout = seconds(where, "total_timeout", total_timeout, above=True)
-        self._base = seconds(where, "base", base)
-        self._cap = seconds(where, "cap", cap)
-        self._on = _matcher(where, on)
-        self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"{where}: mode")
+        super().__init__(
+            name,
+            attempts=attempts,
+            total_timeout=total_timeout,
+            base=base,
+            cap=cap,
+            on=on,
+            budget=budget,
+            mode=mode,
+            random=random,
+        )
         self._clock = clock
         self._sleep = sleep
-        self._random = random
-        # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
-        self._lock = threading.RLock()
-        self._counters = _Counters()
         self._watches = Watches(self._total_timeout, self._ends_late)
-        self._owns_budget = budget is ...
-        self._budget = budget_of(where, budget, self._name)
         # One for each call; it tells how far it has come. Those of a budget of its own are of the same calls.
         self._tickets: Iterator[int] = iter(range(sys.maxsize))
         self._deposit = None if self._budget is None else self._budget.deposit
@@ -211,24 +122,9 @@ class Retry:
         )
 
     @property
-    def name(self) -> str:
-        """What people know it by."""
-        return self._name
-
-    @property
     def kind(self) -> str:
         """What kind of resource this is."""
         return "retry"
-
-    @property
-    def mode(self) -> Mode:
-        """Its mode now: its own, or that of the capability `jittered-retry`."""
-        return self._fixed_mode or _modes.mode_of(CAPABILITY)
-
-    @property
-    def budget(self) -> RetryBudget | None:
-        """What grants its retries; None if nothing bounds them."""
-        return self._budget
 
     def statistics(self) -> RetryStatistics:
         """Return a snapshot of its counters."""
@@ -259,8 +155,7 @@ class Retry:
             ConfigurationError: It is a generator function, or something that cannot be called.
         """
         check_function(f"retry {self._name!r}", function)
-        if not self._named:
-            self._take_name(getattr(function, "__qualname__", self._name))
+        self._take_name(function)
         guarded = self._in_task(function) if is_coroutine_function(function) else self._in_thread(function)
         return functools.wraps(function)(guarded)
 
@@ -400,118 +295,6 @@ class Retry:
     def _calls(self) -> int:
         return sys.maxsize - operator.length_hint(self._tickets)
 
-    def _take_name(self, name: str) -> None:
-        self._name, self._named = name, True
-        if self._owns_budget and self._budget is not None:
-            self._budget._name = name
-
-    # --- when an attempt has failed
-
-    def _failed(self, call: Call, error: Exception) -> bool:
-        """Decide, while an error is handled, whether there is to be another attempt, and when."""
-        call.attempts += 1
-        call.error = None
-        mode = self.mode
-        if mode is Mode.OFF or call.cancelled or not self._is_retried(error, mode):
-            return False
-        delay, asked = self._delay(call.attempts, error)
-        why = self._obstacle(call, delay)
-        if mode is Mode.OBSERVE:
-            if why is None:
-                self._add(would_retry=1, would_delay_seconds=delay)
-            return False
-        if why is None and self._budget is not None and not self._budget.take():
-            why = "budget"
-        if why is not None:
-            self._give_up(call, error, why, delay)
-            return False
-        self._add(retries=1, retried=call.attempts == 1, delayed_seconds=delay, retry_after_honoured=asked)
-        call.delay, call.error = delay, error
-        return True
-
-    def _is_retried(self, error: Exception, mode: Mode) -> bool:
-        if is_cancellation(error):
-            return False
-        if mode is Mode.OBSERVE:
-            with contextlib.suppress(Exception):  # it changes nothing, so it does not fail either
-                return bool(self._on(error))
-            return False
-        return bool(self._on(error))
-
-    def _delay(self, failed: int, error: Exception) -> tuple[float, bool]:
-        """Return the delay after so many failed attempts, and whether the service has asked for it."""
-        delay = backoff_delay(failed - 1, base=self._base, cap=self._cap, random=self._random)
-        pause = retry_after(headers_of(error), time.time())
-        # Later than it says, by chance: it may have told many the same.
-        return (delay, False) if pause is None else (pause + delay, True)
-
-    def _obstacle(self, call: Call, delay: float) -> str | None:
-        """Return why there can be no other attempt after this delay."""
-        if call.attempts >= self._attempts:
-            return "attempts"
-        if delay >= self._total_timeout - call.seconds:
-            return "time"
-        if call.task is None and _get_running_loop() is not None:
-            return "loop"
-        return None
-
-    def _check_late(self, call: Call) -> None:
-        """Raise the error of a call if its time is over before the next attempt, as sleep may take longer."""
-        if call.error is not None and call.seconds >= self._total_timeout:
-            self._give_up(call, call.error, "time", call.delay)
-            raise call.take_error()
-
-    def _ends_late(self) -> bool:
-        """Tell whether a call that is late is to be ended."""
-        mode = self.mode
-        if mode is Mode.OBSERVE:
-            self._add(would_time_out=1)
-        return mode is Mode.ENFORCE
-
-    def _end_late(self, call: Call, cancelled: BaseException) -> None:
-        """Let a call that was ended in the midst of an attempt raise the error of the attempt before it."""
-        if call.error is None:
-            call.error = TimeoutError(f"retry {self._name!r}: total_timeout = {self._total_timeout:g} s is over")
-            call.error.__cause__ = cancelled
-        call.attempts += 1
-        self._add(timed_out=1)
-        self._give_up(call, call.error, "late", 0.0)
-
-    def _give_up(self, call: Call, error: Exception, why: str, delay: float) -> None:
-        reason = {
-            "attempts": f"attempts = {self._attempts}",
-            "time": f"another, after {delay:.3g} s, would not begin within total_timeout = {self._total_timeout:g} s",
-            "late": f"total_timeout = {self._total_timeout:g} s ended the last",
-            "budget": f"the retry budget {'' if self._budget is None else self._budget.name!r} is spent",
-            "loop": "waiting for another would block the running event loop; use a coroutine, or a thread",
-        }[why]
-        took, made = call.seconds, f"{call.attempts} attempt{'s' if call.attempts > 1 else ''}"
-        note(error, f"retry {self._name!r} gave up", f" after {made} in {took:.3g} s: {reason}")
-        self._add(gave_up=1, budget_refused=why == "budget")
-        details = {"attempts": call.attempts, "seconds": took, "reason": why, "error": type(error).__name__}
-        emit("retry.gave_up", self._name, **details)
-
-    def _add(self, **counted: float) -> None:
-        with self._lock:
-            for counter, number in counted.items():
-                setattr(self._counters, counter, getattr(self._counters, counter) + number)
-
 
 retry = Retry
 """`Retry`, as decorators and loops write it."""
-
-
-def _matcher(where: str, on: Any) -> Callable[[Exception], bool]:
-    kinds = on if isinstance(on, tuple) else (on,)
-    if all(isinstance(kind, type) for kind in kinds):
-        for kind in kinds:
-            if not issubclass(kind, Exception) or issubclass(kind, futures.CancelledError):
-                raise ConfigurationError(
-                    f"{where}: on = {kind.__name__}; allowed are kinds of Exception: a cancellation is never retried"
-                )
-        ours = tuple(kind for kind in kinds if issubclass(kind, PenstockError))
-        # A refusal of ours is a TimeoutError or a RuntimeError, too; whoever means it names it.
-        return lambda error: isinstance(error, ours if isinstance(error, _REFUSALS) else kinds)
-    if callable(on) and not is_coroutine_function(on):
-        return cast("Callable[[Exception], bool]", on)
-    raise ConfigurationError(f"{where}: on = {on!r}; allowed are Exception classes, or a function that tells at once")

@@ -1,4 +1,4 @@
-"""Which errors another attempt may mend."""
+"""Which errors another attempt may mend, and which a retry is told to retry."""
 
 from __future__ import annotations
 
@@ -6,13 +6,22 @@ import asyncio
 import errno
 import socket
 import ssl
+from collections.abc import Callable
 from concurrent import futures
-from typing import Final
+from typing import Any, Final, cast
 
-from penstock_limits._errors import CallTimeoutError, PenstockError
+from penstock_limits._errors import (
+    CallTimeoutError,
+    CircuitOpenError,
+    ConfigurationError,
+    LimitReachedError,
+    PenstockError,
+    RequestTooLargeError,
+)
+from penstock_limits._guarded import is_coroutine_function
 from penstock_limits._outcomes import is_timeout, status_of
 
-__all__ = ["is_cancellation", "is_transient"]
+__all__ = ["is_cancellation", "is_transient", "matcher"]
 
 # Timeout, too early, too many, server errors; 529 is Anthropic's "overloaded".
 _STATUSES: Final = frozenset({408, 425, 429, 500, 502, 503, 504, 529})
@@ -22,6 +31,7 @@ _UNREACHABLE: Final = frozenset(
 _BROKEN: Final = (ConnectionError, socket.gaierror, socket.herror, ssl.SSLError, asyncio.IncompleteReadError)
 # What clients call it: requests, openai, anthropic, aiohttp, asyncpg; httpx.
 _NAMED: Final = ("ConnectionError", "NetworkError", "RemoteProtocolError")
+_REFUSALS: Final = (LimitReachedError, RequestTooLargeError, CircuitOpenError)
 
 
 def is_transient(error: BaseException) -> bool:
@@ -47,6 +57,31 @@ def is_transient(error: BaseException) -> bool:
 def is_cancellation(error: BaseException) -> bool:
     """Tell whether an error says that work was cancelled; `concurrent.futures` has an Exception for it."""
     return isinstance(error, (asyncio.CancelledError, futures.CancelledError))
+
+
+def matcher(where: str, on: Any) -> Callable[[Exception], bool]:
+    """Return what tells whether an error is to be retried.
+
+    Args:
+        where: Whose parameter it is, for the error.
+        on: Exception classes, or a function that tells.
+
+    Raises:
+        ConfigurationError: It is nothing of that, or a cancellation.
+    """
+    kinds = on if isinstance(on, tuple) else (on,)
+    if all(isinstance(kind, type) for kind in kinds):
+        for kind in kinds:
+            if not issubclass(kind, Exception) or issubclass(kind, futures.CancelledError):
+                raise ConfigurationError(
+                    f"{where}: on = {kind.__name__}; allowed are kinds of Exception: a cancellation is never retried"
+                )
+        ours = tuple(kind for kind in kinds if issubclass(kind, PenstockError))
+        # A refusal of ours is a TimeoutError or a RuntimeError, too; whoever means it names it.
+        return lambda error: isinstance(error, ours if isinstance(error, _REFUSALS) else kinds)
+    if callable(on) and not is_coroutine_function(on):
+        return cast("Callable[[Exception], bool]", on)
+    raise ConfigurationError(f"{where}: on = {on!r}; allowed are Exception classes, or a function that tells at once")
 
 
 def _is_named(error: Exception) -> bool:
