@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar, Protocol
 
+from penstock_limits._settling import call_in_loop, settle
+
 __all__ = ["Caller", "TaskWaiter", "ThreadWaiter", "Waiter"]
 
 
@@ -81,38 +83,21 @@ class TaskWaiter:
         return self._future.get_loop()
 
     def admit(self, *, queued: bool) -> bool:  # noqa: ARG002 - it never stays
-        return self._soon(self._wake)
+        if call_in_loop(self._future.get_loop(), settle, self._future):
+            return True
+        self.dropped = True  # the loop was closed with this task still waiting
+        return False
 
     def refuse(self, error: Exception) -> None:
         """Take note that it was taken out of the queue, and fail with this error."""
         self.dropped = True
-        self._soon(self._wake, error)
+        call_in_loop(self._future.get_loop(), settle, self._future, error)
 
     def nudge(self, callback: Callable[[], None]) -> None:
         self._future.get_loop().call_soon_threadsafe(callback)
 
     def drop(self) -> None:
         self.dropped = True
-
-    def _soon(self, wake: Callable[..., None], *error: Exception) -> bool:
-        loop = self._future.get_loop()
-        if asyncio._get_running_loop() is loop:
-            wake(*error)
-            return True
-        try:
-            loop.call_soon_threadsafe(wake, *error)
-        except RuntimeError:  # the loop was closed with this task still waiting
-            self.dropped = True
-            return False
-        return True
-
-    def _wake(self, error: Exception | None = None) -> None:
-        if self._future.done():
-            return
-        if error is None:
-            self._future.set_result(None)
-        else:
-            self._future.set_exception(error)
 
 
 class ThreadWaiter:

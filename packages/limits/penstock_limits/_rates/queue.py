@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from penstock_limits._queue_time import QueueTime
+from penstock_limits._settling import call_in_loop, settle
 
 if TYPE_CHECKING:
     from penstock_limits._rates.reservation import Reservation
@@ -58,35 +59,17 @@ class TaskTurn:
 
     def admit(self) -> bool:
         """Wake it; False if nobody is there any more."""
-        return not self._future.done() and self._in_loop(self._wake)
+        return not self._future.done() and call_in_loop(self.loop, settle, self._future)
 
     def refuse(self, error: Exception) -> None:
         """Let it fail with an error."""
-        self._in_loop(self._wake, error)
+        call_in_loop(self.loop, settle, self._future, error)
 
     def set_alarm(self, due: float) -> None:
         """Ring at a time, and not at the one that was set before."""
         if due != self.due:
             self.due = due
-            self._in_loop(self._wind)
-
-    def _in_loop(self, call: Callable[..., None], *args: Exception) -> bool:
-        if asyncio._get_running_loop() is self.loop:
-            call(*args)
-            return True
-        try:
-            self.loop.call_soon_threadsafe(call, *args)
-        except RuntimeError:  # the loop is closed
-            return False
-        return True
-
-    def _wake(self, error: Exception | None = None) -> None:
-        if self._future.done():
-            return
-        if error is None:
-            self._future.set_result(None)
-        else:
-            self._future.set_exception(error)
+            call_in_loop(self.loop, self._wind)
 
     def _wind(self) -> None:
         if self._timer is not None:
