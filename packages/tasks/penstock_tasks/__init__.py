@@ -2,9 +2,10 @@
 
 from penstock_tasks._tasks.create_task import create_task
 from penstock_tasks._tasks.ending import JobEnd, ShutdownReport
-from penstock_tasks._tasks.manager import TaskManager, TaskManagerStatistics
+from penstock_tasks._tasks.manager import TaskManager
 from penstock_tasks._tasks.repeated import PeriodicJob, RestartPolicy, Service
 from penstock_tasks._tasks.scope import TaskScope
+from penstock_tasks._tasks.statistics import TaskManagerStatistics
 from penstock_tasks._tasks.tree import TaskNode, TaskTree
 from penstock_tasks._threads.blocking import ThreadTimeoutError, to_thread
 from penstock_tasks._threads.counters import ThreadsStatistics

@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 from penstock_limits import Mode, mode_of
 
 from penstock_tasks._settings import CAPABILITY
-from penstock_tasks._tasks.manager import TaskManager, open_manager
+from penstock_tasks._tasks.intake import Intake
+from penstock_tasks._tasks.manager import TaskManager
+from penstock_tasks._tasks.open_managers import open_manager
 
 __all__ = ["create_task"]
 
@@ -46,7 +48,7 @@ def create_task(
 _keepers: dict[tuple[asyncio.AbstractEventLoop, Mode], TaskManager] = {}
 
 
-def _owner(loop: asyncio.AbstractEventLoop, mode: Mode) -> TaskManager:
+def _owner(loop: asyncio.AbstractEventLoop, mode: Mode) -> Intake:
     """Return whose a task of a loop is: the manager's that is open there, else the loop's own."""
     if mode is Mode.ENFORCE and (manager := open_manager(loop)) is not None:
         return manager

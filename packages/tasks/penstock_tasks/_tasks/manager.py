@@ -4,78 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
-import threading
 from asyncio import Task, current_task
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextvars import Context
-from dataclasses import dataclass
 from threading import get_ident
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, get_args
 from weakref import ref
 
 import penstock_limits
-from penstock_limits import ConfigurationError, Limiter, Mode, emit, enter_resource, leave_resource, mode_of
-from penstock_limits.forks import after_fork
+from penstock_limits import ConfigurationError, Limiter, Mode, emit, enter_resource, leave_resource
 
-from penstock_tasks._settings import CAPABILITY, mode_given, seconds_given
+from penstock_tasks._settings import seconds_given
 from penstock_tasks._tasks import signals as catching
 from penstock_tasks._tasks.block import Block
 from penstock_tasks._tasks.calls import called, function_name
 from penstock_tasks._tasks.ending import Ending, ShutdownReport, leave_behind
-from penstock_tasks._tasks.jobs import Job, Jobs
+from penstock_tasks._tasks.intake import Intake, options
+from penstock_tasks._tasks.jobs import Job
+from penstock_tasks._tasks.open_managers import forget, remember
 from penstock_tasks._tasks.repeated import PeriodicJob, Repeated, RestartPolicy, Service
 from penstock_tasks._tasks.scope import TaskScope
+from penstock_tasks._tasks.statistics import TaskManagerStatistics
 from penstock_tasks._tasks.tree import TaskTree, plant
 
-__all__ = ["TaskManager", "TaskManagerStatistics", "open_manager"]
+__all__ = ["TaskManager"]
 
 logger = logging.getLogger("penstock.tasks")
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Repeated)
 OnFailure = Literal["report", "cancel"]
-State = Literal["new", "open", "draining", "cancelling", "closed"]
 
 _BY_DEFAULT = RestartPolicy()
 _PERIODIC = "periodic job"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskManagerStatistics:
-    """A snapshot of a manager's counters; all but `mode` and `timed_out` are 0 if the mode is `off`.
-
-    Attributes:
-        mode: The mode.
-        running: Tasks that run now.
-        started: Tasks ever made.
-        succeeded: Tasks that have ended with a result.
-        failed: Tasks that have ended with an error.
-        cancelled: Tasks that have ended by a cancellation.
-        left_behind: Tasks that did not stop when they were cancelled.
-        timed_out: Calls of `timeout_wrapper` whose time was over.
-        services: Services that run, or wait for their next start.
-        periodic: Periodic jobs.
-        restarts: How often services were started again.
-    """
-
-    mode: Mode
-    running: int
-    started: int
-    succeeded: int
-    failed: int
-    cancelled: int
-    left_behind: int
-    timed_out: int
-    services: int
-    periodic: int
-    restarts: int
-
-
-class TaskManager:
+class TaskManager(Intake):
     """Owns the tasks of an event loop: keeps them alive, shows them, ends them and says how they have ended.
 
     `async with TaskManager() as tasks` is the usual way. Leaving the block, or `cleanup_tasks()`, takes no more work
@@ -120,19 +87,11 @@ class TaskManager:
         where = f"task manager {name!r}"
         if on_failure not in get_args(OnFailure):
             raise ConfigurationError(f"{where}: on_failure = {on_failure!r}; allowed are report and cancel")
-        self.name = name
         self.report: ShutdownReport | None = None
         self._drain_timeout = seconds_given(where, "drain_timeout", drain_timeout)
         self._cancel_timeout = seconds_given(where, "cancel_timeout", cancel_timeout)
-        self._cancels_all = on_failure == "cancel"
         self._signals = tuple(signals)
-        self._given = mode_given(where, mode)
-        self._mode = Mode.OFF
-        self._state: State = "new"
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process = os.getpid()
-        self._thread: int | None = None  # in which it takes work in
-        self._jobs: Jobs | None = None
+        super().__init__(name, where, mode, cancels_all=on_failure == "cancel")
         self._block: Block | None = None
         self._watch: catching.Watch | None = None
         self._signalled = False
@@ -153,11 +112,6 @@ class TaskManager:
         return "tasks"
 
     @property
-    def mode(self) -> Mode:
-        """Its mode; what the capability says now, as long as it is unused and follows that."""
-        return self._mode if self._state != "new" else self._given or mode_of(CAPABILITY)
-
-    @property
     def _patience(self) -> float:
         """How many seconds its shutdown may take."""
         return self._drain_timeout + self._cancel_timeout
@@ -175,7 +129,7 @@ class TaskManager:
         self._admit()
         self._block = Block()
         if self._mode is Mode.ENFORCE:
-            _remember(self)
+            remember(self)
             self._watch = catching.watch()
             if self._watch is not None:
                 self._watch.join(self, self._block.task, self._signals)
@@ -242,7 +196,7 @@ class TaskManager:
         if name is None and context is None:
             task = loop.create_task(coro)  # type: ignore[union-attr] # as it takes work in, it has a loop
         else:
-            task = loop.create_task(coro, **_given(name, context))  # type: ignore[union-attr]
+            task = loop.create_task(coro, **options(name, context))  # type: ignore[union-attr]
         if (jobs := self._jobs) is not None:
             frame = sys._getframe(1)
             known = frame.f_code, frame.f_lasti, ref(parent), jobs.now(), ""
@@ -414,108 +368,15 @@ class TaskManager:
 
     # --- starting
 
-    def _admit(self, coro: Coroutine[Any, Any, Any] | None = None) -> None:
-        """Let work in, or refuse it and close its coroutine."""
-        loop = asyncio._get_running_loop()
-        try:
-            if loop is None:
-                raise RuntimeError(self._elsewhere())
-            if self._state == "new":
-                self._open(loop)
-            if loop is not self._loop:
-                raise RuntimeError(self._elsewhere())
-            if self._state != "open" and not (self._state == "draining" and self._is_own(current_task())):
-                raise RuntimeError(
-                    f"task manager {self.name!r} is {self._state} and takes no more work in; "
-                    f"make another one, or start the work before its block is left"
-                )
-        except RuntimeError:
-            if asyncio.iscoroutine(coro):
-                coro.close()
-            raise
-
     def _open(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._mode = self._given or mode_of(CAPABILITY)
-        self._loop = loop
-        self._process = os.getpid()
-        if self._mode is not Mode.OFF:
-            self._jobs = Jobs(
-                self.name,
-                loop,
-                self._mode,
-                self._task_failed if self._cancels_all and self._mode is Mode.ENFORCE else None,
-            )
-        self._state = "open"
-        self._thread = get_ident()
-        after_fork(self._close_in_child)
+        super()._open(loop)
         enter_resource(self)
-
-    def _close_in_child(self) -> None:
-        """Take no work in: the loop, which is the parent's, does not run here."""
-        self._thread = None
-
-    def _elsewhere(self) -> str:
-        """Say why it cannot be used here."""
-        here = f"task manager {self.name!r} was used in thread {threading.current_thread().name!r}"
-        if os.getpid() != self._process:
-            return f"{here} of a process that was forked: its event loop is the parent's. Make one in this process"
-        if self._loop is None:
-            return f"{here} without a running event loop: use it in a coroutine"
-        if self._loop.is_closed():
-            return f"{here}, but the event loop it belongs to is closed. Make one for each loop"
-        return (
-            f"{here}, outside of the event loop it belongs to. From another thread use "
-            f"asyncio.run_coroutine_threadsafe(...), or loop.call_soon_threadsafe(tasks.start_soon, ...); "
-            f"for another loop make another manager"
-        )
-
-    def _is_own(self, task: Task[Any] | None) -> bool:
-        return self._jobs is not None and task in self._jobs.running
-
-    def _start(
-        self,
-        coro: Coroutine[Any, Any, T],
-        name: str | None,
-        context: Context | None,
-        frame: FrameType,
-        part_of: str,
-        limit: str | Limiter | None = None,
-        **kwargs: Any,
-    ) -> Task[T]:
-        self._admit(coro)
-        kwargs |= _given(name, context)
-        if limit is not None:
-            task = penstock_limits.create_task(coro, limit=limit, **kwargs)
-        else:
-            task = self._the_loop().create_task(coro, **kwargs)
-        self._own(task, frame, part_of)
-        return task
-
-    def _own(self, task: Task[Any], frame: FrameType, part_of: str = "") -> None:
-        """Own a task that was made in a frame, if the mode lets it own any."""
-        if self._jobs is not None:
-            self._jobs.watch(task, self._jobs.known(frame, part_of))
-
-    def _made(self, frame: FrameType, what: str) -> Job:
-        loop = self._the_loop()
-        parent = current_task()
-        return Job(frame.f_code, frame.f_lasti, None if parent is None else ref(parent), loop.time(), what)
-
-    def _launch(self, coro: Coroutine[Any, Any, T], name: str, context: Context, job: Job) -> Task[T]:
-        task = self._the_loop().create_task(coro, name=name, context=context)
-        if self._jobs is not None:
-            self._jobs.watch(task, job)
-        return task
 
     def _keep(self, repeated: R) -> R:
         gone = [each for each in self._repeated if each._stopped and not each.running]
         self._restarts += sum(each.restarts for each in gone if isinstance(each, Service))
         self._repeated = [*(each for each in self._repeated if each not in gone), repeated]
         return repeated
-
-    def _the_loop(self) -> asyncio.AbstractEventLoop:
-        assert self._loop is not None
-        return self._loop
 
     # --- failing
 
@@ -549,9 +410,7 @@ class TaskManager:
 
     def _stop_intake(self) -> None:
         """Take no more work in; what runs may still start what it needs."""
-        if self._state == "open":
-            self._state = "draining"
-            self._thread = None
+        super()._stop_intake()
         for each in self._repeated:
             each._stop_intake()
 
@@ -613,7 +472,7 @@ class TaskManager:
         self._stop_intake()
         drained = await self._ending.drain(self._drain_timeout)
         self._state = "cancelling"
-        _forget(self)  # what a cancelled task still makes by the drop-in to clean up is not to be cancelled
+        forget(self)  # what a cancelled task still makes by the drop-in to clean up is not to be cancelled
         self.report = report = await self._ending.cancel(self._cancel_timeout)
         self._state = "closed"
         self._jobs.close()
@@ -641,34 +500,6 @@ class TaskManager:
         leave_behind(self.name, self._jobs, task)
         if self._ending is not None:
             self._ending.look_again()
-
-
-_managers: dict[asyncio.AbstractEventLoop, list[TaskManager]] = {}
-
-
-def open_manager(loop: asyncio.AbstractEventLoop) -> TaskManager | None:
-    """Return the manager that was entered last in a loop, and is open; None if none is."""
-    managers = _managers.get(loop)
-    return managers[-1] if managers else None
-
-
-def _remember(manager: TaskManager) -> None:
-    for loop in [each for each in tuple(_managers) if each.is_closed()]:
-        _managers.pop(loop, None)
-    _managers.setdefault(manager._the_loop(), []).append(manager)
-
-
-def _forget(manager: TaskManager) -> None:
-    loop = manager._the_loop()
-    left = [each for each in _managers.pop(loop, ()) if each is not manager]
-    if left:
-        _managers[loop] = left
-
-
-def _given(name: str | None, context: Context | None) -> dict[str, Any]:
-    """Return what was given: from 3.14 on a task factory is handed every keyword, and may not know all."""
-    given = {"name": name, "context": context}
-    return {key: value for key, value in given.items() if value is not None}
 
 
 def _as_keys(counts: dict[str, int]) -> dict[str, int]:
