@@ -236,6 +236,6 @@ async def test_a_storm_of_cancellations_loses_no_connection_and_no_order(seed: i
         assert overtaken == []
         statistics = pool.statistics()
         assert (statistics.running, statistics.queued) == (0, 0)
-        assert pool._having == {}
+        assert pool._borrowers.having == {}
         assert pool._queue.qsize() == len(pool._holders) == pool.get_max_size()
         assert await pool.fetchval("SELECT 1") == 1

@@ -192,7 +192,7 @@ class Holder(PoolConnectionHolder):  # type: ignore[misc]
 
     def _release(self) -> None:
         if self._in_use is not None:
-            self._pool._note_returned(self)
+            self._pool._borrowers.take_back(self, self._pool._loop)
             self.stand_in = self.frame = self.returning = None
         super()._release()
 

@@ -15,23 +15,23 @@ from typing import Any
 
 import asyncpg
 from asyncpg import InterfaceError
-from penstock_limits import Mode, emit, enter_resource, leave_resource, mode_of
+from penstock_limits import Mode, emit, enter_resource, leave_resource
 from penstock_limits.forks import after_fork
 from penstock_limits.introspection import CallSite, call_site
 
 from penstock_pooling._asyncpg.acquisition import Acquisition
+from penstock_pooling._asyncpg.borrowers import Borrowers
 from penstock_pooling._asyncpg.deadlock import DeadlockWatch
 from penstock_pooling._asyncpg.ending import Ending
 from penstock_pooling._asyncpg.forks import OfParent, forks
 from penstock_pooling._asyncpg.holder import Holder
-from penstock_pooling._asyncpg.late import LateWatch
 from penstock_pooling._asyncpg.queue import HolderQueue, Waiter
 from penstock_pooling._asyncpg.server import has_pooler
-from penstock_pooling._pools.callers import LIBRARIES, listed
-from penstock_pooling._pools.capability import CAPABILITY
+from penstock_pooling._pools.callers import LIBRARIES
 from penstock_pooling._pools.checks import mode_or_none, seconds_or_none, sizes, whole_or_none
 from penstock_pooling._pools.counters import Counters
 from penstock_pooling._pools.errors import PoolDeadlockError, PoolPlaceError, PoolQueueFullError, PoolTimeoutError
+from penstock_pooling._pools.resource import PoolResource
 from penstock_pooling._pools.statistics import PoolStatistics
 
 __all__ = ["Pool"]
@@ -43,7 +43,7 @@ LOOK_AFTER = (
 PATIENCE = 5.0  # seconds for closing a connection that nobody has, before it is cut off
 
 
-class Pool(asyncpg.Pool):  # type: ignore[misc]
+class Pool(PoolResource, asyncpg.Pool):  # type: ignore[misc]
     """A pool of connections, as `asyncpg.Pool` is one, that is fair, bounded and watched.
 
     Beyond what asyncpg's does: whoever waits longest is served first, whatever frees a connection; nobody waits for
@@ -125,8 +125,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._max_queued = whole_or_none(where, "max_queued", max_queued)
         self._acquire_timeout = seconds_or_none(where, "acquire_timeout", acquire_timeout)
         self._max_lifetime = seconds_or_none(where, "max_lifetime", max_lifetime)
-        self._leaks = LateWatch(seconds_or_none(where, "leak_after", leak_after), self._note_leaked)
-        self._returns = LateWatch(self._acquire_timeout, self._note_stalled)
+        leak_after = seconds_or_none(where, "leak_after", leak_after)
         self._close_timeout = seconds_or_none(where, "close_timeout", close_timeout)
         self._unknown_server = check_server
         self._first_look = asyncio.Lock()
@@ -135,30 +134,14 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._forks = forks.watch()
         self._queue = HolderQueue(self._keeps)
         self._pooled = 0  # holders that are not for a single use
-        self._lent: dict[Holder, None] = {}  # the first lent first
-        self._having: dict[weakref.ref[Task[Any]] | None, int] = {}  # how many connections a task has
         self._deadlocks = DeadlockWatch()
         self._background: set[Task[None]] = set()
         self._counters = Counters(would_be_open=self._initsize)
+        self._borrowers = Borrowers(self._name, self._counters, leak_after, reset_within=self._acquire_timeout)
 
     def __repr__(self) -> str:
-        size = f"{len(self._lent)} of {self._maxsize} out, {self.get_size()} open"
+        size = f"{len(self._borrowers.lent)} of {self._maxsize} out, {self.get_size()} open"
         return f"<Pool {self._name!r} {self.mode}: {size}, {self._queue.waiting()} queued>"
-
-    @property
-    def name(self) -> str:
-        """What people know it by."""
-        return self._name
-
-    @property
-    def kind(self) -> str:
-        """What kind of resource this is."""
-        return "pool"
-
-    @property
-    def mode(self) -> Mode:
-        """Its mode now: its own, or that of the capability `pooled-database`."""
-        return self._fixed_mode or mode_of(CAPABILITY)
 
     # --- lending
 
@@ -218,7 +201,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             raise
         holder._timeout = timeout  # for the release, too; the default is watched at less cost
         holder.site, holder.lexical, holder.frame = site, lexical, frame
-        self._note_lent(holder, task or asyncio.current_task(loop), mode, now)
+        self._borrowers.lend(holder, task or asyncio.current_task(loop), mode, loop, now)
         return proxy
 
     async def _wait(self, patience: float | None) -> Holder | None:
@@ -229,7 +212,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         waiter: Waiter = self._loop.create_future()
         expiry = None if patience is None else self._loop.call_later(patience, self._give_up, waiter, patience)
         queue.join(waiter, task, math.inf if patience is None else began + patience)
-        if task is not None and weakref.ref(task) in self._having:
+        if task is not None and weakref.ref(task) in self._borrowers.having:
             self._loop.call_soon(self._break_deadlock)  # when all that is about to happen has happened
         try:
             holder: Holder | None = await waiter
@@ -244,20 +227,22 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
 
     def _give_up(self, waiter: Waiter, patience: float) -> None:
         """Let a caller go that has waited for as long as it would."""
-        error = PoolTimeoutError(self._name, self._queue.waiting(), patience, self._out() if self._lent else "")
+        error = PoolTimeoutError(
+            self._name, self._queue.waiting(), patience, self._out() if self._borrowers.lent else ""
+        )
         if self._queue.refuse(waiter, error):
             self._counters.timed_out += 1
             self._told("timed_out", error)
 
     def _break_deadlock(self) -> None:
         """Refuse a caller if whoever has a connection waits for one, too."""
-        held = [holder for holder in self._lent if not holder.single_use]
+        held = [holder for holder in self._borrowers.lent if not holder.single_use]
         if len(held) < self._pooled or self.is_closing():
             return
         waiter = self._deadlocks.victim(held, self._queue.waits())
         if waiter is None:
             return
-        error = PoolDeadlockError(self._name, len(self._lent), self._maxsize, self._out())
+        error = PoolDeadlockError(self._name, len(self._borrowers.lent), self._maxsize, self._out())
         if self._queue.refuse(waiter, error):
             self._counters.deadlocked += 1
             self._told("deadlocked", error)
@@ -295,7 +280,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
             if holder.expires <= now and self._is_outdated(holder, now):
                 holder.outdate()
             if timeout is None and holder._timeout is None and holder.returning is None:
-                self._returns.start(holder, self._loop, now)
+                self._borrowers.returns.start(holder, self._loop, now)
         return super().release(connection, timeout=timeout)  # type: ignore[no-any-return]
 
     # --- what holders say
@@ -304,39 +289,6 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._counters.opened += 1
         if self._max_lifetime is not None and not holder.single_use:
             holder.live(self._max_lifetime * (1 - JITTER * random.random()))  # noqa: S311 - no secret
-
-    def _note_lent(self, holder: Holder, task: Task[Any] | None, mode: Mode, now: float) -> None:
-        reference = None if task is None else weakref.ref(task)
-        holder.task, holder.lent_at, holder.told = reference, now, False
-        lent, counters = self._lent, self._counters
-        lent[holder] = None
-        had = self._having.get(reference, 0)
-        self._having[reference] = had + 1
-        counters.acquired += 1
-        if had:
-            counters.nested += 1
-        if len(lent) > counters.peak_running:
-            counters.peak_running = len(lent)
-        if holder.single_use:
-            holder.outdate()
-        if mode is not Mode.OFF:
-            self._leaks.start(holder, self._loop, now)
-
-    def _note_returned(self, holder: Holder) -> None:
-        self._lent.pop(holder, None)
-        self._leaks.stop(holder)
-        self._returns.stop(holder)
-        reference, holder.task = holder.task, None
-        left = self._having.get(reference, 0) - 1
-        if left > 0:
-            self._having[reference] = left
-        else:
-            self._having.pop(reference, None)
-        holder.idle_since = now = self._loop.time()
-        held = now - holder.lent_at
-        self._counters.note_hold(held)
-        if holder.told:
-            emit("pool.returned", self._name, borrower=str(holder.site), seconds=held)
 
     def _is_outdated(self, holder: Holder, now: float) -> bool:
         if holder.expires <= now:
@@ -544,9 +496,9 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         leave_resource(self)
 
     def _cut_off(self) -> None:
-        if self._lent:
-            self._counters.abandoned += len(self._lent)
-            emit("pool.abandoned", self._name, connections=len(self._lent), borrowers=self._out())
+        if out := len(self._borrowers.lent):
+            self._counters.abandoned += out
+            emit("pool.abandoned", self._name, connections=out, borrowers=self._out())
         for holder in list(self._holders):
             holder.terminate()
 
@@ -620,7 +572,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         """Return a snapshot of its counters."""
         return PoolStatistics(
             mode=self.mode,
-            running=len(self._lent),
+            running=len(self._borrowers.lent),
             max_running=self._maxsize,
             min_size=self._minsize,
             open=self.get_size(),
@@ -631,25 +583,11 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         )
 
     def _out(self) -> str:
-        now = self._loop.time()
-        out = listed((holder.site, now - holder.lent_at) for holder in self._lent)
-        return out or "none, they are being opened or closed"
+        return self._borrowers.listed(self._loop.time())
 
     def _told(self, what: str, error: PoolTimeoutError | PoolQueueFullError) -> Exception:
         emit(f"pool.{what}", self._name, counted=error.counted, allowed=error.allowed, borrowers=error.borrowers)
         return error
-
-    def _note_leaked(self, holder: Holder) -> None:
-        holder.told = True
-        self._counters.leaked += 1
-        ended = holder.has_lost_borrower()
-        out = self._loop.time() - holder.lent_at
-        emit("pool.leaked", self._name, borrower=str(holder.site), seconds=out, task_ended=ended)
-
-    def _note_stalled(self, holder: Holder) -> None:
-        """Cut off a connection whose server does not answer when it is reset."""
-        emit("pool.stalled", self._name, borrower=str(holder.site))
-        holder.terminate()
 
 
 class _Unbound:

@@ -155,7 +155,7 @@ class ConnectPool(Pool):
         A connection and its open transaction are one, and a program that only waits makes nothing that would bring the
         collector on its way. It is asked only where the task of a borrower has ended, and not again and again.
         """
-        if not any(holder.has_lost_borrower() for holder in self._lent):
+        if not any(holder.has_lost_borrower() for holder in self._borrowers.lent):
             return
         now = self._loop.time()
         if now >= self._next_look:
@@ -300,7 +300,7 @@ class ConnectPool(Pool):
         self._observed += 1
         self._counters.acquired += 1
         self._counters.opened += 1
-        self._counters.peak_running = max(self._counters.peak_running, self._observed + len(self._lent))
+        self._counters.peak_running = max(self._counters.peak_running, self._observed + len(self._borrowers.lent))
         began = self._loop.time()
 
         def ended(_: object) -> None:

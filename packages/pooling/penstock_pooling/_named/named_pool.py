@@ -51,11 +51,6 @@ class NamedPool(SessionPool):
     # --- what its settings say
 
     @property
-    def mode(self) -> Mode:
-        """Its mode now: its own, or that of the capability `pooled-database`."""
-        return self._fixed_mode or super().mode
-
-    @property
     def min_size(self) -> int:
         """How many connections are kept open."""
         return self._sizes[0]

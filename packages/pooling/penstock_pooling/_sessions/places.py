@@ -10,13 +10,13 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any
 
-from penstock_limits import Mode, configuration, emit, mode_of
+from penstock_limits import Mode, configuration, emit
 from penstock_limits.introspection import CallSite
 
 from penstock_pooling._pools.callers import listed
-from penstock_pooling._pools.capability import CAPABILITY
 from penstock_pooling._pools.counters import Counters
 from penstock_pooling._pools.errors import PoolDeadlockError, PoolQueueFullError, PoolTimeoutError, as_drivers_own
+from penstock_pooling._pools.resource import PoolResource
 from penstock_pooling._pools.statistics import PoolStatistics
 from penstock_pooling._sessions.ownership import may_be_handed_on
 from penstock_pooling._sessions.waiters import Borrower, Loan, TaskWaiter, ThreadWaiter, Waiter
@@ -24,7 +24,7 @@ from penstock_pooling._sessions.waiters import Borrower, Loan, TaskWaiter, Threa
 __all__ = ["Places"]
 
 
-class Places:
+class Places(PoolResource):
     """A resource of the kind `pool`: places for connections, and the queue for them.
 
     How many there are, and how long a caller waits, is read from the configuration that holds: `rag_pool_max_size`
@@ -56,21 +56,6 @@ class Places:
     def __repr__(self) -> str:
         out = f"{len(self._lent)} of {self.max_size} out, {self._count_idle()} idle"
         return f"<{type(self).__name__} {self._name!r} {self.mode}: {out}, {len(self._waiters)} queued>"
-
-    @property
-    def name(self) -> str:
-        """What people know it by."""
-        return self._name
-
-    @property
-    def kind(self) -> str:
-        """What kind of resource this is."""
-        return "pool"
-
-    @property
-    def mode(self) -> Mode:
-        """Its mode now."""
-        return mode_of(CAPABILITY)
 
     @property
     def min_size(self) -> int:
