@@ -291,9 +291,10 @@ class ForgetsWhoRunsWhileOff(Limiter):
 class LetsTheLastInFirst(Limiter):
     """Admits whoever came last."""
 
-    def _first(self) -> Any:
+    def _first(self, *, stays: bool) -> Any:
         waiter = list(self._waiters.by_age())[-1]
         self._remove(waiter)
+        self._note_admitted(waiter)
         return waiter
 
 
