@@ -537,3 +537,49 @@ async def test_a_loop_that_was_closed_within_a_sample_does_not_end_the_sampling_
         await until(lambda: samples(monitor) > number + 3)
 
     assert len(kept) == 20
+
+
+async def test_what_was_held_is_not_known_of_the_time_after_the_last_loop_was_closed() -> None:
+    """Without leaving the monitor: nobody samples until it is entered again."""
+    monitor, held, closed = quick(), Limiter("held", max_running=2), asyncio.new_event_loop()
+    held.acquire_nowait()
+
+    async def enter() -> None:
+        await monitor.__aenter__()
+        await until(monitor._sampler.lags)
+
+    await asyncio.to_thread(closed.run_until_complete, enter())
+    closed.close()
+
+    async with monitor:
+        assert monitor._sampler.resumed
+        assert monitor._sampler.tracks["limiter", "held"].hold_seconds == 0
+
+
+async def test_a_snapshot_shows_all_while_another_loop_takes_the_first_sample() -> None:
+    """There is nothing that was sampled last, so that it is read now."""
+    limiters = [Limiter(f"limiter-{number}", max_running=2) for number in range(150)]
+    reading, seen = threading.Event(), threading.Event()
+    monitor = ConcurrencyMonitor(interval=60)
+
+    class Slow(Fake):
+        def statistics(self) -> Numbers:
+            if threading.current_thread() is not threading.main_thread():
+                reading.set()
+                seen.wait(30)
+            return Numbers()
+
+    async def first() -> None:
+        async with monitor:
+            pass
+
+    with Slow("pool", "slow", None):
+        other = asyncio.create_task(asyncio.to_thread(asyncio.run, first()))
+        await until(reading.is_set)
+        try:
+            async with monitor:
+                shown = monitor.snapshot().resources
+        finally:
+            seen.set()
+        await other
+    assert {each.name for each in limiters} <= {each.name for each in shown}

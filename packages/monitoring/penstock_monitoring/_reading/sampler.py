@@ -9,10 +9,10 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from typing import Final
 
-from penstock_limits import resources
+from penstock_limits import Resource, resources
 
 from penstock_monitoring._reading.lag import Lag
 from penstock_monitoring._reading.read import ResourceReading
@@ -34,7 +34,7 @@ class Sampler:
         interval: Seconds between two samples.
         window: Seconds for which they are kept.
         threshold: Says from which share of a limit on it is nearly used up.
-        more: Returns what is no resource, but is to be seen.
+        more: Returns what is no resource, but is to be seen; it is told of what there is one.
         sampled: Called after each sample, in the loop that took it.
     """
 
@@ -43,7 +43,7 @@ class Sampler:
         interval: float,
         window: float,
         threshold: Callable[[], float],
-        more: Callable[[], Iterable[ResourceReading]],
+        more: Callable[[Container[Key]], Iterable[ResourceReading]],
         sampled: Callable[[], Awaitable[None]],
     ) -> None:
         self.interval = interval
@@ -85,8 +85,11 @@ class Sampler:
     async def sample_if_due(self) -> None:
         """Take a sample, unless another loop does or has just done."""
         loop = asyncio.get_running_loop()
-        if time.monotonic() - self._last < self.interval / 2 or not self._may_take(loop):
+        goes_on = bool(self.lags())  # or all that sampled were closed, if they did not leave
+        if (goes_on and time.monotonic() - self._last < self.interval / 2) or not self._may_take(loop):
             return  # another loop was first
+        if not goes_on:
+            self._last = -float("inf")
         try:
             await self._sample()
             await self._sampled()
@@ -162,7 +165,7 @@ class Sampler:
 
     def scan(self) -> Scan:
         """Begin to read everything."""
-        return self.scanner.scan(resources())
+        return self.scanner.scan(_there())
 
     def _forget(self) -> None:
         """Let go of what has not been seen in the whole window."""
@@ -170,7 +173,7 @@ class Sampler:
             if track.seen < self.number - self.most:
                 del self.tracks[key]
             elif track.seen < self.number:
-                track.miss()
+                track.miss(self.number)
 
     def forget_parent(self) -> None:
         """In a forked child: there are no tasks of ours here, and nobody gives back what the parent had taken."""
@@ -184,6 +187,11 @@ class Sampler:
     def lags(self) -> list[Lag]:
         """Return the lag of each loop that is not closed, by name."""
         return sorted((lag for loop, lag in list(self._lags.items()) if not loop.is_closed()), key=lambda lag: lag.loop)
+
+
+def _there() -> Iterator[Resource]:
+    """Look what there is when the first is asked for."""
+    yield from resources()
 
 
 class Rest:
