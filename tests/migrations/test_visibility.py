@@ -111,6 +111,8 @@ other.gather(*work, limit="other")
     second = written(
         """\
 import penstock_limits, penstock_pooling.psycopg
+penstock_pooling.http("provider")
+penstock_pooling.close_pools()
 penstock_pooling.psycopg.connect(dsn)
 penstock_pooling.connect(dsn)
 penstock_limits.create_task(work, limit="reports")
@@ -123,8 +125,8 @@ penstock_limits.create_task(work, limit="reports")
 
     assert [(each.package, each.name, each.place) for each in used] == [
         ("penstock_limits", "api_call", "agents/main.py:2"),
-        ("penstock_pooling", None, "agents/store.py:2"),
-        ("penstock_limits", "reports", "agents/store.py:4"),
+        ("penstock_pooling", None, "agents/store.py:4"),
+        ("penstock_limits", "reports", "agents/store.py:6"),
     ]
 
 

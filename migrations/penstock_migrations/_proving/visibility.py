@@ -18,11 +18,13 @@ _MONITOR = "ConcurrencyMonitor"
 _OUTLETS = {_MONITOR: {"serve", "snapshot"}, "PrometheusCollector": {"register", "render"}}
 _OUTLETS |= {"OpenTelemetryBridge": {"register"}}
 _LIMITS, _POOLING = "penstock_limits", "penstock_pooling"
+_LENDERS = {"connect", "connection", "create_engine", "create_async_engine", "create_pool", "Pool"}  # of connections
+_CLIENT = "client"  # of HTTP: it lends none of a database
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """A limit or a pool that rewritten code uses.
+    """A limit or a pool that code uses.
 
     Attributes:
         package: The package whose drop-in is called.
@@ -39,10 +41,10 @@ class Used:
 
     def is_among(self, resources: Iterable[SeenResource]) -> bool:
         """Tell whether the guard has seen it."""
-        return any(
-            each.package == self.package and (self.name is None or (each.kind, each.name) == ("limiter", self.name))
-            for each in resources
-        )
+        ours = [each for each in resources if each.package == self.package]
+        if self.name is None:
+            return any(each.kind != _CLIENT for each in ours)
+        return any((each.kind, each.name) == ("limiter", self.name) for each in ours)
 
 
 def used_in(root: Path, files: Iterable[Path]) -> tuple[Used, ...]:
@@ -50,14 +52,14 @@ def used_in(root: Path, files: Iterable[Path]) -> tuple[Used, ...]:
 
     Args:
         root: The project's root.
-        files: Those that were rewritten.
+        files: The code, whenever it was rewritten.
     """
     found: dict[tuple[str, str | None], Used] = {}
     for file in of_application(root, files):
         for call in _calls(parsed(file, b"penstock_")):
-            package, _, _ = ast.unparse(call.func).partition(".")
+            package, _, called = ast.unparse(call.func).partition(".")
             place = f"{file.relative_to(root).as_posix()}:{call.lineno}"
-            names: list[str | None] = [None] if package == _POOLING else []
+            names: list[str | None] = [None] if package == _POOLING and called.rpartition(".")[2] in _LENDERS else []
             names += _named_limits(call) if package == _LIMITS else []
             for name in names:
                 found.setdefault((package, name), Used(package, name, place))
