@@ -583,3 +583,32 @@ async def test_a_snapshot_shows_all_while_another_loop_takes_the_first_sample() 
             seen.set()
         await other
     assert {each.name for each in limiters} <= {each.name for each in shown}
+
+
+async def test_a_loop_that_is_blocked_within_a_sample_does_not_end_the_sampling_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another takes over, and the one that is late leaves it at that."""
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.SLICE", -1.0)  # it rests after each reading
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.STUCK", 0.05)
+    kept = [Limiter(f"limiter-{number}", max_running=1) for number in range(20)]
+    monitor, blocked, free = quick(), threading.Event(), threading.Event()
+
+    async def block() -> None:
+        async with monitor:
+            await until(lambda: monitor._sampler._taker is asyncio.get_running_loop())
+            blocked.set()
+            free.wait(30)
+            await until(lambda: monitor._sampler._taker is not asyncio.get_running_loop())
+
+    other = asyncio.create_task(asyncio.to_thread(asyncio.run, block()))
+    await until(blocked.is_set)
+    async with monitor:
+        number = samples(monitor)
+        await until(lambda: samples(monitor) > number + 3)
+        free.set()
+        await other
+        number = samples(monitor)
+        await until(lambda: samples(monitor) > number + 3)
+
+    assert len(kept) == 20

@@ -356,9 +356,9 @@ class ConcurrencyMonitor:
     def _share_near(self) -> float:
         return configuration().alert_threshold_percentage if self._threshold is None else self._threshold
 
-    async def _look(self) -> None:
+    async def _look(self, rest: Rest) -> None:
         """Apply the rules to the last sample."""
-        sampler, rest = self._sampler, Rest()
+        sampler = self._sampler
         if sampler.resumed:
             self._alarm.watch.resume()
         for _ in self._alarm.watch.steps(self._sampled(), sampler.tracks, time.monotonic()):

@@ -25,6 +25,7 @@ __all__ = ["SLICE", "Rest", "Sampler"]
 logger = logging.getLogger("penstock.monitoring")
 
 SLICE: Final = 0.001  # seconds for which a sample keeps the loop, before it lets others run
+STUCK: Final = 1.0  # seconds without a step, after which another loop takes the sample
 
 
 class Sampler:
@@ -35,7 +36,7 @@ class Sampler:
         window: Seconds for which they are kept.
         threshold: Says from which share of a limit on it is nearly used up.
         more: Returns what is no resource, but is to be seen; it is told of what there is one.
-        sampled: Called after each sample, in the loop that took it.
+        sampled: Called after each sample, in the loop that took it; what it is given lets others run.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Sampler:
         window: float,
         threshold: Callable[[], float],
         more: Callable[[Container[Key]], Iterable[ResourceReading]],
-        sampled: Callable[[], Awaitable[None]],
+        sampled: Callable[[Rest], Awaitable[None]],
     ) -> None:
         self.interval = interval
         self.most = max(2, round(window / interval))
@@ -62,6 +63,7 @@ class Sampler:
         self._last = -float("inf")
         self._lock = threading.Lock()
         self._taker: asyncio.AbstractEventLoop | None = None  # the loop that takes a sample
+        self._moved = 0.0  # when it last went on with it
         self._told: set[type[Exception]] = set()
         self._lags: dict[asyncio.AbstractEventLoop, Lag] = {}
 
@@ -90,9 +92,12 @@ class Sampler:
             return  # another loop was first
         if not goes_on:
             self._last = -float("inf")
+        rest = Rest(lambda: self._goes_on(loop))
         try:
-            await self._sample()
-            await self._sampled()
+            await self._sample(rest)
+            await self._sampled(rest)
+        except TurnLostError:
+            pass  # this loop was blocked, and another has taken it
         except Exception as error:  # noqa: BLE001 - the next may be better
             self._tell(error)
         finally:
@@ -100,15 +105,22 @@ class Sampler:
                 self._taker = None
 
     def _may_take(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Let a loop take a sample, unless another does; one that was closed meanwhile does not."""
+        """Let a loop take a sample, unless another does; one that was closed meanwhile, or is blocked, does not."""
         with self._lock:
-            if self._taker is not None and not self._taker.is_closed():
+            taker, now = self._taker, time.monotonic()
+            if taker is not None and not taker.is_closed() and (taker is loop or now - self._moved < STUCK):
                 return False
-            self._taker = loop
+            self._taker, self._moved = loop, now
             return True
 
-    async def _sample(self) -> None:
-        rest = Rest()
+    def _goes_on(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Take note that a loop goes on with its sample; False if it must not, as another has taken over."""
+        with self._lock:
+            if self._taker is loop:
+                self._moved = time.monotonic()
+            return self._taker is loop
+
+    async def _sample(self, rest: Rest) -> None:
         uses = await self._read(rest)
         passed = self._take_time()
         threshold = self._threshold()
@@ -194,12 +206,21 @@ def _there() -> Iterator[Resource]:
     yield from resources()
 
 
+class TurnLostError(Exception):
+    """Another event loop takes the sample."""
+
+
 class Rest:
-    """Lets others run as often as a slice of time is used up."""
+    """Lets others run as often as a slice of time is used up.
 
-    __slots__ = ("_until",)
+    Args:
+        goes_on: Whether what rests may go on after it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_goes_on", "_until")
+
+    def __init__(self, goes_on: Callable[[], bool]) -> None:
+        self._goes_on = goes_on
         self._until = time.perf_counter() + SLICE
 
     def due(self) -> bool:
@@ -207,6 +228,12 @@ class Rest:
         return time.perf_counter() > self._until
 
     async def take(self) -> None:
-        """Let others run, and begin another slice."""
+        """Let others run, and begin another slice.
+
+        Raises:
+            TurnLostError: It must not go on.
+        """
         await asyncio.sleep(0)
+        if not self._goes_on():
+            raise TurnLostError
         self._until = time.perf_counter() + SLICE
