@@ -16,6 +16,7 @@ import pytest
 from penstock_limits import ConcurrencyConfig, ConcurrencyMetrics, ConfigurationError, Limiter, configure
 from penstock_limits.testing import recorded
 from penstock_monitoring import ConcurrencyMonitor, ResourceReading, Snapshot
+from penstock_monitoring._reading.sampler import Rest
 
 from tests.monitoring.helpers import Fake, Numbers, until
 
@@ -612,3 +613,20 @@ async def test_a_loop_that_is_blocked_within_a_sample_does_not_end_the_sampling_
         await until(lambda: samples(monitor) > number + 3)
 
     assert len(kept) == 20
+
+
+async def test_of_names_that_are_gone_only_the_latest_have_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that names limits after its users makes new ones all day."""
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.GONE", 3)
+    monitor = ConcurrencyMonitor(interval=0.01, window=60)
+    kept = Limiter("kept", max_running=1)
+    for number in range(10):
+        limiter = Limiter(f"user-{number}", max_running=1)
+        await monitor._sampler._sample(Rest(lambda: True))
+        del limiter
+        gc.collect()
+    await monitor._sampler._sample(Rest(lambda: True))
+
+    seen = {each.name for each in monitor.snapshot().utilisation}
+    assert {name for name in seen if name.startswith("user-")} == {"user-7", "user-8", "user-9"}
+    assert kept.name in seen

@@ -25,6 +25,7 @@ __all__ = ["SLICE", "Rest", "Sampler"]
 logger = logging.getLogger("penstock.monitoring")
 
 SLICE: Final = 0.001  # seconds for which a sample keeps the loop, before it lets others run
+GONE: Final = 1000  # names of which nothing is there, but a history: programs may make new names all day
 STUCK: Final = 1.0  # seconds without a step, after which another loop takes the sample
 
 
@@ -180,12 +181,14 @@ class Sampler:
         return self.scanner.scan(_there())
 
     def _forget(self) -> None:
-        """Let go of what has not been seen in the whole window."""
-        for key, track in list(self.tracks.items()):
-            if track.seen < self.number - self.most:
+        """Let go of what has not been seen in the whole window, and of what was not for the longest if it is much."""
+        unseen = [(track.seen, key) for key, track in self.tracks.items() if track.seen < self.number]
+        unseen.sort(reverse=True)
+        for place, (seen, key) in enumerate(unseen):
+            if place >= GONE or seen < self.number - self.most:
                 del self.tracks[key]
-            elif track.seen < self.number:
-                track.miss(self.number)
+            else:
+                self.tracks[key].miss(self.number)
 
     def forget_parent(self) -> None:
         """In a forked child: there are no tasks of ours here, and nobody gives back what the parent had taken."""
