@@ -33,6 +33,17 @@ def install(session: nox.Session) -> None:
     )
 
 
+def workers() -> tuple[str, ...]:
+    """Have pytest share the files out to processes: one for each processor it may use, and at most four.
+
+    Each is a program with servers of its own, such as a PostgreSQL, and many of its tests start further programs; more
+    of them than processors would wait for each other, and above four the longest file is what is waited for. A file
+    stays in one process, whose tests may share what is costly. `-n0` after `--` has all in one, as `--pdb` needs it.
+    """
+    may_use = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return f"-n{min(may_use, 4)}", "--dist=loadfile"
+
+
 def penstock(session: nox.Session, *command: str) -> None:
     """Run one penstock command in the folder in which nox was called, and end with its exit status."""
     install(session)
@@ -53,7 +64,7 @@ def demo(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the fast tests."""
     install(session)
-    session.run("pytest", "-m", "not slow", *session.posargs)
+    session.run("pytest", "-m", "not slow", *workers(), *session.posargs)
 
 
 @nox.session(name="tests-slow")
@@ -66,7 +77,7 @@ def tests_slow(session: nox.Session) -> None:
 def tests_of_runtime(session: nox.Session) -> None:
     """Run the runtime's tests on another interpreter, if it is installed: `nox -s tests-3.13`."""
     install(session)
-    session.run("pytest", "-m", "not slow", *(session.posargs or ("tests/limits", "tests/pooling")))
+    session.run("pytest", "-m", "not slow", *workers(), *(session.posargs or ("tests/limits", "tests/pooling")))
 
 
 for _version in ("3.11", "3.12", "3.13", "3.14"):

@@ -148,7 +148,7 @@ def _alerts() -> str:
         for rule in rules
     ]
     table = "| alert | severity | fires when | for |\n|---|---|---|---|\n" + "\n".join(rows)
-    sections = [f"## What fires when\n\n{table}", *map(_playbook, (*rules, exhaustion("", 0.8)))]
+    sections = [f"## What fires when\n\n{table}", *map(_runbook, (*rules, exhaustion("", 0.8)))]
     return f"{written}{NOTE_BELOW}" + "\n\n".join(sections) + "\n"
 
 
@@ -165,7 +165,7 @@ def _beyond(rule: AlertRule) -> str:
     return f"{rule.compare} {limit}".replace(">=", "≥")
 
 
-def _playbook(rule: AlertRule) -> str:
+def _runbook(rule: AlertRule) -> str:
     asked = f"Prometheus asks:\n\n```text\n{rule.promql()}\n```" if rule.promql() else ""
     only = "" if asked else "Only the process can tell, of what it was asked to by `alert_resource_exhaustion`."
     only = "Only Prometheus can tell." if rule.measure is None else only

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the processes that tests start: a shell starts its background jobs with it ignored."""
+    """Let Ctrl-C reach the processes that tests start, and no property be false because the machine is busy.
+
+    A shell starts its background jobs with Ctrl-C ignored.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("patient")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 from collections.abc import Iterator
 
@@ -13,6 +14,14 @@ if os.environ.get("TEST_EVENT_LOOP") == "uvloop":  # set by test_uvloop.py, for 
     import uvloop
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+
+
+@pytest.fixture(autouse=True)
+def spared() -> Iterator[None]:
+    """Spare the collector what was there before: many tests ask it to look at everything, again and again."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

@@ -35,8 +35,8 @@ def guarded(*checks, tests=3, resources=(API_CALL, DATABASE), failures=(), **cha
     return ran("guarded", guard=Guarded(tests, tuple(seen), failures, resources), **changes)
 
 
-def compared(verdict="same", *, name="answers", current=True):
-    return Comparison(name, verdict, current, at=1.0)
+def compared(verdict="same", *, name="answers", current=True, interleaved=True):
+    return Comparison(name, verdict, current, interleaved, at=1.0)
 
 
 VERIFIED = Verification("tree", 1, ("a.py",), tests=(ran("off"), ran("enforce")), guarded=guarded())
@@ -117,6 +117,8 @@ def test_without_a_baseline_performance_is_not_judged_and_named():
         {"performance": Performance((compared(current=False),))},
         {"performance": Performance((compared("regressed", current=False),))},
         {"performance": Performance((compared("inconclusive"),))},
+        {"performance": Performance((compared(interleaved=False),))},
+        {"performance": Performance((compared("regressed", interleaved=False),))},
         {"performance": Performance((compared(), compared("inconclusive", name="load")))},
         {"performance": Performance(uncompared=("answers",))},
         {"performance": Performance((compared(),), unreadable=("perf.json: KeyError('at')",))},
@@ -151,6 +153,8 @@ def test_without_a_baseline_performance_is_not_judged_and_named():
         "stale-comparison",
         "stale-regression",
         "undecided-comparison",
+        "compared-with-earlier-runs",
+        "regressed-from-earlier-runs",
         "one-undecided-comparison",
         "never-compared",
         "unreadable-comparison",
@@ -376,8 +380,14 @@ def test_a_comparison_holds_until_the_code_changes(call, tmp_path):
     call(codemod, ".", "--write")
     call(verify, ".", *TEST_COMMAND)
     evidence = tmp_path / "reports/perf.json"
-    document = {"version": 1, "kind": "performance-comparison", "name": "answers", "verdict": "regressed"}
-    evidence.write_text(json.dumps({**document, "at": time.time() + 1}))
+    document = {
+        "version": 1,
+        "kind": "performance-comparison",
+        "name": "answers",
+        "verdict": "regressed",
+        "interleaved": True,
+    }
+    evidence.write_text(json.dumps({**document, "verdict": "regressed", "at": time.time() + 1}))
 
     regressed = call(gate, ".")
     evidence.write_text(json.dumps({**document, "verdict": "same", "at": 1.0}))

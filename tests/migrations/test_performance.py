@@ -25,6 +25,7 @@ def seen(project):
 
 def wrote(file, **changes):
     document = {"version": 1, "kind": "performance-comparison", "name": "answers", "verdict": "same", "at": 2000.0}
+    document["interleaved"] = True
     file.write_text(json.dumps(document | changes))
 
 
@@ -61,6 +62,14 @@ def test_a_comparison_is_about_the_code_before_it(project, at, current):
     wrote(project / "reports/perf.json", at=at)
 
     assert [each.current for each in seen(project).comparisons] == [current]
+
+
+@pytest.mark.parametrize("interleaved", [True, False])
+def test_a_comparison_says_whether_both_ran_in_turn(project, interleaved):
+    """With runs of another time it cannot tell the code from the machine."""
+    wrote(project / "reports/perf.json", interleaved=interleaved)
+
+    assert [each.interleaved for each in seen(project).comparisons] == [interleaved]
 
 
 def test_a_file_that_is_gone_makes_every_comparison_stale(project):

@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock_limits import enter_resource, leave_resource
 
-LIMIT = 30.0  # seconds that a state is waited for
+LIMIT = 60.0  # seconds that a state is waited for
 
 
 async def until(is_so: Callable[[], Any]) -> Any:
@@ -20,6 +20,14 @@ async def until(is_so: Callable[[], Any]) -> Any:
         assert time.monotonic() < deadline, "the state that was waited for did not come"
         await asyncio.sleep(0.002)
     return so
+
+
+def wait_for(is_so: Callable[[], Any]) -> None:
+    """Wait for a state, in a thread."""
+    deadline = time.monotonic() + LIMIT
+    while not is_so():
+        assert time.monotonic() < deadline, "the state that was waited for did not come"
+        time.sleep(0.002)
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from penstock_limits import ConfigurationError
 from penstock_monitoring import METRICS, AlertRule, ResourceReading, default_alerts
 from penstock_monitoring._alerts.defaults import exhaustion
 from penstock_monitoring._alerts.examples import EXAMPLES, MINUTES, Line
-from penstock_monitoring._alerts.measures import Growth, Latest, select, span
+from penstock_monitoring._alerts.measures import Growth, Latest, Ratio, promql, span
 from penstock_monitoring._alerts.watch import Watch
 from penstock_monitoring._registry.catalogue import metric_of
+from penstock_monitoring._registry.selector import select
 from penstock_monitoring.generate import DATA, render
 
 from tests import prometheus
@@ -159,17 +160,18 @@ def test_the_process_says_of_the_same_values_what_prometheus_says(name: str, ami
     ("settings", "said"),
     [
         ({"name": "too many"}, "begins with a capital"),
-        ({"severity": "page"}, "allowed are critical and warning"),
+        ({"severity": "page"}, "allowed are critical, warning"),
+        ({"unit": "percent"}, "allowed are count, ratio, seconds, share"),
         ({"measure": None}, "needs a measure"),
         ({"query": "up == 0"}, "needs a measure"),
-        ({"compare": "=="}, "allowed are"),
+        ({"compare": "=="}, "allowed are <, >, >="),
         ({"limit": math.inf}, "nothing would be beyond"),
         ({"limit": math.nan}, "nothing would be beyond"),
         ({"pending": -1}, "0 or more"),
         ({"pending": math.nan}, "0 or more"),
         ({"limit": 1, "clears": 2}, "still beyond"),
         ({"compare": "<", "limit": 1, "clears": 0.5}, "still beyond"),
-        ({"measure": REJECTED / Growth(metric_of("pool", "acquired"))}, "several kinds"),
+        ({"measure": Ratio(REJECTED, Growth(metric_of("pool", "acquired")))}, "several kinds"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(settings: dict[str, Any], said: str) -> None:
@@ -193,7 +195,7 @@ def test_what_only_the_process_can_tell_has_no_promql() -> None:
 def test_a_selector_names_what_tells_a_metric_from_others() -> None:
     """Its fixed labels, and the state."""
     assert select(metric_of("loop", "p99")) == 'penstock_loop_lag_seconds{quantile="0.99"}'
-    assert Latest(metric_of("breaker", "state"), "open").promql("api") == (
+    assert promql(Latest(metric_of("breaker", "state"), "open"), "api") == (
         'penstock_breaker_state{name="api",state="open"}'
     )
 

@@ -1,4 +1,4 @@
-"""The dashboards are those of the boards, and every metric, alert and playbook that they name is there."""
+"""The dashboards are those of the boards, and every metric, alert and runbook that they name is there."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_panel_groups_by_labels_that_there_are(file: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_every_panel_leads_to_a_playbook_that_there_is(file: str) -> None:
+def test_every_panel_leads_to_a_runbook_that_there_is(file: str) -> None:
     """A page of the documentation, and a section of it."""
     for panel in panels(file):
         (link,) = panel["links"]
@@ -92,7 +92,7 @@ def test_every_panel_leads_to_a_playbook_that_there_is(file: str) -> None:
         assert not section or section in anchors(source), (panel["title"], section)
 
 
-def test_every_alert_leads_to_a_playbook_that_there_is() -> None:
+def test_every_alert_leads_to_a_runbook_that_there_is() -> None:
     """Its own section."""
     for rule in (*default_alerts(), exhaustion("api", 0.8)):
         page, _, section = rule.anchor.partition("#")

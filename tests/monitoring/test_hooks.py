@@ -33,7 +33,7 @@ from penstock_monitoring._reading.sampler import Rest
 from penstock_monitoring._registry.catalogue import metric_of
 from prometheus_client import CollectorRegistry
 
-from tests.monitoring.helpers import until
+from tests.monitoring.helpers import until, wait_for
 
 ALERT = Alert(
     name="PenstockLimiterWait",
@@ -63,10 +63,7 @@ FULL = AlertRule(
 
 
 def settled(courier: Courier) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not courier.idle:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
+    wait_for(lambda: courier.idle)
 
 
 def test_a_hook_is_told_in_order_in_a_thread_that_ends() -> None:
@@ -166,7 +163,7 @@ async def test_leaving_a_monitor_lets_hooks_finish() -> None:
     told: list[Alert] = []
 
     def slow(alert: Alert) -> None:
-        time.sleep(0.1)
+        wait_for(lambda: not monitor._runs)  # until it is being left
         told.append(alert)
 
     monitor = ConcurrencyMonitor(interval=60, window=60, alerts=[FULL], hooks=[slow])

@@ -389,9 +389,10 @@ async def test_a_loop_that_was_closed_without_leaving_does_not_keep_the_page_ope
     forgetful = asyncio.new_event_loop()
 
     def forget() -> None:
-        for task in asyncio.all_tasks(forgetful):
+        tasks = asyncio.all_tasks(forgetful)
+        for task in tasks:
             task.cancel()
-        forgetful.run_until_complete(asyncio.sleep(0.01))
+        forgetful.run_until_complete(asyncio.wait(tasks))
         forgetful.close()
 
     await asyncio.to_thread(forgetful.run_until_complete, monitor.__aenter__())

@@ -113,6 +113,18 @@ def test_modes_and_phases_of_capabilities_are_shown(monkeypatch: pytest.MonkeyPa
     assert seen.get("penstock_phase_info", phase="1", capability="bounded-fanout") == 1
 
 
+@pytest.mark.parametrize(
+    ("where", "label"),
+    [("LaunchDarkly", "LaunchDarkly"), ("defaults", "defaults"), ("/srv/agents/flags.toml", "flags.toml")],
+)
+def test_it_is_shown_where_modes_come_from(where: str, label: str) -> None:
+    """Of a file its name: the rest of the path is the machine's."""
+    snapshot = SimpleNamespace(environment="canary", source=where, modes={"bounded-fanout": "observe"})
+    penstock_limits.set_mode_source(SimpleNamespace(mode=lambda capability: "observe", snapshot=snapshot))
+
+    assert Scrape().get("penstock_flag_info", environment="canary", source=label) == 1
+
+
 def test_a_source_is_not_asked_for_what_it_does_not_know(caplog: pytest.LogCaptureFixture) -> None:
     """It would be logged as a mistake."""
     asked = []

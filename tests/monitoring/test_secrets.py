@@ -10,11 +10,13 @@ from penstock_limits import Limiter, Policy, Rate, RateLimiter, Retry
 from penstock_monitoring import ConcurrencyMonitor, OpenTelemetryBridge, PrometheusCollector
 from penstock_monitoring._reading.shown import shown, shown_name
 from penstock_pooling import DatabasePoolManager, PoolSettings
+from penstock_tasks import TaskManager
 from prometheus_client import CollectorRegistry, generate_latest
 
 from tests.monitoring.helpers import Fake, until
 from tests.monitoring.test_opentelemetry import exported
 from tests.monitoring.test_snapshot import Node
+from tests.tasks.tasks.helpers import stubborn
 
 PASSWORD = "correct-horse-battery"
 API_KEY = "sk-proj-4dpJwqVVYzT1pZs0"
@@ -35,6 +37,17 @@ async def ask(prompt: str, *, headers: dict[str, str]) -> None:
     raise RuntimeError(f"{prompt} failed with {headers}")
 
 
+async def run_tasks(headers: dict[str, str]) -> None:
+    """Let tasks that are named after what they are about fail, be cancelled, and be left behind."""
+    may_end = asyncio.Event()
+    async with TaskManager("agents", drain_timeout=0.01, cancel_timeout=0.01) as tasks:
+        tasks.start_soon(asyncio.sleep, 60, name=PROMPT)
+        tasks.start_soon(stubborn, may_end, name=PROMPT)
+        with pytest.raises(RuntimeError):
+            await tasks.create_task(ask(PROMPT, headers=headers), name=PROMPT)
+    may_end.set()
+
+
 async def work(monitor: ConcurrencyMonitor) -> None:
     """Do what programs do, with secrets in the arguments, the headers and the exceptions."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -44,6 +57,7 @@ async def work(monitor: ConcurrencyMonitor) -> None:
             await policy.call(ask, PROMPT, headers=headers)
     with pytest.raises(RuntimeError):
         await asyncio.create_task(ask(PROMPT, headers=headers), name=PROMPT)
+    await run_tasks(headers)
     pools = DatabasePoolManager({"main": PoolSettings(dsn=DSN, min_size=0, max_size=1)})
     await pools.initialize_pools()
     with pytest.raises(Exception):  # noqa: B017 - nobody listens there
@@ -89,6 +103,8 @@ async def test_no_secret_is_in_a_scrape_a_snapshot_or_a_log(
         assert [secret for secret in SECRETS if secret in text] == [], place
     assert "alert.active" in log
     assert "cannot be read: ValueError" in log
+    assert "task '***' of 'agents' was cancelled, does not stop" in log
+    assert "***: cancelled after" in log
     assert 'name="***"' in scrape
     assert '"main"' in page
     assert len(kept) == 3

@@ -11,7 +11,7 @@ import pytest
 from penstock_limits import ConfigurationError
 from penstock_monitoring import Alert, AlertRule, ResourceReading
 from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
-from penstock_monitoring._alerts.measures import Growth, Latest
+from penstock_monitoring._alerts.measures import Growth, Latest, Ratio, terms
 from penstock_monitoring._alerts.watch import RESOLVED, Watch
 from penstock_monitoring._registry.catalogue import metric_of
 
@@ -230,7 +230,7 @@ def test_a_share_of_the_time_is_growth_by_the_second() -> None:
 @pytest.mark.parametrize(("waits", "ratio"), [((60, 20), 3.0), ((60, 0), math.inf), ((0, 0), None)])
 def test_one_counter_by_another_is_as_in_promql(waits: tuple[int, int], ratio: float | None) -> None:
     """Something of nothing is without end, nothing of nothing is not known."""
-    per = Growth(metric_of("limiter", "wait_seconds")) / Growth(metric_of("limiter", "waited"))
+    per = Ratio(Growth(metric_of("limiter", "wait_seconds")), Growth(metric_of("limiter", "waited")))
     bench = Bench(rule(measure=per, limit=2))
     bench.see(0, SimpleNamespace(wait_seconds=0.0, waited=0))
     bench.see(60, SimpleNamespace(wait_seconds=float(waits[0]), waited=waits[1]))
@@ -313,9 +313,9 @@ def test_two_rules_of_one_name_are_refused() -> None:
 def test_what_grew_while_nobody_looked_is_nothing_new() -> None:
     """An hour's rejections are not those of the last five minutes, and what was pending may have been over."""
     told: list[Alert] = []
-    (rejects,) = [rule for rule in default_alerts() if rule.name == "PenstockPoolTimeouts"]
+    (rejects,) = [rule for rule in default_alerts() if rule.name == "PenstockPoolRejects"]
     watch = Watch([rejects], told.append)
-    metric = rejects.measure.terms()[0].metric  # type: ignore[union-attr]
+    metric = terms(rejects.measure)[0].metric  # type: ignore[union-attr]
 
     def look(value: int, now: float) -> None:
         statistics = SimpleNamespace(**{metric.field: value})

@@ -22,9 +22,10 @@ from penstock_monitoring._reading.workers import Worker, worker_in
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.monitoring.helpers import wait_for
+
 PROGRAM = Path(__file__).with_name("worker.py")
 ROOT = Path(__file__).parents[2]
-LIMIT = 60.0  # seconds that a state is waited for
 
 
 class Process:
@@ -79,13 +80,6 @@ def start(tmp_path: Path) -> Iterator[object]:
     yield begin
     for process in started:
         process.close()
-
-
-def wait_for(is_so: object) -> None:
-    deadline = time.monotonic() + LIMIT
-    while not is_so():  # type: ignore[operator]
-        assert time.monotonic() < deadline, "the state that was waited for did not come"
-        time.sleep(0.02)
 
 
 def test_whichever_process_is_asked_shows_all(start) -> None:

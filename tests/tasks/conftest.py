@@ -8,6 +8,10 @@ from collections.abc import Iterator
 import penstock_limits
 import pytest
 
+from tests.limits.conftest import spared
+
+__all__ = ["defaults", "spared"]
+
 
 @pytest.fixture(autouse=True)
 def defaults(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -277,7 +277,9 @@ def _no_regression(_: Phase, evidence: Evidence) -> Seen | NotAsked:
     if known is None:
         return None, "no baseline is kept; penstock perf record makes one"
     again = "run penstock perf compare again, with --evidence"
-    regressed = [each.name for each in known.comparisons if each.current and each.verdict == "regressed"]
+    in_turn = [each for each in known.comparisons if each.interleaved]
+    regressed = [each.name for each in in_turn if each.current and each.verdict == "regressed"]
+    apart = [each.name for each in known.comparisons if not each.interleaved]
     stale = [each.name for each in known.comparisons if not each.current]
     undecided = [each.name for each in known.comparisons if each.verdict == "inconclusive"]
     if regressed:
@@ -289,6 +291,12 @@ def _no_regression(_: Phase, evidence: Evidence) -> Seen | NotAsked:
     if known.uncompared:
         where = f"{known.uncompared[0]}{_and_more(known.uncompared)}"
         return Outcome.INCONCLUSIVE, f"nothing was compared with the baseline of {where}: {again}"
+    if apart:
+        where = f"{apart[0]}{_and_more(apart)}"
+        return (
+            Outcome.INCONCLUSIVE,
+            f"{where} was compared with runs of another time: give penstock perf compare a command",
+        )
     if undecided:
         return Outcome.INCONCLUSIVE, f"too few runs to tell about {undecided[0]}{_and_more(undecided)}: {again}"
     return Outcome.PASS, ", ".join(f"{each.name}: {each.verdict}" for each in known.comparisons)

@@ -30,12 +30,14 @@ class Comparison:
         name: The baseline's.
         verdict: `regressed`, `same`, `better` or `inconclusive`.
         current: Whether it was made after the code was last changed.
+        interleaved: Whether both sides ran in turn; if not, it may be the machine that has changed.
         at: When, in Unix seconds.
     """
 
     name: str
     verdict: str
     current: bool
+    interleaved: bool
     at: float
 
 
@@ -113,7 +115,7 @@ def _comparison(document: dict[str, Any], changed: float) -> Comparison:
         raise ValueError(f"at = {at!r} is no time")
     if at > time.time() + _AHEAD:
         raise ValueError(f"at = {at!r} is still to come")
-    return Comparison(_text(document["name"]), verdict, at > changed, at)
+    return Comparison(_text(document["name"]), verdict, at > changed, document["interleaved"] is True, at)
 
 
 def _text(value: object) -> str:

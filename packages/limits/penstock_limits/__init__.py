@@ -28,7 +28,7 @@ from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._limiters.statistics import LimiterStatistics
 from penstock_limits._manager import Clients, ConcurrencyManager, Pools
 from penstock_limits._metrics import ConcurrencyMetrics
-from penstock_limits._modes import CAPABILITIES, Mode, ModeSource, mode_of, mode_source, set_mode_source
+from penstock_limits._modes import CAPABILITIES, Mode, ModeSource, mode_of, mode_override, mode_source, set_mode_source
 from penstock_limits._names import configuration, configure, limiter, policy
 from penstock_limits._outcomes import Outcome
 from penstock_limits._policies.kept_slot import KeptSlot
@@ -116,6 +116,7 @@ __all__ = [
     "leave_resource",
     "limiter",
     "mode_of",
+    "mode_override",
     "mode_source",
     "policy",
     "read_settings",

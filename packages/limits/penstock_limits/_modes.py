@@ -18,6 +18,7 @@ __all__ = [
     "Mode",
     "ModeSource",
     "mode_of",
+    "mode_override",
     "mode_source",
     "parse_mode",
     "set_mode_source",
@@ -141,7 +142,7 @@ def mode_source() -> ModeSource | None:
 
 def mode_of(capability: str) -> Mode:
     """Return the mode of a capability; a source that fails or names no mode counts as off, and is logged once."""
-    value = os.environ.get(variable_of(capability)) or os.environ.get("PENSTOCK_MODE")
+    value: str | None = mode_override(capability)
     try:
         if not value:
             value = Mode.OFF if _state.source is None else _state.source.mode(capability)
@@ -149,6 +150,11 @@ def mode_of(capability: str) -> Mode:
     except Exception as error:  # noqa: BLE001 - a broken flag must not break the program
         _report(capability, error)
         return Mode.OFF
+
+
+def mode_override(capability: str) -> str | None:
+    """Return what the environment says of a capability, which goes before the mode source; None if nothing."""
+    return os.environ.get(variable_of(capability)) or os.environ.get("PENSTOCK_MODE") or None
 
 
 def _report(capability: str, error: Exception) -> None:

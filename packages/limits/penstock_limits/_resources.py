@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import os
 import threading
 import weakref
 from typing import Protocol, runtime_checkable
+
+from penstock_limits.forks import after_fork
 
 __all__ = ["Resource", "enter", "leave", "resources"]
 
@@ -39,7 +39,7 @@ _lock = threading.Lock()
 
 def enter(resource: Resource) -> None:
     """Add a resource to the registry for as long as somebody else keeps it alive."""
-    _follow_forks()
+    after_fork(_forked)
     with _lock:
         _entered.add(resource)
 
@@ -62,12 +62,6 @@ def _place(resource: Resource) -> tuple[str, str]:
         return str(resource.kind), str(resource.name)
     except Exception:  # noqa: BLE001 - of somebody else's that fails the others are to be seen all the same
         return "", ""
-
-
-@functools.cache
-def _follow_forks() -> None:
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=_forked)
 
 
 def _forked() -> None:

@@ -9,7 +9,6 @@ import logging
 import os
 import threading
 import time
-import weakref
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from penstock_limits import ConfigurationError, configuration
+from penstock_limits.forks import after_fork
 
 from penstock_monitoring._alerts.alarm import Alarm
 from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
@@ -51,27 +51,6 @@ class _Pool:
     running: int
     max_running: int
     idle: int
-
-
-class _Forks:
-    """Tells the monitors of a forked child that they are in one."""
-
-    def __init__(self) -> None:
-        self._monitors: weakref.WeakSet[ConcurrencyMonitor] = weakref.WeakSet()
-        self._follows = False
-
-    def follow(self, monitor: ConcurrencyMonitor) -> None:
-        self._monitors.add(monitor)
-        if not self._follows and hasattr(os, "register_at_fork"):
-            self._follows = True
-            os.register_at_fork(after_in_child=self._forked)
-
-    def _forked(self) -> None:
-        for monitor in self._monitors:
-            monitor._forget_parent()
-
-
-_forks = _Forks()
 
 
 class ConcurrencyMonitor:
@@ -131,7 +110,7 @@ class ConcurrencyMonitor:
         self._lock = threading.Lock()
         self._sampler = Sampler(float(interval), self._window, self._share_near, self._readings_tracked, self._look)
         build()  # it reads files, which a snapshot in an event loop must not
-        _forks.follow(self)
+        after_fork(self._forget_parent)
 
     def __repr__(self) -> str:
         return f"<ConcurrencyMonitor {self._name!r}: {self._sampler.number} samples, {len(self._runs)} event loops>"
@@ -259,6 +238,7 @@ class ConcurrencyMonitor:
                 started=self._started,
                 interval=sampler.interval,
                 window=self._window,
+                threshold=self._share_near(),
                 samples=sampler.number,
                 unreadable=unreadable,
                 version=build().version,

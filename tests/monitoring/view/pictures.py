@@ -14,7 +14,8 @@ from pathlib import Path
 import rich.console
 from penstock_limits import AcquireTimeoutError, CircuitBreaker, Limiter, QueueFullError, Rate, RateLimiter
 from penstock_monitoring import ConcurrencyMonitor
-from penstock_monitoring._view.screen import Look, everything
+from penstock_monitoring._view.look import Look
+from penstock_monitoring._view.screen import everything
 from penstock_tasks import TaskManager, TaskScope
 from PIL import Image
 

@@ -7,6 +7,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ WATCH = """window.touched = new Set(); new MutationObserver((all) => all.forEach
 })).observe(document.querySelector('#resources tbody'),
   {subtree: true, childList: true, characterData: true, attributes: true})"""
 NAMES = "[...document.querySelectorAll('tr.one td.name button')].map((each) => each.textContent)"
+
+
+@dataclass(frozen=True)
+class State:
+    state: str
 
 
 @asynccontextmanager
@@ -85,6 +91,20 @@ async def test_a_reader_sees_what_is_in_use(tmp_path: Path) -> None:
     assert first[:2] == ["full", "near"]
     assert idle.name
     assert breaker.name
+
+
+async def test_what_is_near_its_limit_is_the_monitors_threshold(tmp_path: Path) -> None:
+    """In words, in the number of them, and as the mark of each chart."""
+    half = Limiter("half", max_running=4)
+    for _ in range(2):
+        half.acquire_nowait()
+    async with shown(tmp_path, threshold=0.5) as (page, _, _):
+        await page.until(f"{row('half')} !== undefined")
+        word = await page.run(f"getComputedStyle({row('half')}.querySelector('.said'), '::after').content")
+        marks = await page.run("[...document.querySelectorAll('.mark')].map((each) => each.getAttribute('y1'))")
+
+    assert "near" in word
+    assert set(marks) == {"12"}
 
 
 async def test_names_are_text(tmp_path: Path) -> None:
@@ -148,6 +168,18 @@ async def test_a_reader_filters_and_sorts(tmp_path: Path) -> None:
     assert downwards == upwards[::-1]
     assert "other" in everything
     assert len(kept) == 4
+
+
+async def test_an_open_breaker_is_first(tmp_path: Path) -> None:
+    """Before what is full, and last where the order is turned round; as in `penstock top`."""
+    full, breaker = Limiter("full", max_running=1), Fake("breaker", "service", State("open"))
+    async with shown(tmp_path) as (page, _, _), full:
+        with breaker:
+            down = await page.until(f"{NAMES}.length === 2 && {NAMES}")
+            await page.run("document.querySelector('th.use button').click()")
+            up = await page.until(f"!state.down && {NAMES}")
+
+    assert (down, up) == (["service", "full"], ["full", "service"])
 
 
 async def test_a_reader_sees_all_of_one_resource(tmp_path: Path) -> None:

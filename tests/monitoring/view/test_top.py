@@ -24,11 +24,10 @@ from penstock_cli._main import penstock
 from penstock_limits import CircuitBreaker, Limiter, Rate, RateLimiter
 from penstock_monitoring import METRICS, ConcurrencyMonitor
 from penstock_monitoring._view import rows
-from penstock_monitoring._view.command import SORTS
 from penstock_monitoring._view.keys import Keys
+from penstock_monitoring._view.look import SORTS, Look
 from penstock_monitoring._view.rows import rows_of, tasks_of
-from penstock_monitoring._view.screen import SORTS as SCREEN_SORTS
-from penstock_monitoring._view.screen import Look, fitted
+from penstock_monitoring._view.screen import fitted
 from penstock_monitoring._view.source import NotToBeSeenError, Source, find
 from penstock_monitoring._view.top import Reader
 from penstock_monitoring._view.words import number, seconds
@@ -75,6 +74,15 @@ def test_a_rate_is_what_counters_grew_by() -> None:
     assert [(row.rate, row.refused) for row in rows_of(now, before)] == [(15.0, 2.0), (0.0, None)]
     assert [row.rate for row in rows_of(now, None)] == [None, None]
     assert [row.rate for row in rows_of(now, now)] == [None, None]
+
+
+@pytest.mark.parametrize(("threshold", "level"), [(0.5, "near"), (0.51, "")])
+def test_what_is_near_its_limit_is_the_monitors_threshold(threshold: float, level: str) -> None:
+    """The configured one, or that which it was given."""
+    with Fake("limiter", "half", Numbers(running=2, max_running=4)):
+        now = json.loads(ConcurrencyMonitor(threshold=threshold).snapshot().to_json())
+
+    assert [row.level for row in rows_of(now, None) if row.name == "half"] == [level]
 
 
 def test_resources_of_one_name_are_told_apart() -> None:
@@ -127,6 +135,17 @@ def test_tasks_of_one_name_and_place_are_one_row() -> None:
         ("fetch", 3, 2.0, 30.0, "lock and 1 more"),
         ("agents.run", 1, 0.0, 2.0, ""),
     ]
+
+
+def test_sleeps_of_several_tasks_are_one_thing_to_wait_on() -> None:
+    """However long each is; that of a single task is told."""
+    nodes = [
+        {"name": name, "age": 1.0, "waits_on": f"sleep of {at} s", "children": []} for at, name in enumerate("aab")
+    ]
+
+    shown = tasks_of(snapshot(101, tasks=[{"name": "manager", "children": nodes}]), None)
+
+    assert {row.name: row.waits_on for row in shown} == {"a": "sleep", "b": "sleep of 2 s"}
 
 
 @pytest.mark.parametrize(
@@ -223,9 +242,12 @@ def test_alerts_are_told_first() -> None:
     assert lines[5].startswith("! and 2 more alerts")
 
 
-def test_the_command_sorts_by_what_the_screen_does() -> None:
-    """It names them itself, as it must not import the screen before it runs."""
-    assert SORTS == SCREEN_SORTS
+@pytest.mark.parametrize("sort", SORTS)
+def test_the_column_that_sorts_is_marked(sort: str) -> None:
+    """Whichever the command line allows."""
+    heading = drawn(snapshot(100, ("limiter", "x", {"running": 1, "max_running": 4})), Look(sort=sort))[3]
+
+    assert re.search(r"[\N{UPWARDS ARROW}\N{DOWNWARDS ARROW}]", heading)
 
 
 # --- keys

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import itertools
 import pickle
 import ssl
 from typing import Any
@@ -21,7 +22,10 @@ from penstock_pooling._connect.room import MANY, drop_in, room_here
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
+from tests.pooling.database.registered import pools, statistics
 from tests.pooling.waiting import reached
+
+numbers = itertools.count()
 
 
 def configure(max_size: int, timeout: float = 10.0) -> None:
@@ -30,16 +34,14 @@ def configure(max_size: int, timeout: float = 10.0) -> None:
     )
 
 
-def pools() -> list[Any]:
-    """Return the pools of this loop."""
-    found = [each for each in penstock_limits.resources() if each.kind == "pool"]
-    return [each for each in found if each._loop is asyncio.get_running_loop()]
+@pytest.fixture
+def own_dsn(dsn: str) -> str:
+    """One with a name of its own at the server, which may still be busy with what another test has cut off."""
+    return f"{dsn}?application_name=connect-{next(numbers)}"
 
 
-def statistics() -> Any:
-    assert penstock_pooling.connect
-    (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
-    return resource.statistics()
+def name_in(dsn: str) -> str:
+    return dsn.rpartition("=")[2]
 
 
 # --- modes
@@ -165,67 +167,67 @@ async def test_observe_forgets_a_caller_that_could_not_connect(
     assert (pool.statistics().would_wait, pool.statistics().acquired, pool.is_unused()) == (0, 0, True)
 
 
-async def test_enforce_lends_what_is_open(dsn: str, switch: Any, admin: Any) -> None:
+async def test_enforce_lends_what_is_open(own_dsn: str, switch: Any, admin: Any) -> None:
     """One session serves one borrower after the other; nothing is opened that nobody has asked for."""
     pids = set()
     for _ in range(3):
-        connection = await penstock_pooling.connect(dsn)
+        connection = await penstock_pooling.connect(own_dsn)
         pids.add(connection.get_server_pid())
         await connection.close()
 
     assert len(pids) == 1
-    assert await sessions(admin) == 1
+    assert await sessions(admin, name_in(own_dsn)) == 1
     (pool,) = pools()
     assert (pool.statistics().acquired, pool.statistics().opened, pool.get_min_size()) == (3, 1, 0)
 
 
 async def test_a_connection_that_is_out_is_closed_for_good_when_the_mode_is_switched_off(
-    dsn: str, switch: Any, admin: Any
+    own_dsn: str, switch: Any, admin: Any
 ) -> None:
     """And what was idle at once; the next call is the old one."""
-    idle, out = await penstock_pooling.connect(dsn), await penstock_pooling.connect(dsn)
+    idle, out = await penstock_pooling.connect(own_dsn), await penstock_pooling.connect(own_dsn)
     await idle.close()
     switch.turn("off")
     await reached(lambda: pools()[0].statistics().open == 1)
     assert await out.fetchval("SELECT 1") == 1
     await out.close()
 
-    assert await sessions(admin) == 0
-    connection = await penstock_pooling.connect(dsn)
+    assert await sessions(admin, name_in(own_dsn)) == 0
+    connection = await penstock_pooling.connect(own_dsn)
     assert type(connection) is asyncpg.Connection
     await connection.close()
 
 
 async def test_a_mode_that_does_not_tell_is_looked_at_when_a_connection_comes_back(
-    dsn: str, monkeypatch: pytest.MonkeyPatch, admin: Any
+    own_dsn: str, monkeypatch: pytest.MonkeyPatch, admin: Any
 ) -> None:
     """Such as that of the environment."""
     monkeypatch.setenv("PENSTOCK_MODE_POOLED_DATABASE", "enforce")
-    connection = await penstock_pooling.connect(dsn)
+    connection = await penstock_pooling.connect(own_dsn)
     monkeypatch.setenv("PENSTOCK_MODE_POOLED_DATABASE", "off")
     await connection.close()
 
-    assert await sessions(admin) == 0
+    assert await sessions(admin, name_in(own_dsn)) == 0
 
 
 @pytest.mark.parametrize("mode", ["off", "observe"])
 async def test_a_connection_that_was_opened_before_is_not_pooled_when_the_mode_is_switched_on(
-    mode: str, dsn: str, switch: Any, admin: Any
+    mode: str, own_dsn: str, switch: Any, admin: Any
 ) -> None:
     """It is closed as ever."""
     switch.turn(mode)
-    connection = await penstock_pooling.connect(dsn)
+    connection = await penstock_pooling.connect(own_dsn)
     switch.turn("enforce")
     await connection.close()
 
-    assert await sessions(admin) == 0
+    assert await sessions(admin, name_in(own_dsn)) == 0
 
 
-async def test_a_caller_that_waits_goes_on_when_the_mode_is_switched_off(dsn: str, switch: Any, admin: Any) -> None:
+async def test_a_caller_that_waits_goes_on_when_the_mode_is_switched_off(own_dsn: str, switch: Any, admin: Any) -> None:
     """With a connection that is closed after it."""
     configure(max_size=1)
-    first = await penstock_pooling.connect(dsn)
-    waiting = asyncio.ensure_future(penstock_pooling.connect(dsn))
+    first = await penstock_pooling.connect(own_dsn)
+    waiting = asyncio.ensure_future(penstock_pooling.connect(own_dsn))
     await reached(lambda: pools()[0].statistics().queued == 1)
     switch.turn("off")
     second = await waiting
@@ -233,7 +235,7 @@ async def test_a_caller_that_waits_goes_on_when_the_mode_is_switched_off(dsn: st
     assert await second.fetchval("SELECT 1") == 1
     await second.close()
     await first.close()
-    assert await sessions(admin) == 0
+    assert await sessions(admin, name_in(own_dsn)) == 0
 
 
 # --- waiting
@@ -309,18 +311,18 @@ async def test_a_borrower_is_known_by_the_line_that_has_called(wrap: Any, dsn: s
         await connection.close()
 
 
-async def test_a_new_configuration_resizes_at_the_next_call(dsn: str, switch: Any, admin: Any) -> None:
+async def test_a_new_configuration_resizes_at_the_next_call(own_dsn: str, switch: Any, admin: Any) -> None:
     """Smaller and greater."""
     configure(max_size=3)
-    connections = [await penstock_pooling.connect(dsn) for _ in range(3)]
+    connections = [await penstock_pooling.connect(own_dsn) for _ in range(3)]
     configure(max_size=1, timeout=0.02)
     with pytest.raises(PoolTimeoutError):
-        await penstock_pooling.connect(dsn)
+        await penstock_pooling.connect(own_dsn)
     for connection in connections:
         await connection.close()
-    assert await sessions(admin) == 1
+    assert await sessions(admin, name_in(own_dsn)) == 1
     configure(max_size=2)
-    connections = [await penstock_pooling.connect(dsn) for _ in range(2)]
+    connections = [await penstock_pooling.connect(own_dsn) for _ in range(2)]
 
     assert pools()[0].get_max_size() == 2
     for connection in connections:

@@ -23,6 +23,7 @@ from penstock_pooling._asyncpg.forks import forks
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
+from tests.pooling.database.registered import open_pools, statistics, the_pool
 from tests.pooling.waiting import reached
 
 RUNNING = "SELECT state FROM pg_stat_activity WHERE pid = $1"
@@ -46,23 +47,12 @@ def name_in(dsn: str) -> str:
     return dsn.rpartition("=")[2]
 
 
-def the_pool() -> Any:
-    (pool,) = [
-        each for each in penstock_limits.resources() if each.kind == "pool" and each._loop is asyncio.get_running_loop()
-    ]
-    return pool
-
-
 def dropped() -> int:
-    assert penstock_pooling.connect
-    (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
-    return resource.statistics().dropped
+    return statistics().dropped
 
 
 def calls() -> tuple[int, int]:
-    assert penstock_pooling.connect
-    (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
-    return resource.statistics().pooled, resource.statistics().unpooled
+    return statistics().pooled, statistics().unpooled
 
 
 # --- its place
@@ -475,9 +465,7 @@ def test_a_loop_that_is_closed_by_hand_leaves_nothing_behind(dsn: str) -> None:
     asyncio.run(use())
     gc.collect()
 
-    assert [
-        each.name for each in penstock_limits.resources() if each.kind == "pool" and not each._loop.is_closed()
-    ] == []
+    assert open_pools() == []
     assert asyncio.run(count(dsn)) == 0
 
 

@@ -18,6 +18,7 @@ from penstock_limits import ConcurrencyConfig
 from penstock_pooling.testing import PostgresServer
 
 from tests.pooling.database.counting import sessions
+from tests.pooling.database.registered import the_pool
 from tests.pooling.waiting import reached
 
 MAX_SIZE = 4
@@ -91,7 +92,7 @@ async def test_nothing_is_lost_and_there_is_never_one_too_many(
         while not living.done():
             most = max(most, await sessions(admin, name))
         await living
-        (pool,) = [each for each in penstock_limits.resources() if each.kind == "pool" and not each._loop.is_closed()]
+        pool = the_pool()
         await reached(lambda: gc.collect() >= 0 and not pool.statistics().running and not pool._background)
 
     assert 0 < most <= MAX_SIZE

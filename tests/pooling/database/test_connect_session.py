@@ -15,6 +15,7 @@ import pytest
 from penstock_pooling import PoolDeadlockError
 from penstock_pooling._connect.session_state import NOTHING, left_by
 
+from tests.pooling.database.registered import statistics, the_pool
 from tests.pooling.waiting import reached
 
 # Everything that a session is asked for, to tell a fresh one from one that was used.
@@ -447,16 +448,3 @@ async def test_whoever_waits_for_what_it_has_handed_on_is_served(dsn: str, switc
     assert pool.statistics().deadlocked == 0
     await closing
     await second.close()
-
-
-def the_pool() -> Any:
-    (pool,) = [
-        each for each in penstock_limits.resources() if each.kind == "pool" and each._loop is asyncio.get_event_loop()
-    ]
-    return pool
-
-
-def statistics() -> Any:
-    assert penstock_pooling.connect
-    (resource,) = [each for each in penstock_limits.resources() if each.kind == "connect"]
-    return resource.statistics()

@@ -100,6 +100,26 @@ async def test_min_size_is_opened_at_the_start_and_a_wrong_dsn_is_told(kind: str
         PoolSettings(driver="mysql")
 
 
+async def test_a_pool_is_a_resource_from_its_opening_to_its_end(kind: str, settings) -> None:
+    """What could not be made or opened never is one, though its error is kept, and it with that."""
+
+    def shown() -> list[object]:
+        return [each for each in penstock_limits.resources() if each.name == "shown"]
+
+    unreadable = PoolSettings("sesame=", driver=kind.partition("+")[0])
+    for wrong, error in ((unreadable, ConfigurationError), (settings(password="wrong"), Exception)):
+        with pytest.raises(error) as caught:
+            await DatabasePoolManager({"shown": wrong}).initialize_pools()
+        assert shown() == []
+        del caught
+
+    async with DatabasePoolManager({"shown": settings()}) as pools:
+        pool = pools.pool("shown")
+        assert shown() == [pool]
+    assert shown() == []
+    assert pool.statistics().open == 0
+
+
 async def test_a_server_that_refuses_is_told_by_the_driver(settings, dsn: str) -> None:
     """And no place is lost."""
     password = dsn.split(":")[2].split("@", maxsplit=1)[0]

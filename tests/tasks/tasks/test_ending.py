@@ -12,6 +12,7 @@ import anyio
 import pytest
 from penstock_limits.testing import recorded, run_in_virtual_time
 from penstock_tasks import JobEnd, ShutdownReport, TaskManager, create_task
+from penstock_tasks._shown import shown_name
 
 from tests.limits.gauge import settled
 from tests.tasks.tasks.helpers import fail, reported, stubborn
@@ -75,6 +76,58 @@ def test_a_task_that_swallows_cancellation_does_not_hold_up_the_exit(caplog: pyt
     assert "task 'stubborn' of 'tasks' was cancelled, does not stop and is left behind, and waits for event" in told
     assert "in stubborn" in told
     gc.collect()
+
+
+def test_no_log_has_a_name_with_spaces(caplog: pytest.LogCaptureFixture) -> None:
+    """People put prompts into names; the report's data, which are the program's own, have them."""
+    caplog.set_level(logging.DEBUG)
+    prompt, error = "summarise the divorce of Mr Smith", ValueError()
+
+    async def wait_for(task: asyncio.Task[str]) -> None:
+        while True:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.shield(task)
+                await task
+
+    async def main() -> ShutdownReport | None:
+        async with TaskManager("jobs", drain_timeout=1, cancel_timeout=1) as tasks:
+            left = tasks.start_soon(stubborn, asyncio.Event(), name=prompt)
+            tasks.start_soon(wait_for, left, name=f"after {prompt}")
+            failing = tasks.start_soon(fail, error, name=f"why {prompt}")
+            tasks.service(fail, ValueError(), name=f"serve {prompt}")
+            with contextlib.suppress(ValueError):
+                await failing
+        return tasks.report
+
+    with recorded() as events:
+        report = run_in_virtual_time(main)
+    gc.collect()
+
+    assert report is not None
+    assert prompt in [end.name for end in report.left_behind]
+    assert {"task.failed", "task.left_behind", "service.restarted"} <= {event.name for event in events}
+    told = [record.getMessage() for record in caplog.records if record.name.startswith("penstock")]
+    assert any("task '***' of 'jobs' was cancelled, does not stop" in line for line in told)
+    assert any("***: left behind after" in line for line in told)
+    assert "task '***' of 'jobs' was made at" in str(error.__notes__)
+    assert [text for text in (*told, *error.__notes__, str(report), str(events)) if "divorce" in text] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("Task-7", "Task-7"),
+        ("agents.rag:fetch", "agents.rag:fetch"),
+        ("Thread-3 (serve_forever)", "Thread-3 (serve_forever)"),
+        ("Thread-3 (why does it)", "***"),
+        ("summarise the divorce", "***"),
+        ("two\nlines", "***"),
+        ("", "***"),
+    ],
+)
+def test_what_a_log_shows_of_a_name(name: str, said: str) -> None:
+    """A word, or what CPython calls a thread."""
+    assert shown_name(name) == said
 
 
 async def test_an_outer_cancellation_ends_the_tasks_at_once() -> None:

@@ -264,7 +264,7 @@ async def test_a_timeout_that_is_none_is_refused(timeout: Any, enforce: None) ->
 
 
 async def test_what_nobody_waits_for_any_more_still_tells_its_error(enforce: None) -> None:
-    """No exception is lost."""
+    """No exception is lost; what it says is, as it may hold a secret, and whoever waits is told no more."""
     begun, gate = threading.Event(), threading.Event()
 
     def fail() -> None:
@@ -282,7 +282,8 @@ async def test_what_nobody_waits_for_any_more_still_tells_its_error(enforce: Non
 
     assert events[0].name == "thread.call_failed"
     assert "fail" in events[0].details["function"]
-    assert events[0].details["error"] == "ValueError('late')"
+    assert events[0].details["error"] == "ValueError"
+    assert events[0].details["where"].endswith(".fail")
 
 
 async def test_stop_iteration_does_not_hang(enforce: None) -> None:

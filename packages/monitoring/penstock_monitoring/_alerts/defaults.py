@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock_monitoring._alerts.measures import Growth, Latest, Measure, Used, select, span
+from penstock_monitoring._alerts.measures import Growth, Latest, Measure, Ratio, Sum, Used, span
 from penstock_monitoring._alerts.rule import AlertRule
 from penstock_monitoring._registry.catalogue import metric_of
+from penstock_monitoring._registry.selector import select
 
 __all__ = ["EXHAUSTED", "default_alerts", "exhaustion"]
 
@@ -51,13 +52,13 @@ def _near_limit(kind: str) -> Measure:
 
 def _wait(kind: str, waited: str = "waited") -> Measure:
     """Measure how long those waited who had to; without end where nobody gets through."""
-    return Growth(metric_of(kind, "wait_seconds")) / Growth(metric_of(kind, waited))
+    return Ratio(Growth(metric_of(kind, "wait_seconds")), Growth(metric_of(kind, waited)))
 
 
-def _refused(kind: str, admitted: str = "acquired") -> Measure:
+def _refused(kind: str, what: str = "rejected") -> Measure:
     """Measure the share of callers that were refused."""
-    refused = Growth(metric_of(kind, "rejected"))
-    return refused / (Growth(metric_of(kind, admitted)) + refused)
+    refused = Growth(metric_of(kind, what))
+    return Ratio(refused, Sum(Growth(metric_of(kind, "acquired")), refused))
 
 
 def _limits() -> tuple[AlertRule, ...]:
@@ -65,7 +66,7 @@ def _limits() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockLimiterNearLimit",
             "warning",
-            "{name} was nearly used up for {value} of the last five minutes.",
+            "The limiter {name} was near its limit for {value} of the last five minutes.",
             """
             The share of the limiter's permits in use was `alert_threshold_percentage` (80 % unless
             configured) or more for most of the time. A little more load, and callers queue.
@@ -86,7 +87,7 @@ def _limits() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockLimiterWait",
             "warning",
-            "Those who have to wait for {name} wait {value} on average.",
+            "Callers that wait for the limiter {name} wait {value} on average.",
             """
             More is asked of the limiter than it lets through. Where nobody gets through at all, the wait
             has no end.
@@ -109,7 +110,7 @@ def _limits() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockLimiterRejects",
             "warning",
-            "{name} refused {value} of its callers.",
+            "The limiter {name} rejected {value} of its callers.",
             "The queue was full (`max_queued`), or callers would not wait: they got a `QueueFullError`.",
             """
             - See whether what the limit protects is slow: the queue fills up when permits come back late.
@@ -130,7 +131,7 @@ def _rates() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockRateWait",
             "warning",
-            "Those who have to wait for the rate {name} wait {value} on average.",
+            "Callers that wait for the rate {name} wait {value} on average.",
             "More is asked per minute than the provider allows, or the provider has asked for a pause.",
             """
             - `penstock_rate_blocked_seconds` above 0: the provider said how long; wait for it.
@@ -147,7 +148,7 @@ def _rates() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockRateRejects",
             "warning",
-            "The rate {name} refused {value} of its callers.",
+            "The rate {name} rejected {value} of its callers.",
             "The queue was full (`max_queued`), or a request was larger than all that is ever admitted at once.",
             """
             - A `RequestTooLargeError` in the log: split the request, or raise the rate's burst.
@@ -166,13 +167,13 @@ def _pools() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockPoolNearLimit",
             "warning",
-            "The pool {name} was nearly used up for {value} of the last five minutes.",
+            "The pool {name} was near its limit for {value} of the last five minutes.",
             """
             The share of the pool's connections in use was `alert_threshold_percentage` (80 % unless
             configured) or more for most of the time.
             """,
             """
-            - See how long connections are out (`penstock_pool_use_seconds_total` by `acquired`): a
+            - See how long connections are in use (`penstock_pool_use_seconds_total` by `acquired`): a
               transaction that spans a call to a provider holds one all the while. Fetch, give back, then
               call.
             - If the database has room, raise `max_size`; all processes together must stay below its
@@ -188,10 +189,10 @@ def _pools() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockPoolWait",
             "warning",
-            "Those who have to wait for a connection of {name} wait {value} on average.",
+            "Callers that wait for a connection of the pool {name} wait {value} on average.",
             "More callers want a connection than there are.",
             """
-            - As for a pool that is nearly used up: look at how long connections are out before you raise
+            - As for a pool near its limit: look at how long connections are in use before you raise
               the size.
             - Slow queries: the database's own view of what runs (`pg_stat_activity`) names them.
             """,
@@ -204,21 +205,24 @@ def _pools() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockPoolTimeouts",
             "critical",
-            "{value} callers got no connection of {name} in time.",
-            "They waited as long as they would, and failed.",
+            "{value} of the callers of the pool {name} got no connection in time, in five minutes.",
+            "They waited until their deadline, and failed.",
             """
             - Is the database there? Connections that are opened (`penstock_pool_opened_total`) and never
               used say no.
             - Borrows that never come back: see the leaks; the log names where they were made.
             - Otherwise the pool is too small for the load, or the load too large for the database.
             """,
-            measure=Growth(metric_of("pool", "timed_out")),
+            measure=_refused("pool", "timed_out"),
+            limit=0.01,
+            pending=60.0,
+            unit="share",
         ),
         AlertRule(
             "PenstockPoolRejects",
             "warning",
-            "The pool {name} refused {value} callers.",
-            "As many waited as may (`max_queued`).",
+            "The pool {name} rejected {value} callers in five minutes.",
+            "The queue was full: as many waited as may (`max_queued`).",
             """
             - As for timeouts; the queue is what keeps a stalled database from filling the memory.
             - Shed load where it comes in, or raise `max_queued` if the burst is meant.
@@ -228,7 +232,7 @@ def _pools() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockPoolLeaks",
             "warning",
-            "{value} connections of {name} were out for longer than leak_after.",
+            "{value} connections of the pool {name} were in use for longer than leak_after, in 15 minutes.",
             "Somebody borrowed a connection and did not give it back in the time that a borrow may take.",
             """
             - The log `penstock.pooling` names where each was borrowed.
@@ -240,7 +244,7 @@ def _pools() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockClientLostConnections",
             "warning",
-            "The client {name} replaced {value} pools that had lost connections.",
+            "The client {name} replaced {value} pools that had lost connections, in 15 minutes.",
             """
             Requests that were cancelled took their connections with them; the client noticed, and opened a
             new pool.
@@ -279,14 +283,14 @@ def _calls() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockRetryStorm",
             "critical",
-            "Each call of {name} takes {value} attempts.",
+            "Calls with the retry {name} take {value} attempts on average.",
             "Retries multiply the load on a service that is failing already.",
             """
             - Put a breaker in front of it, and give the retries a budget.
             - See whether the failures are such that another attempt can mend: a 400 never is.
             - Look for retries within retries: three times three attempts are nine.
             """,
-            measure=Growth(metric_of("retry", "attempts")) / Growth(metric_of("retry", "calls")),
+            measure=Ratio(Growth(metric_of("retry", "attempts")), Growth(metric_of("retry", "calls"))),
             limit=2.0,
             clears=1.5,
             pending=120.0,
@@ -295,7 +299,7 @@ def _calls() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockRetryBudgetSpent",
             "warning",
-            "The retry budget {name} refused {value} retries.",
+            "The retry budget {name} refused {value} retries in five minutes.",
             """
             More calls failed than may be tried again. This is the budget at work: it keeps a failing
             service from being buried.
@@ -315,8 +319,8 @@ def _work() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockTasksLeftBehind",
             "warning",
-            "{value} tasks of {name} did not end when they were told to.",
-            "They were cancelled and went on: they swallow the cancellation, or wait for a thread.",
+            "{value} tasks of {name} did not stop when they were cancelled.",
+            "They went on: they swallow the cancellation, or wait for a thread.",
             """
             - The log `penstock.tasks` names each, with where it was made and where it stands.
             - Look for `except BaseException` or `except asyncio.CancelledError` without `raise`.
@@ -324,21 +328,9 @@ def _work() -> tuple[AlertRule, ...]:
             measure=Growth(metric_of("tasks", "left_behind"), _QUARTER),
         ),
         AlertRule(
-            "PenstockThreadsLeftBehind",
-            "warning",
-            "{value} threads of {name} did not end when they were told to.",
-            "A thread cannot be ended from outside: it has to look at its stop event.",
-            """
-            - The log `penstock.tasks` names each, with where it was made and where it stands.
-            - Wait with `stop_event().wait(seconds)` in place of `time.sleep(seconds)`, and give sockets a
-              timeout.
-            """,
-            measure=Growth(metric_of("threads", "left_behind"), _QUARTER),
-        ),
-        AlertRule(
             "PenstockExecutorWait",
             "warning",
-            "Calls wait {value} for a thread of {name} on average.",
+            "Calls wait {value} on average for a thread of the executor {name}.",
             "All threads of the executor are busy.",
             """
             - See what the threads do: calls without a timeout never give theirs back.
@@ -359,8 +351,8 @@ def _loops() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockLoopLag",
             "warning",
-            "The event loop {name} is late by {value}, one time in a hundred.",
-            "Something keeps the event loop busy, so that everything else waits: timers, responses, timeouts.",
+            "The lag of the event loop {name} is {value} at p99.",
+            "One time in a hundred it is this late: something keeps it busy, and timers, responses and timeouts wait.",
             """
             - `penstock audit --select 5` finds blocking calls in coroutines; `PYTHONASYNCIODEBUG=1` logs
               what takes longer than 100 ms.
@@ -418,7 +410,7 @@ def _flags() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockFlagOverridden",
             "warning",
-            "The environment says another mode of {name} than its flag.",
+            "A PENSTOCK_MODE variable overrides the flag of {name}.",
             """
             A variable `PENSTOCK_MODE` or `PENSTOCK_MODE_...` goes before the flag, so turning the flag does
             nothing.
@@ -440,7 +432,7 @@ def _monitor() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockNoData",
             "critical",
-            "No process of {job} shows anything.",
+            "No process of {job} exports metrics of penstock.",
             """
             What was scraped in the last day is not scraped any more, or nothing ever was: no other rule can
             fire.
@@ -461,7 +453,7 @@ def _monitor() -> tuple[AlertRule, ...]:
             "warning",
             "A process of {job} is scraped, but its monitor takes no samples.",
             """
-            What only samples tell is missing: hold times, how long limits are nearly used up, the lag of
+            What only samples tell is missing: hold times, the time near limits, the lag of
             event loops.
             """,
             """
@@ -475,8 +467,8 @@ def _monitor() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockStaleWorker",
             "warning",
-            "What a worker shows is {value} old.",
-            "One of several processes that are scraped together lives, and has stopped writing what it shows.",
+            "The metrics of a worker are {value} old.",
+            "One of several processes that are scraped together is alive, and has stopped writing its metrics.",
             """
             - Its event loop is blocked, or the disk of `PROMETHEUS_MULTIPROC_DIR` is full: its log says
               which.
@@ -489,8 +481,8 @@ def _monitor() -> tuple[AlertRule, ...]:
         AlertRule(
             "PenstockUnreadable",
             "warning",
-            "{value} resources cannot be read.",
-            "Their `statistics()` fails, so nothing can be told of them.",
+            "The statistics of {value} resources cannot be read.",
+            "Their `statistics()` raises, so they are missing from metrics and alerts.",
             """
             - The log `penstock.monitoring` names the class and the error.
             """,

@@ -77,10 +77,10 @@ def _waits(kind: str, seconds: float, says: str, waited: str = "waited") -> Exam
     return Example((longer, often), (shorter, often), says)
 
 
-def _refuses(kind: str) -> Example:
+def _refuses(kind: str, what: str = "rejected") -> Example:
     """Return what makes a rule fire about callers that are refused: one of ten, or none."""
     admitted = _line(kind, "acquired", _grows(9))
-    some, none = (_line(kind, "rejected", values) for values in (_grows(1), _stays(2)))
+    some, none = (_line(kind, what, values) for values in (_grows(1), _stays(2)))
     return Example((some, admitted), (none, admitted), "10%")
 
 
@@ -120,7 +120,7 @@ EXAMPLES: Final[dict[str, Example]] = {
     "PenstockRateRejects": _refuses("rate"),
     "PenstockPoolNearLimit": _near("pool"),
     "PenstockPoolWait": _waits("pool", 2, "2s"),
-    "PenstockPoolTimeouts": _counts("pool", "timed_out", "5"),
+    "PenstockPoolTimeouts": _refuses("pool", "timed_out"),
     "PenstockPoolRejects": _counts("pool", "rejected", "5"),
     "PenstockPoolLeaks": _counts("pool", "leaked", "15"),
     "PenstockClientLostConnections": _counts("client", "replaced", "15"),
@@ -132,7 +132,6 @@ EXAMPLES: Final[dict[str, Example]] = {
     ),
     "PenstockRetryBudgetSpent": _counts("retry-budget", "refused", "5"),
     "PenstockTasksLeftBehind": _counts("tasks", "left_behind", "15"),
-    "PenstockThreadsLeftBehind": _counts("threads", "left_behind", "15"),
     "PenstockExecutorWait": _waits("executor", 2, "2s", "started"),
     "PenstockLoopLag": _is("loop", "p99", 0.25, 0.01, "250ms"),
     "PenstockLoopStalled": _is("loop", "stalled", 30, 0.01, "30s"),

@@ -35,7 +35,7 @@ def log_hook(alert: Alert) -> None:
     Args:
         alert: The alert.
     """
-    level = _LEVELS.get(alert.severity, logging.WARNING) if alert.state == "active" else logging.INFO
+    level = _LEVELS[alert.severity] if alert.state == "active" else logging.INFO
     told = (alert.name, alert.state, alert.summary, alert.runbook)
     logger.log(level, "%s %s: %s (%s)", *told, extra={"penstock": alert.as_dict()})
 

@@ -5,66 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from penstock_monitoring._registry.metric import Metric
+from penstock_monitoring._registry.selector import select
 
-__all__ = ["LOOKS", "Growth", "Latest", "Look", "Measure", "Term", "Used", "select", "span"]
+__all__ = [
+    "LOOKS",
+    "Growth",
+    "Latest",
+    "Look",
+    "Measure",
+    "Ratio",
+    "Sum",
+    "Term",
+    "Used",
+    "every",
+    "kind_of",
+    "promql",
+    "span",
+    "terms",
+    "value_of",
+]
 
-Look = Callable[["Term"], float]  # what a term is at this moment; NaN where it is not known
 LOOKS: Final = 60  # in the time that a rule looks back on, or that it waits
 
 
-class Measure:
-    """A number about one resource; it can be added to another, and divided by it."""
-
-    __slots__ = ()
-
-    def __add__(self, other: Measure) -> Measure:
-        return _Sum(self, other)
-
-    def __truediv__(self, other: Measure) -> Measure:
-        return _Ratio(self, other)
-
-    def terms(self) -> tuple[Term, ...]:
-        """Return what it is made of."""
-        raise NotImplementedError
-
-    def promql(self, name: str = "") -> str:
-        """Return it as PromQL, of one resource or of each; empty if only the process can tell."""
-        raise NotImplementedError
-
-    def of(self, look: Look) -> float:
-        """Return its value; NaN where it is not known."""
-        raise NotImplementedError
-
-
-class Term(Measure):
-    """What is read of one metric."""
-
-    __slots__ = ()
-
-    @property
-    def kind(self) -> str:
-        """The kind of resource; empty for any."""
-        raise NotImplementedError
-
-    @property
-    def every(self) -> float:
-        """How often to look at it, in seconds; 0 for at each sample."""
-        return 0.0
-
-    def terms(self) -> tuple[Term, ...]:
-        """Return itself."""
-        return (self,)
-
-    def of(self, look: Look) -> float:
-        """Return its value."""
-        return look(self)
-
-
 @dataclass(frozen=True, slots=True)
-class Latest(Term):
+class Latest:
     """A metric as it is now.
 
     Attributes:
@@ -75,18 +43,9 @@ class Latest(Term):
     metric: Metric
     state: str = ""
 
-    @property
-    def kind(self) -> str:
-        """The kind of resource."""
-        return self.metric.kind
-
-    def promql(self, name: str = "") -> str:
-        """Return the selector."""
-        return select(self.metric, name, **({self.metric.field: self.state} if self.state else {}))
-
 
 @dataclass(frozen=True, slots=True)
-class Growth(Term):
+class Growth:
     """By how much a counter has grown.
 
     Attributes:
@@ -99,74 +58,88 @@ class Growth(Term):
     over: float = 300.0
     per_second: bool = False
 
-    @property
-    def kind(self) -> str:
-        """The kind of resource."""
-        return self.metric.kind
-
-    @property
-    def every(self) -> float:
-        """A small part of the time that it looks back on."""
-        return self.over / LOOKS
-
-    def promql(self, name: str = "") -> str:
-        """Return `increase` or `rate` of it."""
-        return f"{'rate' if self.per_second else 'increase'}({select(self.metric, name)}[{span(self.over)}])"
-
 
 @dataclass(frozen=True, slots=True)
-class Used(Term):
+class Used:
     """The share in use of a limit, of whatever has one, at the last sample."""
 
-    @property
-    def kind(self) -> str:
-        """Any."""
-        return ""
-
-    def promql(self, name: str = "") -> str:  # noqa: ARG002 - as the others
-        """Return nothing: which metric says it depends on the kind."""
-        return ""
-
 
 @dataclass(frozen=True, slots=True)
-class _Sum(Measure):
+class Sum:
+    """One measure and another."""
+
     one: Measure
     other: Measure
 
-    def terms(self) -> tuple[Term, ...]:
-        return self.one.terms() + self.other.terms()
-
-    def promql(self, name: str = "") -> str:
-        return f"({self.one.promql(name)} + {self.other.promql(name)})"
-
-    def of(self, look: Look) -> float:
-        return self.one.of(look) + self.other.of(look)
-
 
 @dataclass(frozen=True, slots=True)
-class _Ratio(Measure):
+class Ratio:
+    """One measure in terms of another."""
+
     one: Measure
     other: Measure
 
-    def terms(self) -> tuple[Term, ...]:
-        return self.one.terms() + self.other.terms()
 
-    def promql(self, name: str = "") -> str:
-        return f"{self.one.promql(name)} / {self.other.promql(name)}"
-
-    def of(self, look: Look) -> float:
-        """Return the ratio; as in PromQL, something of nothing is infinite, and nothing of nothing is not known."""
-        one, other = self.one.of(look), self.other.of(look)
-        if other == 0:
-            return math.inf if one > 0 else math.nan
-        return one / other
+Term: TypeAlias = Latest | Growth | Used  # what is read of one metric
+Measure: TypeAlias = Term | Sum | Ratio
+Look = Callable[[Term], float]  # what a term is at this moment; NaN where it is not known
 
 
-def select(metric: Metric, name: str = "", **labels: str) -> str:
-    """Return the selector of a metric, of one resource or of each."""
-    wanted = dict(metric.fixed) | ({metric.labels[0]: name} if name else {}) | labels
-    matchers = ",".join(f'{label}="{_escaped(value)}"' for label, value in wanted.items())
-    return f"{metric.name}{{{matchers}}}" if matchers else metric.name
+def terms(measure: Measure) -> tuple[Term, ...]:
+    """Return what a measure is made of."""
+    match measure:
+        case Sum(one, other) | Ratio(one, other):
+            return terms(one) + terms(other)
+        case _:
+            return (measure,)
+
+
+def kind_of(term: Term) -> str:
+    """Return the kind of resource; empty for any."""
+    return "" if isinstance(term, Used) else term.metric.kind
+
+
+def every(term: Term) -> float:
+    """Return how often to look at a term, in seconds; 0 for at each sample."""
+    return term.over / LOOKS if isinstance(term, Growth) else 0.0
+
+
+def promql(measure: Measure, name: str = "") -> str:
+    """Return a measure as PromQL, of one resource or of each; empty if only the process can tell."""
+    match measure:
+        case Latest(metric, state):
+            return select(metric, **_of(metric, name), **({metric.field: state} if state else {}))
+        case Growth(metric, over, per_second):
+            return f"{'rate' if per_second else 'increase'}({select(metric, **_of(metric, name))}[{span(over)}])"
+        case Used():
+            return ""  # which metric says it depends on the kind
+        case Sum(one, other):
+            return f"({promql(one, name)} + {promql(other, name)})"
+        case Ratio(one, other):
+            return f"{promql(one, name)} / {promql(other, name)}"
+
+
+def _of(metric: Metric, name: str) -> dict[str, str]:
+    """Return the label of one resource; none for all."""
+    return {metric.labels[0]: name} if name else {}
+
+
+def value_of(measure: Measure, look: Look) -> float:
+    """Return a measure's value; NaN where it is not known."""
+    match measure:
+        case Sum(one, other):
+            return value_of(one, look) + value_of(other, look)
+        case Ratio(one, other):
+            return _ratio(value_of(one, look), value_of(other, look))
+        case _:
+            return look(measure)
+
+
+def _ratio(one: float, other: float) -> float:
+    """Divide as PromQL does: something by nothing is infinite, and nothing by nothing is not known."""
+    if other == 0:
+        return math.inf if one > 0 else math.nan
+    return one / other
 
 
 def span(seconds: float) -> str:
@@ -175,7 +148,3 @@ def span(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds // size:.0f}{unit}"
     return f"{seconds * 1000:.0f}ms"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

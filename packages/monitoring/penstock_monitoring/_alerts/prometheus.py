@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from penstock_monitoring._alerts.examples import EXAMPLES, MINUTES, Example, Line
-from penstock_monitoring._alerts.measures import Measure, select, span
+from penstock_monitoring._alerts.measures import Measure, Used, span, terms
 from penstock_monitoring._alerts.rule import AlertRule
+from penstock_monitoring._registry.selector import select
 
 __all__ = ["DOCS", "render_rules", "render_tests"]
 
@@ -58,8 +59,9 @@ def _placeholder(rule: AlertRule, word: str) -> str:
 
 def _label(measure: Measure | None) -> str:
     """Return the label that says which resource it is."""
-    metric = getattr(measure.terms()[0], "metric", None) if measure else None
-    return metric.labels[0] if metric is not None and metric.labels else "name"
+    first = None if measure is None else terms(measure)[0]
+    labels = () if first is None or isinstance(first, Used) else first.metric.labels
+    return labels[0] if labels else "name"
 
 
 def _tests(rule: AlertRule, example: Example) -> list[dict[str, Any]]:

@@ -7,14 +7,17 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import KW_ONLY, asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from penstock_limits import ConfigurationError
 
-from penstock_monitoring._alerts.measures import LOOKS, Measure
+from penstock_monitoring._alerts import measures
+from penstock_monitoring._alerts.measures import Measure
 
-__all__ = ["RUNBOOK", "Alert", "AlertRule", "Unit"]
+__all__ = ["RUNBOOK", "Alert", "AlertRule", "Compare", "Severity", "Unit"]
 
+Compare = Literal["<", ">", ">="]
+Severity = Literal["critical", "warning"]
 Unit = Literal["count", "ratio", "seconds", "share"]
 
 RUNBOOK: Final = "operate/alerts.html"  # within the documentation; each alert has its section
@@ -56,13 +59,13 @@ class AlertRule:
     """
 
     name: str
-    severity: Literal["critical", "warning"]
+    severity: Severity
     summary: str
     meaning: str
     remedy: str
     _: KW_ONLY
     measure: Measure | None = None
-    compare: Literal["<", ">", ">="] = ">"
+    compare: Compare = ">"
     limit: float = 0.0
     clears: float | None = None
     pending: float = 0.0
@@ -77,31 +80,30 @@ class AlertRule:
         where = f"alert rule {self.name!r}"
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(f"{where}: a name is letters and digits, and begins with a capital")
-        if self.severity not in ("critical", "warning"):
-            raise ConfigurationError(f"{where}: severity = {self.severity!r}; allowed are critical and warning")
+        for what, allowed in (("severity", Severity), ("compare", Compare), ("unit", Unit)):
+            if (given := getattr(self, what)) not in get_args(allowed):
+                raise ConfigurationError(f"{where}: {what} = {given!r}; allowed are {', '.join(get_args(allowed))}")
         if (self.measure is None) is not bool(self.query):
             raise ConfigurationError(f"{where}: it needs a measure, or the query of what only Prometheus can tell")
-        if self.compare not in ("<", ">", ">="):
-            raise ConfigurationError(f"{where}: compare = {self.compare!r}; allowed are <, > and >=")
         if not math.isfinite(self.limit):
             raise ConfigurationError(f"{where}: limit = {self.limit!r}; nothing would be beyond it, or everything")
         if not (self.pending >= 0 and self.quiet >= 0):
             raise ConfigurationError(f"{where}: pending and quiet are seconds, 0 or more")
         if self.clears is not None and self._beyond(self.clears, self.limit):
             raise ConfigurationError(f"{where}: clears = {self.clears!r} is still beyond the limit, {self.limit!r}")
-        if self.measure is not None and len({term.kind for term in self.measure.terms()}) != 1:
+        if self.measure is not None and len({measures.kind_of(term) for term in measures.terms(self.measure)}) != 1:
             raise ConfigurationError(f"{where}: its measure is of several kinds of resource")
 
     @property
     def kind(self) -> str:
         """The kind of resource that it is about; empty for any, or if only Prometheus can tell."""
-        return "" if self.measure is None else self.measure.terms()[0].kind
+        return "" if self.measure is None else measures.kind_of(measures.terms(self.measure)[0])
 
     @property
     def every(self) -> float:
         """How often to look, in seconds; 0 for at each sample."""
-        measured = () if self.measure is None else self.measure.terms()
-        return max(self.pending / LOOKS, *(term.every for term in measured), 0.0)
+        terms = () if self.measure is None else measures.terms(self.measure)
+        return max(self.pending / measures.LOOKS, *(measures.every(term) for term in terms), 0.0)
 
     @property
     def anchor(self) -> str:
@@ -122,13 +124,13 @@ class AlertRule:
         """Return it as PromQL; empty if only the process can tell."""
         if self.measure is None:
             return self.query
-        measured = self.measure.promql(self.resource)
+        measured = measures.promql(self.measure, self.resource)
         return f"{measured} {self.compare} {self.limit:g}" if measured else ""
 
     def said(self, name: str, value: float) -> str:
         """Return the summary, of a resource."""
         words = {"name": name, "value": _SHOWN[self.unit](value)}
-        return _PLACEHOLDER.sub(lambda found: words.get(found[1], ""), self.summary)
+        return self.template(lambda word: words.get(word, ""))
 
     def template(self, word: Callable[[str], str]) -> str:
         """Return the summary with each placeholder as somebody else writes it."""
@@ -159,7 +161,7 @@ class Alert:
     """
 
     name: str
-    severity: str
+    severity: Severity
     kind: str
     resource: str
     state: Literal["active", "resolved"]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from penstock_limits import ConfigurationError
 
-from penstock_monitoring._alerts.measures import Growth, Latest, Measure, Term
+from penstock_monitoring._alerts.measures import Growth, Latest, Measure, Term, Used, value_of
 from penstock_monitoring._alerts.rule import Alert, AlertRule
 from penstock_monitoring._reading.read import ResourceReading
 from penstock_monitoring._reading.track import Track
@@ -109,7 +109,7 @@ class Watch:
             look = _Look(self._counters, key[1], group, tracks.get(key), now, self._begun)
             for rule, measure in by_kind.get(key[0], by_kind[""]):
                 if rule.resource in ("", key[1]):
-                    self._judge(rule, key, measure.of(look), now)
+                    self._judge(rule, key, value_of(measure, look), now)
             yield
         self._miss({(rule.name, rule.resource) for rule in due}, groups, now)
         self._begun = True
@@ -209,11 +209,13 @@ class _Look:
 
     def __call__(self, term: Term) -> float:
         """Return the value; NaN where it is not known."""
-        if isinstance(term, Latest):
-            return _value(term.metric, term.state, self.group, self.track)
-        if isinstance(term, Growth):
-            return self._growth(term)
-        return math.nan if self.track is None else self.track.share
+        match term:
+            case Latest(metric, state):
+                return _value(metric, state, self.group, self.track)
+            case Growth():
+                return self._growth(term)
+            case Used():
+                return math.nan if self.track is None else self.track.share
 
     def _growth(self, term: Growth) -> float:
         value = _value(term.metric, "", self.group, self.track)

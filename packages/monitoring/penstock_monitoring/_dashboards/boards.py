@@ -4,634 +4,407 @@ from __future__ import annotations
 
 from typing import Final
 
-from penstock_monitoring._dashboards.panel import (
-    Board,
-    Panel,
-    Query,
-    Row,
-    Style,
+from penstock_monitoring._dashboards.panel import Panel, Query, Row, board, judged, lines, number, row
+from penstock_monitoring._dashboards.promql import (
     chosen,
+    in_mode,
     increase,
     latest,
     mean,
-    playbook,
+    near_limit,
     rate,
+    rate_by_mode,
     share,
 )
 
 __all__ = ["BOARDS"]
 
-_ROLLOUT: Final = "operate/rollout.html"
-_PROCESS: Final = "(job, instance, worker, name)"
-
-
-def _number(title: str, expression: str, where: str, *, limit: float | None = 1.0, unit: str = "short") -> Panel:
-    return Panel(title, (Query(f"{expression} or vector(0)", title),), where, unit, "number", limit, width=4)
-
-
-def _lines(
-    title: str, where: str, *queries: Query, unit: str = "short", limit: float | None = None, style: Style = "lines"
-) -> Panel:
-    return Panel(title, queries, where, unit, style, limit)
+_ADAPTIVE: Final = "runtime/adaptive-limit.html#telemetry"
+_CONNECT: Final = "runtime/connect.html"
+_OBSERVE: Final = "operate/rollout.html#observe-first"
+_NEAR: Final = 0.8  # the share of a limit from which on it is nearly used up, unless configured
 
 
 def _of_breakers() -> str:
     """Return 0 while a breaker is closed, 1 while it is half open, 2 while it is open, in any process."""
     states = (
-        f"{number} * {latest('breaker', 'state', state=state)}" for number, state in ((1, "half_open"), (2, "open"))
+        f"{level} * {latest('breaker', 'state', state=state)}" for level, state in ((1, "half_open"), (2, "open"))
     )
     return f"max by (name) ({' or '.join(f'({each} > 0)' for each in states)} or 0 * {latest('breaker', 'state')})"
 
 
-def _by_mode(kind: str, field: str) -> str:
-    """Return how fast a counter grows, of the resources in each mode."""
-    info = f"topk by {_PROCESS} (1, {chosen(kind, 'mode')})"
-    counted = chosen(kind, field)
-    return f"sum by (mode) (rate({counted}[$__rate_interval]) * on {_PROCESS} group_left (mode) {info})"
+def _of_loops(field: str) -> Query:
+    return Query(latest("loop", field, "instance, loop"), "{{instance}} {{loop}}")
 
 
-def _in_mode(kind: str, field: str, mode: str) -> str:
-    """Return how fast a counter grows, of each resource that is in a mode."""
-    info = f"topk by {_PROCESS} (1, {chosen(kind, 'mode', mode=mode)})"
-    return f"sum by (name) (rate({chosen(kind, field)}[$__rate_interval]) and on {_PROCESS} {info})"
+def _of_dimensions(field: str) -> Query:
+    return Query(latest("rate", f"dimensions.{field}", "name, dimension"), "{{name}} {{dimension}}")
 
 
-OVERVIEW = Board(
+def _near_limit(kind: str, alert: str) -> Panel:
+    return judged("Share of time near the limit", alert, near_limit(kind), unit="percentunit")
+
+
+def _wait(kind: str, alert: str, title: str = "Mean wait, of those who wait") -> Panel:
+    return judged(title, alert, mean(kind, "wait_seconds", "waited"), unit="s")
+
+
+_BREAKERS: Final = lines(
+    "Breakers: 0 closed, 1 half open, 2 open", "PenstockBreakerOpen", _of_breakers(), style="states"
+)
+_ATTEMPTS: Final = "Attempts per call"
+
+OVERVIEW: Final = board(
     "overview",
-    "Penstock: overview",
+    "overview",
     "What is amiss, what is nearly used up, and what waits.",
-    (
-        Row(
-            "Now",
-            (
-                _number(
-                    "Alerts of Prometheus",
-                    'count(ALERTS{alertname=~"Penstock.+",alertstate="firing",job=~"$job|"})',
-                    "operate/alerts.html#what-fires-when",
-                ),
-                _number(
-                    "Alerts of processes",
-                    f"count({chosen('alert', 'active')} == 1)",
-                    "operate/alerts.html#in-the-process",
-                ),
-                _number(
-                    "Callers that wait for a limit",
-                    f"sum({chosen('limiter', 'queued')})",
-                    playbook("PenstockLimiterWait"),
-                ),
-                _number(
-                    "Callers that wait for a connection",
-                    f"sum({chosen('pool', 'queued')})",
-                    playbook("PenstockPoolWait"),
-                ),
-                _number(
-                    "Breakers that are not closed",
-                    f"count({chosen('breaker', 'state', state='closed')} == 0)",
-                    playbook("PenstockBreakerOpen"),
-                ),
-                _number(
-                    "Latest event loop",
-                    f"max({chosen('loop', 'p99')})",
-                    playbook("PenstockLoopLag"),
-                    limit=0.1,
-                    unit="s",
-                ),
+    row(
+        "Now",
+        number(
+            "Alerts firing, of Prometheus",
+            'count(ALERTS{alertname=~"Penstock.+",alertstate="firing",job=~"$job|"})',
+            "operate/alerts.html#what-fires-when",
+        ),
+        number(
+            "Alerts active, in processes",
+            f"count({chosen('alert', 'active')} == 1)",
+            "operate/alerts.html#in-the-process",
+        ),
+        number("Callers waiting for a limiter", f"sum({chosen('limiter', 'queued')})", "PenstockLimiterWait"),
+        number("Callers waiting for a connection", f"sum({chosen('pool', 'queued')})", "PenstockPoolWait"),
+        number(
+            "Breakers not closed", f"count({chosen('breaker', 'state', state='closed')} == 0)", "PenstockBreakerOpen"
+        ),
+        number("Highest event-loop lag, p99", f"max({chosen('loop', 'p99')})", "PenstockLoopLag", limit=0.1, unit="s"),
+    ),
+    row(
+        "Utilisation",
+        lines(
+            "Limiters in use, fullest process",
+            "PenstockLimiterNearLimit",
+            share("limiter", "running", "max_running"),
+            unit="percentunit",
+            limit=_NEAR,
+        ),
+        lines(
+            "Pools in use, fullest process",
+            "PenstockPoolNearLimit",
+            share("pool", "running", "max_running"),
+            unit="percentunit",
+            limit=_NEAR,
+        ),
+        judged("Event-loop lag, p99", "PenstockLoopLag", _of_loops("p99"), unit="s"),
+    ),
+    row(
+        "Waiting and failing",
+        _wait("limiter", "PenstockLimiterWait", "Mean wait for a limiter, of those who wait"),
+        lines(
+            "Callers rejected",
+            "PenstockLimiterRejects",
+            Query(rate("limiter", "rejected"), "limiter {{name}}"),
+            Query(rate("rate", "rejected"), "rate {{name}}"),
+            Query(rate("pool", "rejected"), "pool {{name}}"),
+            unit="reqps",
+        ),
+        _BREAKERS,
+    ),
+    row(
+        "Processes",
+        lines(
+            "Processes by version",
+            "PenstockNoData",
+            Query(
+                f"count by (version, python) ({chosen('build', 'implementation')})", "{{version}}, Python {{python}}"
             ),
         ),
-        Row(
-            "Used up",
-            (
-                _lines(
-                    "Share of limits in use",
-                    playbook("PenstockLimiterNearLimit"),
-                    Query(share("limiter", "running", "max_running")),
-                    unit="percentunit",
-                    limit=0.8,
-                ),
-                _lines(
-                    "Share of pools in use",
-                    playbook("PenstockPoolNearLimit"),
-                    Query(share("pool", "running", "max_running")),
-                    unit="percentunit",
-                    limit=0.8,
-                ),
-                _lines(
-                    "Event loops: 99 of 100 times not later than",
-                    playbook("PenstockLoopLag"),
-                    Query(latest("loop", "p99", "instance, loop"), "{{instance}} {{loop}}"),
-                    unit="s",
-                    limit=0.1,
-                ),
-            ),
+        lines(
+            "Samples per second", "PenstockNotSampling", Query(rate("monitor", "samples", "instance"), "{{instance}}")
         ),
-        Row(
-            "Waiting and failing",
-            (
-                _lines(
-                    "Wait for limits, of those who wait",
-                    playbook("PenstockLimiterWait"),
-                    Query(mean("limiter", "wait_seconds", "waited")),
-                    unit="s",
-                ),
-                _lines(
-                    "Callers refused",
-                    playbook("PenstockLimiterRejects"),
-                    Query(rate("limiter", "rejected"), "limiter {{name}}"),
-                    Query(rate("rate", "rejected"), "rate {{name}}"),
-                    Query(rate("pool", "rejected"), "pool {{name}}"),
-                    unit="reqps",
-                ),
-                _lines(
-                    "Breakers: 0 closed, 1 half open, 2 open",
-                    playbook("PenstockBreakerOpen"),
-                    Query(_of_breakers()),
-                    style="states",
-                ),
-            ),
-        ),
-        Row(
-            "Processes",
-            (
-                _lines(
-                    "Processes by version",
-                    playbook("PenstockNoData"),
-                    Query(
-                        f"count by (version, python) ({chosen('build', 'implementation')})", "{{version}}, {{python}}"
-                    ),
-                ),
-                _lines(
-                    "Samples a second",
-                    playbook("PenstockNotSampling"),
-                    Query(rate("monitor", "samples", "instance"), "{{instance}}"),
-                ),
-                _lines(
-                    "Resources that cannot be read",
-                    playbook("PenstockUnreadable"),
-                    Query(latest("monitor", "unreadable", "instance"), "{{instance}}"),
-                    limit=1.0,
-                ),
-            ),
+        lines(
+            "Resources that cannot be read",
+            "PenstockUnreadable",
+            Query(latest("monitor", "unreadable", "instance"), "{{instance}}"),
+            limit=1.0,
         ),
     ),
 )
 
-LIMITS = Board(
+LIMITS: Final = board(
     "limits",
-    "Penstock: limits",
+    "limits",
     "Limiters, adaptive limits, rates, breakers, retries.",
-    (
-        Row(
-            "Limiters",
-            (
-                _lines(
-                    "Permits out, and the limit",
-                    playbook("PenstockLimiterNearLimit"),
-                    Query(latest("limiter", "running")),
-                    Query(latest("limiter", "max_running"), "{{name}}: limit"),
-                ),
-                _lines(
-                    "Share of the time nearly used up",
-                    playbook("PenstockLimiterNearLimit"),
-                    Query(f"max by (name) (rate({chosen('limiter', 'near_limit_seconds')}[$__rate_interval]))"),
-                    unit="percentunit",
-                    limit=0.8,
-                ),
-                _lines("Callers that wait", playbook("PenstockLimiterWait"), Query(latest("limiter", "queued"))),
-                _lines(
-                    "Wait, of those who wait",
-                    playbook("PenstockLimiterWait"),
-                    Query(mean("limiter", "wait_seconds", "waited")),
-                    unit="s",
-                    limit=5.0,
-                ),
-                _lines(
-                    "How long permits are held",
-                    playbook("PenstockLimiterWait"),
-                    Query(mean("limiter", "hold_seconds", "acquired")),
-                    unit="s",
-                ),
-                _lines(
-                    "Refused, and given up",
-                    playbook("PenstockLimiterRejects"),
-                    Query(rate("limiter", "rejected"), "{{name}}: refused"),
-                    Query(rate("limiter", "timed_out"), "{{name}}: given up"),
-                    unit="reqps",
-                ),
-            ),
+    row(
+        "Limiters",
+        lines(
+            "Permits in use, and the limit",
+            "PenstockLimiterNearLimit",
+            latest("limiter", "running"),
+            Query(latest("limiter", "max_running"), "{{name}}: limit"),
         ),
-        Row(
-            "Adaptive limits",
-            (
-                _lines(
-                    "Limit, and what it would be",
-                    "runtime/adaptive-limit.html#telemetry",
-                    Query(latest("adaptive-limit", "max_running")),
-                    Query(latest("adaptive-limit", "would_be"), "{{name}}: would be"),
-                ),
-                _lines(
-                    "Latency, and without a queue",
-                    "runtime/adaptive-limit.html#telemetry",
-                    Query(latest("adaptive-limit", "latency")),
-                    Query(latest("adaptive-limit", "base"), "{{name}}: without a queue"),
-                    unit="s",
-                ),
-                _lines(
-                    "Calls for which the service was too busy",
-                    "runtime/adaptive-limit.html#telemetry",
-                    Query(rate("adaptive-limit", "dropped")),
-                    unit="reqps",
-                ),
-            ),
+        _near_limit("limiter", "PenstockLimiterNearLimit"),
+        lines("Callers waiting", "PenstockLimiterWait", latest("limiter", "queued")),
+        _wait("limiter", "PenstockLimiterWait"),
+        lines(
+            "Mean time a permit is held", "PenstockLimiterWait", mean("limiter", "hold_seconds", "acquired"), unit="s"
         ),
-        Row(
-            "Rates",
-            (
-                _lines(
-                    "Available now",
-                    playbook("PenstockRateWait"),
-                    Query(latest("rate", "dimensions.available", "name, dimension"), "{{name}} {{dimension}}"),
-                ),
-                _lines(
-                    "Wait, of those who wait",
-                    playbook("PenstockRateWait"),
-                    Query(mean("rate", "wait_seconds", "waited")),
-                    unit="s",
-                    limit=30.0,
-                ),
-                _lines(
-                    "Pause that the provider has asked for",
-                    playbook("PenstockRateWait"),
-                    Query(latest("rate", "blocked")),
-                    unit="s",
-                ),
-                _lines(
-                    "Used a second",
-                    playbook("PenstockRateWait"),
-                    Query(rate("rate", "dimensions.used", "name, dimension"), "{{name}} {{dimension}}"),
-                ),
-                _lines(
-                    "Still allowed, as the provider says",
-                    playbook("PenstockRateWait"),
-                    Query(latest("rate", "dimensions.remaining", "name, dimension"), "{{name}} {{dimension}}"),
-                ),
-                _lines("Refused", playbook("PenstockRateRejects"), Query(rate("rate", "rejected")), unit="reqps"),
-            ),
+        lines(
+            "Callers rejected, and timed out",
+            "PenstockLimiterRejects",
+            Query(rate("limiter", "rejected"), "{{name}}: rejected"),
+            Query(rate("limiter", "timed_out"), "{{name}}: timed out"),
+            unit="reqps",
         ),
-        Row(
-            "Breakers and retries",
-            (
-                _lines(
-                    "Breakers: 0 closed, 1 half open, 2 open",
-                    playbook("PenstockBreakerOpen"),
-                    Query(_of_breakers()),
-                    style="states",
-                ),
-                _lines(
-                    "Failing, and slow",
-                    playbook("PenstockBreakerOpen"),
-                    Query(latest("breaker", "failure_rate"), "{{name}}: failing"),
-                    Query(latest("breaker", "slow_call_rate"), "{{name}}: slow"),
-                    unit="percentunit",
-                ),
-                _lines(
-                    "Refused by breakers",
-                    playbook("PenstockBreakerOpen"),
-                    Query(rate("breaker", "rejected")),
-                    unit="reqps",
-                ),
-                _lines(
-                    "Attempts of each call",
-                    playbook("PenstockRetryStorm"),
-                    Query(mean("retry", "attempts", "calls")),
-                    limit=2.0,
-                ),
-                _lines(
-                    "Retries left in the budget",
-                    playbook("PenstockRetryBudgetSpent"),
-                    Query(latest("retry-budget", "balance")),
-                ),
-                _lines(
-                    "Retries refused",
-                    playbook("PenstockRetryBudgetSpent"),
-                    Query(rate("retry-budget", "refused")),
-                    unit="reqps",
-                ),
-            ),
+    ),
+    row(
+        "Adaptive limits",
+        lines(
+            "Limit, and what the algorithm says",
+            _ADAPTIVE,
+            latest("adaptive-limit", "max_running"),
+            Query(latest("adaptive-limit", "would_be"), "{{name}}: the algorithm"),
+        ),
+        lines(
+            "Latency, and without a queue",
+            _ADAPTIVE,
+            latest("adaptive-limit", "latency"),
+            Query(latest("adaptive-limit", "base"), "{{name}}: without a queue"),
+            unit="s",
+        ),
+        lines("Calls for which the service was too busy", _ADAPTIVE, rate("adaptive-limit", "dropped"), unit="reqps"),
+    ),
+    row(
+        "Rates",
+        lines("Available now", "PenstockRateWait", _of_dimensions("available")),
+        _wait("rate", "PenstockRateWait"),
+        lines("Pause that the provider has asked for", "PenstockRateWait", latest("rate", "blocked"), unit="s"),
+        lines(
+            "Used per second",
+            "PenstockRateWait",
+            Query(rate("rate", "dimensions.used", "name, dimension"), "{{name}} {{dimension}}"),
+        ),
+        lines("Remaining, as the provider says", "PenstockRateWait", _of_dimensions("remaining")),
+        lines("Callers rejected", "PenstockRateRejects", rate("rate", "rejected"), unit="reqps"),
+    ),
+    row(
+        "Breakers and retries",
+        _BREAKERS,
+        lines(
+            "Share of calls that failed, and that were slow",
+            "PenstockBreakerOpen",
+            Query(latest("breaker", "failure_rate"), "{{name}}: failed"),
+            Query(latest("breaker", "slow_call_rate"), "{{name}}: slow"),
+            unit="percentunit",
+        ),
+        lines("Calls rejected by breakers", "PenstockBreakerOpen", rate("breaker", "rejected"), unit="reqps"),
+        judged(_ATTEMPTS, "PenstockRetryStorm", mean("retry", "attempts", "calls")),
+        lines("Retries left in the budget", "PenstockRetryBudgetSpent", latest("retry-budget", "balance")),
+        lines(
+            "Retries refused by the budget", "PenstockRetryBudgetSpent", rate("retry-budget", "refused"), unit="reqps"
         ),
     ),
 )
 
-POOLING = Board(
+POOLING: Final = board(
     "pooling",
-    "Penstock: pools and clients",
+    "pools and clients",
     "Database pools, HTTP clients, and what connect() does.",
-    (
-        Row(
-            "Pools",
-            (
-                _lines(
-                    "Connections",
-                    playbook("PenstockPoolNearLimit"),
-                    Query(latest("pool", "running"), "{{name}}: used"),
-                    Query(latest("pool", "idle"), "{{name}}: idle"),
-                    Query(latest("pool", "max_running"), "{{name}}: limit"),
-                ),
-                _lines(
-                    "Share of the time nearly used up",
-                    playbook("PenstockPoolNearLimit"),
-                    Query(f"max by (name) (rate({chosen('pool', 'near_limit_seconds')}[$__rate_interval]))"),
-                    unit="percentunit",
-                    limit=0.8,
-                ),
-                _lines("Callers that wait", playbook("PenstockPoolWait"), Query(latest("pool", "queued"))),
-                _lines(
-                    "Wait, of those who wait",
-                    playbook("PenstockPoolWait"),
-                    Query(mean("pool", "wait_seconds", "waited")),
-                    unit="s",
-                    limit=1.0,
-                ),
-                _lines(
-                    "How long connections are out",
-                    playbook("PenstockPoolNearLimit"),
-                    Query(mean("pool", "hold_seconds", "acquired")),
-                    unit="s",
-                ),
-                _lines(
-                    "Given up, and refused",
-                    playbook("PenstockPoolTimeouts"),
-                    Query(rate("pool", "timed_out"), "{{name}}: given up"),
-                    Query(rate("pool", "rejected"), "{{name}}: refused"),
-                    unit="reqps",
-                ),
-                _lines("Leaks", playbook("PenstockPoolLeaks"), Query(increase("pool", "leaked")), limit=1.0),
-                _lines(
-                    "Opened, aged, discarded",
-                    playbook("PenstockPoolTimeouts"),
-                    Query(rate("pool", "opened"), "{{name}}: opened"),
-                    Query(rate("pool", "expired"), "{{name}}: aged"),
-                    Query(rate("pool", "discarded"), "{{name}}: discarded"),
-                    unit="ops",
-                ),
-                _lines(
-                    "Lent to a task that had one",
-                    playbook("PenstockPoolNearLimit"),
-                    Query(rate("pool", "nested"), "{{name}}: nested"),
-                    Query(rate("pool", "deadlocked"), "{{name}}: refused"),
-                    unit="ops",
-                ),
-            ),
+    row(
+        "Pools",
+        lines(
+            "Connections",
+            "PenstockPoolNearLimit",
+            Query(latest("pool", "running"), "{{name}}: used"),
+            Query(latest("pool", "idle"), "{{name}}: idle"),
+            Query(latest("pool", "max_running"), "{{name}}: limit"),
         ),
-        Row(
-            "HTTP clients",
-            (
-                _lines(
-                    "Requests",
-                    playbook("PenstockClientLostConnections"),
-                    Query(rate("client", "requests")),
-                    unit="reqps",
-                ),
-                _lines(
-                    "Under way, and waiting",
-                    playbook("PenstockClientLostConnections"),
-                    Query(latest("client", "running"), "{{name}}: under way"),
-                    Query(latest("client", "queued"), "{{name}}: waiting"),
-                ),
-                _lines(
-                    "Connections opened, pools replaced",
-                    playbook("PenstockClientLostConnections"),
-                    Query(rate("client", "connections"), "{{name}}: opened"),
-                    Query(rate("client", "replaced"), "{{name}}: replaced"),
-                    unit="ops",
-                ),
-            ),
+        _near_limit("pool", "PenstockPoolNearLimit"),
+        lines("Callers waiting", "PenstockPoolWait", latest("pool", "queued")),
+        _wait("pool", "PenstockPoolWait"),
+        lines(
+            "Mean time a connection is in use",
+            "PenstockPoolNearLimit",
+            mean("pool", "hold_seconds", "acquired"),
+            unit="s",
         ),
-        Row(
-            "connect()",
-            (
-                _lines(
-                    "Calls by what became of them",
-                    "runtime/connect.html",
-                    Query(rate("connect", "pooled", "outcome"), "{{outcome}}"),
-                    Query(rate("connect", "unpooled", "outcome"), "{{outcome}}"),
-                    Query(rate("connect", "observed", "outcome"), "{{outcome}}"),
-                    Query(rate("connect", "off", "outcome"), "{{outcome}}"),
-                    unit="ops",
-                ),
-                _lines(
-                    "Came back unclean",
-                    "runtime/connect.html",
-                    Query(rate("connect", "cleaned"), "made fresh"),
-                    Query(rate("connect", "discarded"), "closed"),
-                    unit="ops",
-                ),
-                _lines(
-                    "Forgotten without being closed",
-                    playbook("PenstockPoolLeaks"),
-                    Query(increase("connect", "dropped"), "{{name}}"),
-                    limit=1.0,
-                ),
-            ),
+        lines(
+            "Callers timed out, and rejected",
+            "PenstockPoolTimeouts",
+            Query(rate("pool", "timed_out"), "{{name}}: timed out"),
+            Query(rate("pool", "rejected"), "{{name}}: rejected"),
+            unit="reqps",
         ),
+        lines("Leaks", "PenstockPoolLeaks", increase("pool", "leaked"), limit=1.0),
+        lines(
+            "Connections opened, expired, discarded",
+            "PenstockPoolTimeouts",
+            Query(rate("pool", "opened"), "{{name}}: opened"),
+            Query(rate("pool", "expired"), "{{name}}: expired"),
+            Query(rate("pool", "discarded"), "{{name}}: discarded"),
+            unit="ops",
+        ),
+        lines(
+            "Borrowed by a task that has one already",
+            "PenstockPoolNearLimit",
+            Query(rate("pool", "nested"), "{{name}}: lent"),
+            Query(rate("pool", "deadlocked"), "{{name}}: refused, as a deadlock"),
+            unit="ops",
+        ),
+    ),
+    row(
+        "HTTP clients",
+        lines("Requests", "PenstockClientLostConnections", rate("client", "requests"), unit="reqps"),
+        lines(
+            "Requests active, and pending",
+            "PenstockClientLostConnections",
+            Query(latest("client", "running"), "{{name}}: active"),
+            Query(latest("client", "queued"), "{{name}}: pending"),
+        ),
+        lines(
+            "Connections opened, pools replaced",
+            "PenstockClientLostConnections",
+            Query(rate("client", "connections"), "{{name}}: opened"),
+            Query(rate("client", "replaced"), "{{name}}: replaced"),
+            unit="ops",
+        ),
+    ),
+    row(
+        "connect()",
+        lines(
+            "Calls by outcome",
+            _CONNECT,
+            *(
+                Query(rate("connect", outcome, "outcome"), "{{outcome}}")
+                for outcome in ("pooled", "unpooled", "observed", "off")
+            ),
+            unit="ops",
+        ),
+        lines(
+            "Connections that came back unclean",
+            _CONNECT,
+            Query(rate("connect", "cleaned"), "made fresh"),
+            Query(rate("connect", "discarded"), "closed"),
+            unit="ops",
+        ),
+        lines("Forgotten without being closed", "PenstockPoolLeaks", increase("connect", "dropped"), limit=1.0),
     ),
 )
 
-TASKS = Board(
+TASKS: Final = board(
     "tasks",
-    "Penstock: tasks and threads",
+    "tasks and threads",
     "Tasks, services, threads, executors, event loops.",
-    (
-        Row(
-            "Tasks",
-            (
-                _lines(
-                    "Alive",
-                    playbook("PenstockTasksLeftBehind"),
-                    Query(latest("tasks", "running"), "{{name}}: alive"),
-                ),
-                _lines(
-                    "Ended, by how",
-                    playbook("PenstockTasksLeftBehind"),
-                    *(
-                        Query(rate("tasks", outcome, "name, outcome"), "{{name}}: {{outcome}}")
-                        for outcome in ("succeeded", "failed", "cancelled")
-                    ),
-                    unit="ops",
-                ),
-                _lines(
-                    "Left behind",
-                    playbook("PenstockTasksLeftBehind"),
-                    Query(increase("tasks", "left_behind")),
-                    limit=1.0,
-                ),
-                _lines(
-                    "Restarts of services",
-                    playbook("PenstockTasksLeftBehind"),
-                    Query(increase("tasks", "restarts")),
-                ),
+    row(
+        "Tasks",
+        lines("Tasks alive", "PenstockTasksLeftBehind", latest("tasks", "running")),
+        lines(
+            "Tasks finished, by outcome",
+            "PenstockTasksLeftBehind",
+            *(
+                Query(rate("tasks", outcome, "name, outcome"), "{{name}}: {{outcome}}")
+                for outcome in ("succeeded", "failed", "cancelled")
             ),
+            unit="ops",
         ),
-        Row(
-            "Threads",
-            (
-                _lines(
-                    "Threads",
-                    playbook("PenstockThreadsLeftBehind"),
-                    Query(latest("threads", "alive", "instance"), "{{instance}}: owned"),
-                    Query(latest("threads", "unowned_daemons", "instance"), "{{instance}}: unmanaged"),
-                    Query(latest("monitor", "threads", "instance"), "{{instance}}: all"),
-                ),
-                _lines(
-                    "Left behind",
-                    playbook("PenstockThreadsLeftBehind"),
-                    Query(increase("threads", "left_behind", "instance"), "{{instance}}"),
-                    limit=1.0,
-                ),
-                _lines(
-                    "Executors: calls under way, and waiting",
-                    playbook("PenstockExecutorWait"),
-                    Query(latest("executor", "running"), "{{name}}: under way"),
-                    Query(latest("executor", "queued"), "{{name}}: waiting"),
-                    Query(latest("executor", "max_running"), "{{name}}: threads"),
-                ),
-                _lines(
-                    "Executors: wait for a thread",
-                    playbook("PenstockExecutorWait"),
-                    Query(mean("executor", "wait_seconds", "started")),
-                    unit="s",
-                    limit=1.0,
-                ),
-            ),
+        lines("Left behind", "PenstockTasksLeftBehind", increase("tasks", "left_behind"), limit=1.0),
+        lines("Restarts of services", "PenstockTasksLeftBehind", increase("tasks", "restarts")),
+    ),
+    row(
+        "Threads",
+        lines(
+            "Threads alive",
+            "PenstockExecutorWait",
+            Query(latest("threads", "alive", "instance"), "{{instance}}: owned"),
+            Query(latest("threads", "unowned_daemons", "instance"), "{{instance}}: unmanaged"),
+            Query(latest("monitor", "threads", "instance"), "{{instance}}: all"),
         ),
-        Row(
-            "Event loops",
-            (
-                _lines(
-                    "99 of 100 times not later than",
-                    playbook("PenstockLoopLag"),
-                    Query(latest("loop", "p99", "instance, loop"), "{{instance}} {{loop}}"),
-                    unit="s",
-                    limit=0.1,
-                ),
-                _lines(
-                    "The worst",
-                    playbook("PenstockLoopLag"),
-                    Query(latest("loop", "max", "instance, loop"), "{{instance}} {{loop}}"),
-                    unit="s",
-                ),
-                _lines(
-                    "Blocked at this moment, for",
-                    playbook("PenstockLoopStalled"),
-                    Query(latest("loop", "stalled", "instance, loop"), "{{instance}} {{loop}}"),
-                    unit="s",
-                    limit=5.0,
-                ),
-            ),
+        lines(
+            "Executors: calls active, and waiting",
+            "PenstockExecutorWait",
+            Query(latest("executor", "running"), "{{name}}: active"),
+            Query(latest("executor", "queued"), "{{name}}: waiting"),
+            Query(latest("executor", "max_running"), "{{name}}: threads"),
         ),
+        judged(
+            "Executors: mean wait for a thread",
+            "PenstockExecutorWait",
+            mean("executor", "wait_seconds", "started"),
+            unit="s",
+        ),
+    ),
+    row(
+        "Event loops",
+        judged("Lag, p99", "PenstockLoopLag", _of_loops("p99"), unit="s"),
+        lines("Lag, maximum", "PenstockLoopLag", _of_loops("max"), unit="s"),
+        judged("Blocked now, for", "PenstockLoopStalled", _of_loops("stalled"), unit="s"),
     ),
 )
 
-ROLLOUT = Board(
+
+def _of_modes(title: str, kind: str, taken: str, alert: str) -> Row:
+    """Return a row of what a kind of resource does in each mode, side by side."""
+    return row(
+        f"{title}: off, observe, enforce",
+        lines(f"off: {taken}", _OBSERVE, in_mode(kind, "acquired", "off"), unit="ops"),
+        lines(
+            "observe: would wait, would be rejected",
+            _OBSERVE,
+            Query(in_mode(kind, "would_wait", "observe"), "{{name}}: would wait"),
+            Query(in_mode(kind, "would_reject", "observe"), "{{name}}: would be rejected"),
+            unit="ops",
+        ),
+        lines(
+            "enforce: waited, rejected",
+            alert,
+            Query(in_mode(kind, "waited", "enforce"), "{{name}}: waited"),
+            Query(in_mode(kind, "rejected", "enforce"), "{{name}}: rejected"),
+            unit="ops",
+        ),
+    )
+
+
+ROLLOUT: Final = board(
     "rollout",
-    "Penstock: rollout",
+    "rollout",
     "Which capability is in which mode, and what off, observe and enforce do, side by side.",
-    (
-        Row(
-            "Modes",
-            (
-                _lines(
-                    "Processes by mode of each capability",
-                    playbook("PenstockFlagDrift"),
-                    Query(
-                        f"count by (capability, mode) ({chosen('capability', 'mode')} == 1)", "{{capability}} {{mode}}"
-                    ),
-                ),
-                _lines(
-                    "The environment overrides the flag of",
-                    playbook("PenstockFlagOverridden"),
-                    Query(latest("capability", "overridden", "capability"), "{{capability}}"),
-                    limit=1.0,
-                ),
-                _lines(
-                    "Processes by environment, and where modes come from",
-                    playbook("PenstockFlagDrift"),
-                    Query(
-                        f"count by (environment, source) ({chosen('flags', 'source')})", "{{environment}}: {{source}}"
-                    ),
-                ),
-            ),
+    row(
+        "Modes",
+        lines(
+            "Processes by mode of each capability",
+            "PenstockFlagDrift",
+            Query(f"count by (capability, mode) ({chosen('capability', 'mode')} == 1)", "{{capability}} {{mode}}"),
         ),
-        Row(
-            "Limits: off, observe, enforce",
-            (
-                _lines(
-                    "off: permits taken",
-                    f"{_ROLLOUT}#observe-first",
-                    Query(_in_mode("limiter", "acquired", "off")),
-                    unit="ops",
-                ),
-                _lines(
-                    "observe: would wait, would be refused",
-                    f"{_ROLLOUT}#observe-first",
-                    Query(_in_mode("limiter", "would_wait", "observe"), "{{name}}: would wait"),
-                    Query(_in_mode("limiter", "would_reject", "observe"), "{{name}}: would be refused"),
-                    unit="ops",
-                ),
-                _lines(
-                    "enforce: waited, refused",
-                    playbook("PenstockLimiterRejects"),
-                    Query(_in_mode("limiter", "waited", "enforce"), "{{name}}: waited"),
-                    Query(_in_mode("limiter", "rejected", "enforce"), "{{name}}: refused"),
-                    unit="ops",
-                ),
-            ),
+        lines(
+            "Capabilities whose flag the environment overrides",
+            "PenstockFlagOverridden",
+            Query(latest("capability", "overridden", "capability"), "{{capability}}"),
+            limit=1.0,
         ),
-        Row(
-            "Pools: off, observe, enforce",
-            (
-                _lines(
-                    "off: connections lent",
-                    f"{_ROLLOUT}#observe-first",
-                    Query(_in_mode("pool", "acquired", "off")),
-                    unit="ops",
-                ),
-                _lines(
-                    "observe: would wait, would be refused",
-                    f"{_ROLLOUT}#observe-first",
-                    Query(_in_mode("pool", "would_wait", "observe"), "{{name}}: would wait"),
-                    Query(_in_mode("pool", "would_reject", "observe"), "{{name}}: would be refused"),
-                    unit="ops",
-                ),
-                _lines(
-                    "enforce: waited, refused",
-                    playbook("PenstockPoolRejects"),
-                    Query(_in_mode("pool", "waited", "enforce"), "{{name}}: waited"),
-                    Query(_in_mode("pool", "rejected", "enforce"), "{{name}}: refused"),
-                    unit="ops",
-                ),
-            ),
+        lines(
+            "Processes by environment, and source of modes",
+            "PenstockFlagDrift",
+            Query(f"count by (environment, source) ({chosen('flags', 'source')})", "{{environment}}: {{source}}"),
         ),
-        Row(
-            "The modes compared",
-            (
-                _lines(
-                    "Permits taken",
-                    f"{_ROLLOUT}#step-by-step",
-                    Query(_by_mode("limiter", "acquired"), "{{mode}}"),
-                    unit="ops",
-                ),
-                _lines(
-                    "Calls that failed",
-                    f"{_ROLLOUT}#back",
-                    Query(_by_mode("breaker", "failed"), "{{mode}}"),
-                    unit="ops",
-                ),
-                _lines(
-                    "Attempts of each call",
-                    playbook("PenstockRetryStorm"),
-                    Query(f"{_by_mode('retry', 'attempts')} / ({_by_mode('retry', 'calls')} > 0)", "{{mode}}"),
-                ),
-            ),
+    ),
+    _of_modes("Limiters", "limiter", "permits acquired", "PenstockLimiterRejects"),
+    _of_modes("Pools", "pool", "connections acquired", "PenstockPoolRejects"),
+    row(
+        "The modes compared",
+        lines(
+            "Permits acquired",
+            "operate/rollout.html#step-by-step",
+            Query(rate_by_mode("limiter", "acquired"), "{{mode}}"),
+            unit="ops",
+        ),
+        lines(
+            "Calls that failed",
+            "operate/rollout.html#back",
+            Query(rate_by_mode("breaker", "failed"), "{{mode}}"),
+            unit="ops",
+        ),
+        judged(
+            _ATTEMPTS,
+            "PenstockRetryStorm",
+            Query(f"{rate_by_mode('retry', 'attempts')} / ({rate_by_mode('retry', 'calls')} > 0)", "{{mode}}"),
         ),
     ),
 )

@@ -12,9 +12,9 @@ from grafana_foundation_sdk.builders import prometheus, stat, statetimeline, tim
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import common, dashboard
 
-from penstock_monitoring._alerts.measures import select
 from penstock_monitoring._dashboards.panel import Board, Panel
 from penstock_monitoring._registry.catalogue import metric_of
+from penstock_monitoring._registry.selector import select
 
 __all__ = ["DOCS", "render_board"]
 
@@ -72,7 +72,7 @@ def _variables() -> list[Any]:
         _choice("instance", "Process", f'label_values({build}{{job=~"$job"}}, instance)'),
         builders.TextBoxVariable("docs")
         .label("Documentation")
-        .description("Where the playbooks are that panels link to.")
+        .description("Where the runbooks are that panels link to.")
         .default_value(DOCS)
         .current(dashboard.VariableOption(selected=True, text=DOCS, value=DOCS))
         .options([dashboard.VariableOption(selected=True, text=DOCS, value=DOCS)]),
@@ -105,9 +105,9 @@ def _panel(panel: Panel) -> Any:
         .thresholds(_thresholds(panel.limit))
         .links(
             [
-                builders.DashboardLink("Playbook")
+                builders.DashboardLink("Runbook")
                 .type(dashboard.DashboardLinkType.LINK)
-                .url(f"${{docs}}/{panel.playbook}")
+                .url(f"${{docs}}/{panel.runbook}")
                 .target_blank(True)  # noqa: FBT003 - the builder's own shape
             ]
         )

@@ -1,4 +1,4 @@
-"""Boards, rows and panels as data, and short words for what panels ask."""
+"""Boards, rows and panels as data, and the few shapes that panels have."""
 
 from __future__ import annotations
 
@@ -6,29 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from penstock_monitoring._alerts.defaults import default_alerts
-from penstock_monitoring._alerts.measures import select
-from penstock_monitoring._registry.catalogue import metric_of
-from penstock_monitoring._registry.metric import Metric
 
-__all__ = [
-    "Board",
-    "Panel",
-    "Query",
-    "Row",
-    "Style",
-    "chosen",
-    "increase",
-    "latest",
-    "mean",
-    "playbook",
-    "rate",
-    "share",
-]
+__all__ = ["Board", "Panel", "Query", "Row", "Style", "board", "judged", "lines", "number", "row"]
 
 Style = Literal["lines", "number", "states"]
-
-_WINDOW: Final = "[$__rate_interval]"
-_CHOSEN: Final = 'job=~"$job",instance=~"$instance"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +32,7 @@ class Panel:
     Attributes:
         title: Its title.
         queries: What it asks.
-        playbook: What to do about what it shows: a page of the documentation, and a section.
+        runbook: What to do about what it shows: a page of the documentation, and a section.
         unit: Grafana's word for the unit.
         style: Lines over time, the number of now, or states over time.
         limit: From where on a number or a line is red; None for nowhere.
@@ -60,7 +41,7 @@ class Panel:
 
     title: str
     queries: tuple[Query, ...]
-    playbook: str
+    runbook: str
     unit: str = "short"
     style: Style = "lines"
     limit: float | None = None
@@ -92,48 +73,51 @@ class Board:
     rows: tuple[Row, ...]
 
 
-_ANCHORS: Final = {rule.name: rule.anchor for rule in default_alerts()}
+_RULES: Final = {rule.name: rule for rule in default_alerts()}
 
 
-def playbook(alert: str) -> str:
-    """Return where the documentation says what to do about an alert."""
-    return _ANCHORS[alert]
+def board(name: str, title: str, about: str, *rows: Row) -> Board:
+    """Return a dashboard."""
+    return Board(name, f"Penstock: {title}", about, rows)
 
 
-def chosen(kind: str, field: str, **labels: str) -> str:
-    """Return the selector of a metric, of the processes that are chosen."""
-    return _of_chosen(select(metric_of(kind, field), **labels))
+def row(title: str, *panels: Panel) -> Row:
+    """Return a row of panels."""
+    return Row(title, panels)
 
 
-def latest(kind: str, field: str, by: str = "name", **labels: str) -> str:
-    """Return a metric as it is now, of all processes together."""
-    return f"{_merged(metric_of(kind, field))} by ({by}) ({chosen(kind, field, **labels)})"
+def lines(
+    title: str,
+    where: str,
+    *queries: Query | str,
+    unit: str = "short",
+    limit: float | None = None,
+    style: Style = "lines",
+) -> Panel:
+    """Return a panel of lines over time.
+
+    Args:
+        title: Its title.
+        where: What to do about what it shows: an alert, or a page of the documentation.
+        *queries: What it asks; a text is an expression with one series for each name.
+        unit: Grafana's word for the unit.
+        limit: From where on a line is red.
+        style: How it is drawn.
+    """
+    asked = tuple(Query(each) if isinstance(each, str) else each for each in queries)
+    return Panel(title, asked, _runbook(where), unit, style, limit)
 
 
-def rate(kind: str, field: str, by: str = "name") -> str:
-    """Return how fast a counter grows, per second."""
-    return f"sum by ({by}) (rate({chosen(kind, field)}{_WINDOW}))"
+def judged(title: str, alert: str, *queries: Query | str, unit: str = "short") -> Panel:
+    """Return a panel of lines of what an alert is about, red from the limit of its rule on."""
+    return lines(title, alert, *queries, unit=unit, limit=_RULES[alert].limit)
 
 
-def increase(kind: str, field: str, by: str = "name") -> str:
-    """Return by how much a counter has grown, in the time that a point stands for."""
-    return f"sum by ({by}) (increase({chosen(kind, field)}{_WINDOW}))"
+def number(title: str, expression: str, where: str, *, limit: float = 1.0, unit: str = "short") -> Panel:
+    """Return a panel with the number of now; 0 where there is none."""
+    return Panel(title, (Query(f"{expression} or vector(0)", title),), _runbook(where), unit, "number", limit, width=4)
 
 
-def mean(kind: str, field: str, per: str) -> str:
-    """Return by how much one counter grows for each that another grows."""
-    return f"{rate(kind, field)} / ({rate(kind, per)} > 0)"
-
-
-def share(kind: str, part: str, whole: str) -> str:
-    """Return one gauge as a share of another."""
-    return f"{latest(kind, part)} / ({latest(kind, whole)} > 0)"
-
-
-def _merged(metric: Metric) -> str:
-    return "max" if metric.merge == "max" else "sum"
-
-
-def _of_chosen(selector: str) -> str:
-    name, _, matchers = selector.partition("{")
-    return f"{name}{{{matchers.removesuffix('}')}{',' if matchers else ''}{_CHOSEN}}}"
+def _runbook(where: str) -> str:
+    """Return where the documentation says what to do about an alert; of a page, itself."""
+    return _RULES[where].anchor if where in _RULES else where

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 from penstock_monitoring._monitor import ConcurrencyMonitor
 from penstock_monitoring._reading.series import Labels, Names, Series, label_names
-from penstock_monitoring._registry.catalogue import METRICS
+from penstock_monitoring._registry.catalogue import FAMILIES
 from penstock_monitoring._registry.metric import Metric
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-__all__ = ["OpenTelemetryBridge", "instrument_name", "instrument_unit"]
+__all__ = ["OpenTelemetryBridge", "instrument_name"]
 
 _KEPT = 50_000  # counters of names that are gone: one of the same name may come
-_UNITS = {"seconds": "s", "ratio": "1", "connections": "{connection}", "": "1"}
+_UNITS = {"seconds": "s", "ratio": "1", "connections": "{connection}", "": "1"}  # as UCUM writes them
 
 
 class OpenTelemetryBridge:
@@ -52,11 +52,11 @@ class OpenTelemetryBridge:
             ImportError: `opentelemetry-api` is not installed; the message says how to.
         """
         maker: Meter = _library().get_meter("penstock") if meter is None else meter
-        for metric in {metric.name: metric for metric in METRICS}.values():
+        for metric in FAMILIES:
             counts = metric.type == "counter"
             make: Callable[..., Any] = maker.create_observable_counter if counts else maker.create_observable_gauge
             observe = functools.partial(self._observe, metric)
-            make(instrument_name(metric), callbacks=[observe], unit=instrument_unit(metric), description=metric.help)
+            make(instrument_name(metric), callbacks=[observe], unit=_UNITS[metric.unit], description=metric.help)
         return self
 
     def _observe(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
@@ -93,11 +93,6 @@ def instrument_name(metric: Metric) -> str:
         f"_{metric.unit}" if metric.unit in ("seconds", "ratio") else ""
     )
     return name.replace("penstock_", "penstock.", 1)
-
-
-def instrument_unit(metric: Metric) -> str:
-    """Return the unit of a metric's instrument, as UCUM writes it."""
-    return _UNITS[metric.unit]
 
 
 def _library() -> Any:

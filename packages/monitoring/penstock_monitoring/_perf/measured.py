@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 from penstock_limits import resources
+from penstock_limits.forks import after_fork
 
 from penstock_monitoring._perf.latencies import bucket
 from penstock_monitoring._reading.shown import shown
@@ -211,8 +212,7 @@ class _State:
         if not self._hooked:  # a forked child inherits both
             self._hooked = True
             atexit.register(self.write)
-            if hasattr(os, "register_at_fork"):
-                os.register_at_fork(after_in_child=self._forked)
+            after_fork(self._forked)
         if processes := sys.modules.get("multiprocessing.util"):  # its children end without atexit
             processes.Finalize(None, self.write, exitpriority=0)
 

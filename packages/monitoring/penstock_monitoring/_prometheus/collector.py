@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, cast
 
 from penstock_monitoring._monitor import ConcurrencyMonitor
+from penstock_monitoring._prometheus.labelled import Labelled
 from penstock_monitoring._prometheus.text import CONTENT_TYPE, Text
 from penstock_monitoring._reading.series import Labels, Names, Series, label_names
 from penstock_monitoring._reading.workers import folder, worker_in
-from penstock_monitoring._registry.catalogue import METRICS
+from penstock_monitoring._registry.catalogue import FAMILIES
 from penstock_monitoring._registry.metric import Metric
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ __all__ = ["PrometheusCollector"]
 
 WORKER: Final = "worker"
 AGE: Final = "penstock_monitor_age_seconds"
-_CACHED: Final = 50_000  # sets of labels
 
 
 class PrometheusCollector:
@@ -48,7 +48,7 @@ class PrometheusCollector:
         self._monitor = ConcurrencyMonitor() if monitor is None else monitor
         self._names = Names()
         self._text = Text()
-        self._cached: dict[Labels, dict[Labels, dict[str, str]]] = {}  # by the labels' names, then by their values
+        self._labelled = Labelled(_labels)
 
     def register(self, registry: CollectorRegistry | None = None) -> Self:
         """Let a registry collect this.
@@ -68,7 +68,7 @@ class PrometheusCollector:
 
     def describe(self) -> Iterator[Family]:
         """Return every metric without values, so that a registry knows their names without a scrape."""
-        return (_family(metric, []) for metric in _metrics())
+        return (_family(metric, []) for metric in FAMILIES)
 
     def collect(self) -> Iterator[Family]:
         """Return every metric with the values of now; in any thread.
@@ -92,7 +92,7 @@ class PrometheusCollector:
     def _pieces(self) -> Iterator[str]:
         """Return what `render()` does, bit by bit; the values are of the moment of the first."""
         processes = list(self._processes())
-        for metric in _metrics():
+        for metric in FAMILIES:
             yield from self._text.pieces(metric, _label_names(metric, processes), processes)
 
     def _processes(self) -> Iterable[tuple[Labels, Series]]:
@@ -101,26 +101,12 @@ class PrometheusCollector:
         return [((), own)] if shared is None else _of_all(shared, own)
 
     def _families(self, processes: Iterable[tuple[Labels, Series]]) -> Iterator[Family]:
-        told = list(processes)
-        for metric in _metrics():
-            names = _label_names(metric, told)
-            samples = [sample for process, series in told for sample in self._samples(metric, names, process, series)]
+        told, sample = list(processes), _sample_class()
+        for metric in FAMILIES:
+            values = self._labelled.values(metric.name, _label_names(metric, told), told)
+            samples = [sample(metric.name, labels, value) for labels, value in values]
             if samples:
                 yield _family(metric, samples)
-
-    def _samples(self, metric: Metric, names: Labels, process: Labels, series: Series) -> Iterator[Any]:
-        sample, name = _sample_class(), metric.name
-        cached = self._cached.setdefault(names, {})
-        if len(cached) > _CACHED:
-            cached.clear()
-        for own, value in series.get(name, {}).items():
-            values = own + process if process else own
-            labels = cached.get(values)
-            if labels is None:
-                if len(values) != len(names):  # of a process that runs another version
-                    continue
-                labels = cached[values] = dict(zip(names, values, strict=True))
-            yield sample(name, labels, value)
 
 
 def _of_all(shared: Path, own: Series) -> Iterator[tuple[Labels, Series]]:
@@ -136,10 +122,8 @@ def _label_names(metric: Metric, processes: list[tuple[Labels, Series]]) -> Labe
     return (*label_names(metric), WORKER) if processes[0][0] else label_names(metric)
 
 
-@functools.cache
-def _metrics() -> tuple[Metric, ...]:
-    """Return one metric of each name."""
-    return tuple({metric.name: metric for metric in METRICS}.values())
+def _labels(names: Labels, values: Labels) -> dict[str, str]:
+    return dict(zip(names, values, strict=True))
 
 
 def _family(metric: Metric, samples: list[Any]) -> Family:

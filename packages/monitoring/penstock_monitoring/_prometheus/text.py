@@ -9,13 +9,13 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from penstock_monitoring._prometheus.labelled import Labelled
 from penstock_monitoring._reading.series import Labels, Series
 from penstock_monitoring._registry.metric import Metric
 
 __all__ = ["CONTENT_TYPE", "Text"]
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-_CACHED: Final = 50_000  # sets of labels
 _TYPES: Final = {"counter": "counter", "gauge": "gauge", "info": "gauge", "state": "gauge"}
 
 
@@ -23,7 +23,7 @@ class Text:
     """Writes values as text; keeps the labels that it has written."""
 
     def __init__(self) -> None:
-        self._written: dict[Labels, dict[Labels, str]] = {}  # by the labels' names, then by their values
+        self._labelled = Labelled(_labels)
 
     def pieces(self, metric: Metric, names: Labels, processes: Sequence[tuple[Labels, Series]]) -> Iterator[str]:
         """Return the lines of one metric; none if it has no value.
@@ -33,24 +33,15 @@ class Text:
             names: The names of its labels.
             processes: For each process the labels that tell it from others, and its values.
         """
-        lines = [line for process, series in processes for line in self._lines(metric, names, process, series)]
+        name = metric.name
+        lines = [
+            f"{name}{labels} {value if value.__class__ is int else _number(value)}\n"
+            for labels, value in self._labelled.values(name, names, processes)
+        ]
         if lines:
             said = metric.help.replace("\\", r"\\").replace("\n", r"\n")
-            yield f"# HELP {metric.name} {said}\n# TYPE {metric.name} {_TYPES[metric.type]}\n"
+            yield f"# HELP {name} {said}\n# TYPE {name} {_TYPES[metric.type]}\n"
             yield "".join(lines)
-
-    def _lines(self, metric: Metric, names: Labels, process: Labels, series: Series) -> Iterator[str]:
-        name, written = metric.name, self._written.setdefault(names, {})
-        if len(written) > _CACHED:
-            written.clear()
-        for own, value in series.get(name, {}).items():
-            values = own + process if process else own
-            labels = written.get(values)
-            if labels is None:
-                if len(values) != len(names):  # of a process that runs another version
-                    continue
-                labels = written[values] = _labels(names, values)
-            yield f"{name}{labels} {value if value.__class__ is int else _number(value)}\n"
 
 
 def _labels(names: Labels, values: Labels) -> str:

@@ -80,4 +80,4 @@ def node(branch: object, budget: list[int]) -> dict[str, Any]:
 @functools.lru_cache(maxsize=4096)
 def _place(site: CallSite) -> str:
     """Return a line of code with the end of its path: the rest of it is the machine's."""
-    return shown(f"{'/'.join(PurePath(site.path).parts[-3:])}:{site.line} in {site.function}")
+    return shown(f"{PurePath(*PurePath(site.path).parts[-3:]).as_posix()}:{site.line} in {site.function}")

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import functools
-import os
 import platform
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
 from typing import Any
 
-from penstock_limits import CAPABILITIES, mode_of, mode_source
+from penstock_limits import CAPABILITIES, mode_of, mode_override, mode_source
 
 from penstock_monitoring._reading.plain import Value, values
 from penstock_monitoring._reading.shown import shown
@@ -122,16 +122,15 @@ def facts(resources: int, unreadable: int, samples: int) -> Iterator[ResourceRea
 
 def capabilities() -> dict[str, str]:
     """Return the mode of each capability that has one: of all, unless the mode source says which it knows."""
-    known = getattr(getattr(mode_source(), "snapshot", None), "modes", CAPABILITIES)
-    asked = dict.fromkeys((*known, *filter(_has_variable, CAPABILITIES)))
+    # To ask a source for what it does not know would be logged as a mistake.
+    asked = dict.fromkeys((*_known(), *filter(mode_override, CAPABILITIES)))
     return {capability: str(mode_of(capability)) for capability in asked}
 
 
 def _overridden(capability: str, mode: str) -> bool:
     """Tell whether the environment says another mode than the mode source."""
     source = mode_source()
-    known = getattr(getattr(source, "snapshot", None), "modes", CAPABILITIES)
-    if source is None or not _has_variable(capability) or capability not in known:
+    if source is None or not mode_override(capability) or capability not in _known():
         return False
     try:
         return str(source.mode(capability)) != mode
@@ -139,18 +138,20 @@ def _overridden(capability: str, mode: str) -> bool:
         return False
 
 
-def _has_variable(capability: str) -> bool:
-    # To ask a source for what it does not know would be logged as a mistake.
-    variable = "PENSTOCK_MODE_" + capability.upper().replace("-", "_")
-    return bool(os.environ.get(variable) or os.environ.get("PENSTOCK_MODE"))
+def _known() -> Collection[str]:
+    """Return the capabilities that the mode source knows; all, if it does not say."""
+    known: Collection[str] = getattr(getattr(mode_source(), "snapshot", None), "modes", CAPABILITIES)
+    return known
 
 
 def _source() -> tuple[str, str]:
-    """Return the environment that the mode source is for, and what kind of source it is."""
+    """Return the environment that the mode source is for, and where it has the modes from: of a file, its name."""
     source = mode_source()
-    snapshot = getattr(source, "snapshot", None)
-    environment = getattr(snapshot, "environment", None)
-    return shown(str(environment or "")), "none" if source is None else type(source).__name__
+    if source is None:
+        return "", "none"
+    told = getattr(source, "snapshot", None)
+    where = str(getattr(told, "source", "")) or type(source).__name__
+    return shown(str(getattr(told, "environment", None) or "")), shown(PurePath(where).name)
 
 
 @functools.cache  # it reads files

@@ -50,12 +50,14 @@ SCHEMA: Final[dict[str, Any]] = {
                     "started": _NUMBER,
                     "interval": _NUMBER,
                     "window": _NUMBER,
+                    "threshold": _NUMBER,
                     "samples": _COUNT,
                     "unreadable": _COUNT,
                     "version": _TEXT,
                     "python": _TEXT,
                 },
-                "The process; `interval` and `window` of its samples in seconds.",
+                "The process; `interval` and `window` of its samples in seconds, and the `threshold`: the share of a "
+                "limit from which on it is nearly used up.",
             ),
             "resources": _list(
                 _object(

@@ -27,6 +27,7 @@ class ProcessReading:
         started: When the monitor was made, in Unix seconds.
         interval: Seconds between two samples.
         window: Seconds for which they are kept.
+        threshold: The share of a limit from which on it is nearly used up.
         samples: How many were taken.
         unreadable: Resources whose statistics could not be read.
         version: Of penstock-monitoring.
@@ -37,6 +38,7 @@ class ProcessReading:
     started: float
     interval: float
     window: float
+    threshold: float
     samples: int
     unreadable: int
     version: str

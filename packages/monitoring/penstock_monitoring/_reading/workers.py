@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from penstock_limits import ConfigurationError
+from penstock_limits.forks import after_fork
 
 from penstock_monitoring._reading.series import Series
 
@@ -103,7 +104,6 @@ class _State:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.workers: dict[Path, Worker] = {}
-        self.follows_forks = False
 
 
 _state = _State()
@@ -116,9 +116,7 @@ def worker_in(where: Path) -> Worker:
         ConfigurationError: The folder cannot be used, or this platform has no file locks.
     """
     with _state.lock:
-        if not _state.follows_forks and hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork)
-            _state.follows_forks = True
+        after_fork(_after_fork)
         worker = _state.workers.get(where)
         if worker is None:
             worker = _state.workers[where] = Worker(where)

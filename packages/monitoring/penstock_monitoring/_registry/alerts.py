@@ -8,12 +8,14 @@ __all__ = ["ALERT", "HOOK"]
 
 ALERT = (
     Kind("alert", "penstock_alert", ("name", "kind", "alert", "severity")).gauge(
-        "active", "1 while the process itself says that something is amiss, 0 for a while after.", merge="max"
+        "active",
+        "1 while an alert of the process itself is active, 0 for 15 minutes after it is resolved.",
+        merge="max",
     ),
 )
 
 _hook = Kind("hook", "penstock_alert_hook")
-_TOLD = "Alerts that a hook was to be told of, by what became of it."
+_TOLD = "Alerts for a hook, by outcome: told, failed if it raised, dropped if too many waited for it."
 
 HOOK = tuple(
     _hook.counter("calls", _TOLD, field, fixed=(("outcome", field),)) for field in ("told", "failed", "dropped")

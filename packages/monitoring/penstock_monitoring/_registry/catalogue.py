@@ -7,7 +7,7 @@ from typing import Final
 from penstock_monitoring._registry import alerts, calls, connections, limits, process, work
 from penstock_monitoring._registry.metric import Metric
 
-__all__ = ["LEFT_OUT", "METRICS", "OTHER", "SERIES", "metric_of"]
+__all__ = ["FAMILIES", "LEFT_OUT", "METRICS", "OTHER", "SERIES", "metric_of"]
 
 SERIES: Final = 1000  # of one metric; the names beyond are counted under OTHER
 OTHER: Final = "other"
@@ -37,6 +37,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     *alerts.HOOK,
 )
 """Every metric that a monitor shows, as data."""
+
+FAMILIES: Final = tuple({metric.name: metric for metric in METRICS}.values())  # one metric of each name
 
 LEFT_OUT: Final = {
     ("metrics", "resources"): "penstock_monitor_resources says it",

@@ -7,47 +7,47 @@ from penstock_monitoring._registry.metric import Kind
 __all__ = ["EXECUTOR", "TASKS", "THREADS"]
 
 _tasks = Kind("tasks", "penstock_tasks")
-_FINISHED = "Tasks that have ended, by how."
+_FINISHED = "Tasks finished, by outcome."
 
 TASKS = (
-    _tasks.gauge("alive", "Tasks that have not ended.", "running"),
+    _tasks.gauge("alive", "Tasks that run now.", "running"),
     _tasks.counter("started", "Tasks started."),
     *(
         _tasks.counter("finished", _FINISHED, field, fixed=(("outcome", field),))
         for field in ("succeeded", "failed", "cancelled")
     ),
-    _tasks.counter("timeouts", "Calls of timeout_wrapper whose time was over.", "timed_out"),
-    _tasks.counter("left_behind", "Tasks that did not end when they were told to."),
-    _tasks.gauge("services", "Services that run, or wait for their next start."),
+    _tasks.counter("timeouts", "Calls of timeout_wrapper that timed out.", "timed_out"),
+    _tasks.counter("left_behind", "Tasks that did not stop when they were cancelled."),
+    _tasks.gauge("services", "Services that run, or wait to be restarted."),
     _tasks.gauge("periodic", "Periodic jobs."),
-    _tasks.counter("restarts", "How often services were started again."),
-    _tasks.info("The mode that the manager is in.", "mode"),
+    _tasks.counter("restarts", "Restarts of services."),
+    _tasks.info("The task manager's mode; always 1.", "mode"),
 )
 
 _threads = Kind("threads", "penstock_threads")
 
 THREADS = (
-    _threads.gauge("alive", "Threads that have an owner and run."),
-    _threads.gauge("observed", "Threads that would have an owner, were the mode not observe."),
-    _threads.gauge("unmanaged", "Daemon threads that nobody owns, whoever made them.", "unowned_daemons"),
-    _threads.counter("started", "Threads and timers started, those of executors left out."),
-    _threads.counter("left_behind", "Threads that did not end when they were told to."),
-    _threads.counter("timeouts", "Calls by to_thread that had not returned at their deadline.", "timed_out"),
-    _threads.counter("would_time_out", "The same, in mode observe."),
-    _threads.counter("unawaited", "Calls by to_thread that nobody waited for any more while they ran."),
+    _threads.gauge("alive", "Threads alive that have an owner, workers of executors included."),
+    _threads.gauge("observed", "In mode observe: threads alive that would have an owner."),
+    _threads.gauge("unmanaged", "Daemon threads alive that nobody owns, whoever made them.", "unowned_daemons"),
+    _threads.counter("started", "Threads and timers started, without the workers of executors."),
+    _threads.counter("left_behind", "Threads that did not stop by the deadline at the exit of the program."),
+    _threads.counter("timeouts", "Calls by to_thread that still ran at their deadline.", "timed_out"),
+    _threads.counter("would_time_out", "In mode observe: calls by to_thread that would have timed out."),
+    _threads.counter("unawaited", "Calls by to_thread that run and that nobody waits for any more."),
 )
 
 _executor = Kind("executor", "penstock_executor")
 
 EXECUTOR = (
     _executor.gauge("running", "Calls under way."),
-    _executor.gauge("limit", "Threads that there may be.", "max_running"),
-    _executor.gauge("queued", "Calls that wait for a thread."),
-    _executor.gauge("queued_peak", "The most that ever waited.", "peak_queued", merge="max"),
+    _executor.gauge("limit", "Threads that the executor may have.", "max_running"),
+    _executor.gauge("queued", "Calls waiting for a thread."),
+    _executor.gauge("queued_peak", "The most calls that ever waited at once.", "peak_queued", merge="max"),
     _executor.counter("submitted", "Calls submitted."),
-    _executor.counter("started", "Calls that were given a thread."),
-    _executor.counter("cancelled", "Calls that were cancelled before they were given one."),
-    _executor.seconds("wait", "How long calls waited for a thread, all together."),
-    _executor.longest("wait_longest", "How long one waited at most.", "longest_wait"),
-    _executor.info("The mode that the executor was made in.", "mode"),
+    _executor.counter("started", "Calls that a thread has begun."),
+    _executor.counter("cancelled", "Calls cancelled before a thread began them."),
+    _executor.seconds("wait", "Total time that calls waited for a thread, of all calls."),
+    _executor.longest("wait_longest", "Longest wait of one call so far.", "longest_wait"),
+    _executor.info("The mode that the executor was made in; always 1.", "mode"),
 )

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-__all__ = ["top"]
+from penstock_monitoring._view.look import SORTS, Look
 
-SORTS = ("use", "name", "kind", "waiting", "done", "refused")
+__all__ = ["top"]
 
 
 @click.command()
@@ -54,7 +54,6 @@ def top(
 
     from penstock_monitoring._view import top as view
     from penstock_monitoring._view.keys import available
-    from penstock_monitoring._view.screen import Look
     from penstock_monitoring._view.source import NotToBeSeenError, Source, find
 
     console = Console(highlight=False, markup=False, emoji=False, width=None if _has_width() else view.WIDE)

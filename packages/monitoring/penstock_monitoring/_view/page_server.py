@@ -6,12 +6,12 @@ import errno
 import os
 import socket
 import threading
-import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from penstock_limits import ConfigurationError
+from penstock_limits.forks import after_fork
 
 from penstock_monitoring._view.access import Access, address_of, checked_token
 from penstock_monitoring._view.announce import announce
@@ -55,7 +55,7 @@ class PageServer:
         self._closing = threading.Lock()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._serve, name="penstock-page", daemon=True)
-        _known(self)
+        after_fork(self._after_fork)
         self._thread.start()
 
     def __repr__(self) -> str:
@@ -111,22 +111,6 @@ class PageServer:
         self._closing = threading.Lock()
         if self._process != os.getpid():
             self._http.let_go()
-
-
-_servers: weakref.WeakSet[PageServer] = weakref.WeakSet()
-_registered = threading.Event()
-
-
-def _known(server: PageServer) -> None:
-    _servers.add(server)
-    if not _registered.is_set() and hasattr(os, "register_at_fork"):
-        _registered.set()
-        os.register_at_fork(after_in_child=_after_fork)
-
-
-def _after_fork() -> None:
-    for server in list(_servers):
-        server._after_fork()
 
 
 def _since(query: Query) -> float:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Final
 
-__all__ = ["NEAR", "Row", "TaskRow", "printable", "rows_of", "tasks_of"]
+__all__ = ["Row", "TaskRow", "printable", "rows_of", "tasks_of"]
 
-NEAR: Final = 0.8  # the share of a limit from which on it is near it
+_NEAR: Final = 0.8  # where a process does not say from which share of a limit on it is near it
 _AVAILABLE: Final = re.compile(r"dimensions\.(.+)\.available")
 _NUMBERED: Final = re.compile(r"Task-\d+")
 
@@ -78,7 +78,8 @@ def rows_of(now: Snapshot, before: Snapshot | None) -> list[Row]:
     """Return a row for each resource."""
     old = dict(_keyed(before["resources"])) if before else {}
     passed = now["at"] - before["at"] if before else 0.0
-    return [_row(each, old.get(key), passed) for key, each in _keyed(now["resources"])]
+    near = now["process"].get("threshold", _NEAR)
+    return [_row(each, old.get(key), passed, near) for key, each in _keyed(now["resources"])]
 
 
 def _keyed(resources: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, str, int], Mapping[str, Any]]]:
@@ -90,7 +91,7 @@ def _keyed(resources: Iterable[Mapping[str, Any]]) -> Iterator[tuple[tuple[str, 
         yield (*key, seen[key]), each
 
 
-def _row(each: Mapping[str, Any], old: Mapping[str, Any] | None, passed: float) -> Row:
+def _row(each: Mapping[str, Any], old: Mapping[str, Any] | None, passed: float, near: float) -> Row:
     kind, values = each["kind"], each["values"]
     fields = _kinds().get(kind, {"done": [], "refused": []})
     share, said = _used(kind, values)
@@ -101,7 +102,7 @@ def _row(each: Mapping[str, Any], old: Mapping[str, Any] | None, passed: float) 
         mode=printable(each["mode"] or ""),
         share=share,
         said=printable(said),
-        level=_level(kind, share, said, values),
+        level=_level(kind, share, said, values, near),
         queued=values.get("queued"),
         rate=_speed(fields["done"], values, last, passed),
         refused=_speed(fields["refused"], values, last, passed),
@@ -145,12 +146,12 @@ def _used_of_rate(values: Values) -> tuple[float | None, str]:
     return share, f"{dimension} {share:.0%}"
 
 
-def _level(kind: str, share: float | None, said: str, values: Values) -> str:
+def _level(kind: str, share: float | None, said: str, values: Values, near: float) -> str:
     if share is None:
         return said if kind == "breaker" and said != "closed" else ""
-    if share >= 1 or (values.get("queued") and share >= NEAR):
+    if share >= 1 or (values.get("queued") and share >= near):
         return "full"
-    return "near" if share >= NEAR else ""
+    return "near" if share >= near else ""
 
 
 def _speed(fields: list[str], values: Values, last: Values | None, passed: float) -> float | None:
@@ -184,9 +185,15 @@ def _called(node: Mapping[str, Any]) -> str:
     return str(node.get("function") or name) if _NUMBERED.fullmatch(name) else name
 
 
+def _waits_on(node: Mapping[str, Any], *, alone: bool) -> str:
+    """Return what a task waits on; of several the sleeps are one, however long each is."""
+    waits_on = str(node.get("waits_on") or "")
+    return "sleep" if waits_on.startswith("sleep of ") and not alone else waits_on
+
+
 def _task_row(name: str, created: str, nodes: list[Mapping[str, Any]], passed: float) -> TaskRow:
     ages = [float(node.get("age") or 0.0) for node in nodes]
-    waits = Counter(str(node.get("waits_on") or "") for node in nodes).most_common()
+    waits = Counter(_waits_on(node, alone=len(nodes) == 1) for node in nodes).most_common()
     most = waits[0][0] + (f" and {len(waits) - 1} more" if len(waits) > 1 else "")
     new = sum(age < passed for age in ages) / passed if passed > 0 else None
     return TaskRow(printable(name), len(nodes), new, max(ages), printable(most), printable(created))

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from penstock_monitoring._view.look import Look
 from penstock_monitoring._view.rows import Row, TaskRow, printable, rows_of, tasks_of
 from penstock_monitoring._view.words import number, seconds
 
-__all__ = ["SORTS", "VIEWS", "Look", "everything", "fitted"]
+__all__ = ["everything", "fitted"]
 
-SORTS: Final = ("use", "name", "kind", "waiting", "done", "refused")
-VIEWS: Final = ("all", "resources", "tasks")
 ALERTS: Final = 3  # that are shown
 
 _STYLES: Final = {"full": "bold red", "open": "bold red", "near": "yellow", "half open": "yellow"}
@@ -27,39 +26,11 @@ _KEYS: Final = (
     ("q", "quit"),
     ("p", "pause"),
     ("s", "sort"),
-    ("r", "turn round"),
+    ("r", "reverse"),
     ("/", "filter"),
     ("tab", "view"),
     ("arrows", "scroll"),
 )
-
-
-@dataclass(slots=True)
-class Look:
-    """How somebody wants to see it.
-
-    Attributes:
-        sort: What resources are sorted by, one of `SORTS`.
-        turned: Whether the order is turned round.
-        filter: Words that what is shown must have.
-        typing: Whether the filter is being typed.
-        view: One of `VIEWS`.
-        paused: Whether it stays as it is.
-        first: The first row that is shown.
-        said: What is to be told of the connection.
-        lost: Whether that is that it is lost.
-    """
-
-    sort: str = "use"
-    turned: bool = False
-    filter: str = ""
-    typing: bool = False
-    view: str = "all"
-    paused: bool = False
-    first: int = 0
-    said: str = ""
-    lost: bool = False
-    page: int = field(default=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +62,28 @@ def _meter(row: Row) -> Text:
     return Text.assemble("[", ("|" * full, _STYLES.get(row.level, "green")), " " * (inside - full), "]")
 
 
-def _plain(value: str, style: str = "") -> Text:
-    return Text(value, style)
-
-
 def _alarming(value: float | None, style: str) -> Text:
     return Text(number(value), style if value else "")
 
 
 _RESOURCES: Final = (
-    _Column("Name", 0, 10, lambda row: _plain(row.name, _STYLES.get(row.level, "bold")), "name"),
-    _Column("Kind", 14, 3, lambda row: _plain(row.kind), "kind"),
-    _Column("Mode", 7, 4, lambda row: _plain(row.mode, _MODES.get(row.mode, ""))),
+    _Column("Name", 0, 10, lambda row: Text(row.name, _STYLES.get(row.level, "bold")), "name"),
+    _Column("Kind", 14, 3, lambda row: Text(row.kind), "kind"),
+    _Column("Mode", 7, 4, lambda row: Text(row.mode, _MODES.get(row.mode, ""))),
     _Column("", _METER, 2, _meter),
-    _Column("In use", 13, 9, lambda row: _plain(row.said, _STYLES.get(row.level, "")), "use"),
-    _Column("", 4, 8, lambda row: _plain(row.level if row.share is not None else "", _STYLES.get(row.level, ""))),
+    _Column("In use", 13, 9, lambda row: Text(row.said, _STYLES.get(row.level, "")), "use"),
+    _Column("", 4, 8, lambda row: Text(row.level if row.share is not None else "", _STYLES.get(row.level, ""))),
     _Column("Waiting", 8, 7, lambda row: _alarming(row.queued, "bold"), "waiting", right=True),
-    _Column("Done/s", 7, 6, lambda row: _plain(number(row.rate)), "done", right=True),
+    _Column("Done/s", 7, 6, lambda row: Text(number(row.rate)), "done", right=True),
     _Column("Refused/s", 10, 5, lambda row: _alarming(row.refused, "red"), "refused", right=True),
 )
 _TASKS: Final = (
-    _Column("Task", 26, 10, lambda row: _plain(row.name, "bold")),
-    _Column("Number", 6, 8, lambda row: _plain(number(row.number)), right=True),
-    _Column("New/s", 6, 5, lambda row: _plain(number(row.new)), right=True),
-    _Column("Oldest", 8, 9, lambda row: _plain(seconds(row.age)), right=True),
-    _Column("Waits on", 30, 7, lambda row: _plain(row.waits_on or "nothing", "" if row.waits_on else "dim")),
-    _Column("Made at", 0, 1, lambda row: _plain(row.created, "dim")),
+    _Column("Task", 26, 10, lambda row: Text(row.name, "bold")),
+    _Column("Number", 6, 8, lambda row: Text(number(row.number)), right=True),
+    _Column("New/s", 6, 5, lambda row: Text(number(row.new)), right=True),
+    _Column("Oldest", 8, 9, lambda row: Text(seconds(row.age)), right=True),
+    _Column("Waits on", 30, 7, lambda row: Text(row.waits_on or "nothing", "" if row.waits_on else "dim")),
+    _Column("Made at", 0, 1, lambda row: Text(row.created, "dim")),
 )
 _BY: Final[Mapping[str, Callable[[Row], Any]]] = {
     "use": lambda row: (row.level in ("open", "half open"), -1.0 if row.share is None else row.share, row.queued or 0),
@@ -213,7 +180,7 @@ def _that_fit(columns: Sequence[_Column], width: int) -> list[_Column]:
 
 def _head(now: Mapping[str, Any], alerts: int = ALERTS) -> list[RenderableType]:
     process = now["process"]
-    late = max((max(loop["stalled"], loop["p99"]) for loop in now["loops"]), default=0.0)
+    lag = max((max(loop["stalled"], loop["p99"]) for loop in now["loops"]), default=0.0)
     waiting = sum(each["values"].get("queued") or 0 for each in now["resources"])
     modes = Counter(now["capabilities"].values())
     lines = [
@@ -223,7 +190,7 @@ def _head(now: Mapping[str, Any], alerts: int = ALERTS) -> list[RenderableType]:
             f"watched for {seconds(now['at'] - process['started'])}",
         ),
         Text(
-            f"{number(waiting)} waiting, event loop late {seconds(late)}, {now['threads']['alive']} threads, "
+            f"{number(waiting)} waiting, event-loop lag {seconds(lag)}, {now['threads']['alive']} threads, "
             f"capabilities: {', '.join(f'{count} {printable(mode)}' for mode, count in sorted(modes.items()))}"
         ),
     ]

@@ -14,7 +14,8 @@ from rich.console import Console
 from rich.live import Live
 
 from penstock_monitoring._view.keys import Keys, pressed
-from penstock_monitoring._view.screen import SORTS, VIEWS, Look, everything, fitted
+from penstock_monitoring._view.look import SORTS, VIEWS, Look
+from penstock_monitoring._view.screen import everything, fitted
 from penstock_monitoring._view.source import NotToBeSeenError, Source
 
 __all__ = ["once", "watch"]

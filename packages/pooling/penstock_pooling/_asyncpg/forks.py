@@ -5,10 +5,10 @@ To ask for the number of the process at every turn would cost more than all the 
 
 from __future__ import annotations
 
-import os
-import weakref
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
+
+from penstock_limits.forks import after_fork
 
 __all__ = ["OfParent", "forks"]
 
@@ -23,14 +23,6 @@ _KNOWN = (  # what a connection may still tell of itself
 )
 
 
-class Forked(Protocol):
-    """What wants to know that it is in a child now."""
-
-    def forked(self) -> None:
-        """Be what it is in a child."""
-        ...
-
-
 class Forks:
     """Counts, from the first `watch()` on.
 
@@ -38,28 +30,16 @@ class Forks:
         count: How many forks lie between this process and the first that watched.
     """
 
-    __slots__ = ("_told", "_watches", "count")
-
     def __init__(self) -> None:
         self.count = 0
-        self._watches = False
-        self._told: weakref.WeakSet[Forked] = weakref.WeakSet()
 
     def watch(self) -> int:
         """Count from now on; return the count."""
-        if not self._watches and hasattr(os, "register_at_fork"):
-            self._watches = True
-            os.register_at_fork(after_in_child=self._forked)
+        after_fork(self._forked)
         return self.count
-
-    def tell(self, somebody: Forked) -> None:
-        """Tell somebody of each fork, in the child, as long as it is there."""
-        self._told.add(somebody)
 
     def _forked(self) -> None:
         self.count += 1
-        for each in list(self._told):
-            each.forked()
 
 
 class OfParent:

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 from asyncpg import InterfaceError
 from penstock_limits import Mode, emit, enter_resource, leave_resource, mode_of
+from penstock_limits.forks import after_fork
 from penstock_limits.introspection import CallSite, call_site
 
 from penstock_pooling._asyncpg.acquisition import Acquisition
@@ -356,7 +357,7 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         self._check_place()
         await super()._async__init__()
         enter_resource(self)
-        forks.tell(self)
+        after_fork(self.forked)
         return self
 
     async def _initialize(self) -> None:

@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, Callable, Hashable, Iterator, Mappin
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
+from penstock_limits import Resource, enter_resource, leave_resource
+
 from penstock_pooling._pools.environment import environment
 
 __all__ = ["Registry", "key_of", "server_of"]
@@ -18,11 +20,8 @@ __all__ = ["Registry", "key_of", "server_of"]
 SWEEP_EVERY = 10.0  # seconds between two looks at what nobody has needed for long
 
 
-class _Pool(Protocol):
+class _Pool(Resource, Protocol):
     environment: tuple[Any, ...] | None
-
-    @property
-    def name(self) -> str: ...
 
     def close(self) -> None: ...
 
@@ -68,6 +67,7 @@ class Registry(Generic[P]):
                 if pool is None:
                     pool = pools[key] = self._make(self._free_name(f"{self._driver} {name()}"))
                     pool.environment = environment()
+                    enter_resource(pool)
         return pool
 
     def close(self) -> None:
@@ -100,6 +100,7 @@ class Registry(Generic[P]):
             left = [pool for loop in closed for pool in self._pools_of_loops.pop(loop).values()]
         for pool in left:
             pool.close()
+            leave_resource(pool)
         for pool in pools:
             pool.close_idle(now)
 
@@ -125,6 +126,7 @@ async def _until_the_end(pools: Mapping[Hashable, _Pool]) -> AsyncGenerator[None
     finally:
         for pool in pools.values():
             pool.close()
+            leave_resource(pool)
 
 
 def _begun(generator: AsyncGenerator[None]) -> AsyncGenerator[None]:

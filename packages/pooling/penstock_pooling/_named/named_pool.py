@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Generator
 from types import EllipsisType, TracebackType
 from typing import Any, Self
 
-from penstock_limits import Mode, emit
+from penstock_limits import Mode, emit, enter_resource, leave_resource
 from penstock_limits.introspection import CallSite, call_site
 
 from penstock_pooling._pools.callers import LIBRARIES
@@ -121,6 +121,8 @@ class NamedPool(SessionPool):
         finally:
             for connection in opened:
                 await connection.close()
+        if not self._closing:
+            enter_resource(self)
         return self
 
     def acquire(self, *, timeout: float | None = None) -> Borrowing:
@@ -217,7 +219,10 @@ class NamedPool(SessionPool):
     def is_gone(self) -> bool:
         """Tell whether nothing can be done with it any more: it was closed, or left by its loop or its process."""
         left = self._pid != os.getpid() or (self._loop is not None and self._loop.is_closed())
-        return self._closing or left
+        gone = self._closing or left
+        if gone:
+            leave_resource(self)
+        return gone
 
     async def close(self, *, timeout: float | EllipsisType | None = ...) -> None:  # type: ignore[override] # noqa: ASYNC109 - as the pools have it
         """Wait for connections that are out, then close them all; who waits for one is refused.
@@ -247,6 +252,7 @@ class NamedPool(SessionPool):
 
     def terminate(self) -> None:
         """Cut off all connections; who waits for one is refused."""
+        leave_resource(self)
         self._refuse_all()
         self.end_idle()
         self._tell_abandoned()

@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Any
 
-from penstock_limits import Mode, configuration, emit, enter_resource, mode_of
+from penstock_limits import Mode, configuration, emit, mode_of
 from penstock_limits.introspection import CallSite
 
 from penstock_pooling._pools.callers import listed
@@ -29,6 +29,7 @@ class Places:
 
     How many there are, and how long a caller waits, is read from the configuration that holds: `rag_pool_max_size`
     and `database_operation_timeout`. Places may be taken and given back in any thread, also by the garbage collector.
+    Who makes them, or opens them, enters them among the resources: here they are only half made.
 
     Args:
         name: What people know it by; no secret.
@@ -51,7 +52,6 @@ class Places:
         self._returned: deque[tuple[Loan, Any]] = deque()
         self._handing_on: set[CallSite] = set()  # lines that do not give back what they borrow
         self._counters = Counters()
-        enter_resource(self)
 
     def __repr__(self) -> str:
         out = f"{len(self._lent)} of {self.max_size} out, {self._count_idle()} idle"

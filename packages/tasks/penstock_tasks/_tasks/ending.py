@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, get_args
 from penstock_limits import emit
 from penstock_limits.introspection import CallSite, awaited_frames
 
+from penstock_tasks._shown import raised_at, shown_name
 from penstock_tasks._tasks.jobs import Jobs
 from penstock_tasks._tasks.waits import stands_at, waits_on
 
@@ -31,7 +32,7 @@ class JobEnd:
     """How one task has ended that was running when its manager was shut down.
 
     Attributes:
-        name: The task's name.
+        name: The task's name; the text, which the log has, hides one with spaces in it.
         outcome: `finished` with a result, `failed` with an error, `cancelled`, or `left behind`: it did not stop.
         seconds: How long that took from the beginning of the shutdown.
         where: The line at which it stood when it was cancelled, at which it stands if it was left behind, or at which
@@ -45,7 +46,7 @@ class JobEnd:
 
     def __str__(self) -> str:
         where = f" at {self.where}" if self.where else ""
-        return f"{self.name}: {self.outcome} after {self.seconds:.3g} s{where}"
+        return f"{shown_name(self.name)}: {self.outcome} after {self.seconds:.3g} s{where}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +191,7 @@ class Ending:
         if task.cancelled():
             return JobEnd(name, "cancelled", seconds, self._stood.get(task))
         error = getattr(task, "_exception", None)
-        return JobEnd(name, "failed" if error else "finished", seconds, _raised_at(error))
+        return JobEnd(name, "failed" if error else "finished", seconds, raised_at(error))
 
 
 def leave_behind(owner: str, jobs: Jobs | None, task: Task[Any]) -> None:
@@ -199,18 +200,12 @@ def leave_behind(owner: str, jobs: Jobs | None, task: Task[Any]) -> None:
     stack = [f"{CallSite(frame.f_code, frame.f_lineno)}" for frame in frames]
     job = None if jobs is None else jobs.let_go(task)
     created = "" if job is None else str(job.created)
-    waiting = "" if (waits_for := waits_on(task)) is None else f", and waits for {waits_for}"
-    emit("task.left_behind", owner, task=task.get_name(), where=str(stands_at(task)), created=created)
+    waiting = "" if (waits_for := waits_on(task, shown_name)) is None else f", and waits for {waits_for}"
+    name = shown_name(task.get_name())
+    emit("task.left_behind", owner, task=name, where=str(stands_at(task)), created=created)
     logger.error(
         "task %r of %r was cancelled, does not stop and is left behind%s. It was made at %s; its stack:\n  %s",
-        *(task.get_name(), owner, waiting, created or "a line that nobody knows", "\n  ".join(stack)),
+        *(name, owner, waiting, created or "a line that nobody knows", "\n  ".join(stack)),
     )
     task._log_destroy_pending = False  # type: ignore[attr-defined] # it has been told
     asyncio.tasks._unregister_task(task)
-
-
-def _raised_at(error: BaseException | None) -> CallSite | None:
-    traceback = None if error is None else error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return None if traceback is None else CallSite(traceback.tb_frame.f_code, traceback.tb_lineno)

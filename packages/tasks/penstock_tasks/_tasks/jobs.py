@@ -15,6 +15,8 @@ from weakref import WeakKeyDictionary, ref
 from penstock_limits import Mode, emit
 from penstock_limits.introspection import CallSite
 
+from penstock_tasks._shown import shown_name
+
 __all__ = ["SWEPT_EVERY", "Job", "Jobs", "Known"]
 
 SWEPT_EVERY: Final = 1.0  # seconds within which an error that nobody retrieves is reported
@@ -168,10 +170,10 @@ class Jobs:
             self._tell(task, Job._make(known), error)
 
     def _tell(self, task: Task[Any], job: Job, error: BaseException) -> None:
-        made = str(job.created)
+        made, name = str(job.created), shown_name(task.get_name())
         if self._enforces:
-            _annotate(error, f"task {task.get_name()!r} of {self._owner!r} was {_NOTE}{made}")
-        emit("task.failed", self._owner, task=task.get_name(), error=type(error).__qualname__, created=made)
+            _annotate(error, f"task {name!r} of {self._owner!r} was {_NOTE}{made}")
+        emit("task.failed", self._owner, task=name, error=type(error).__qualname__, created=made)
         if self._on_failure is not None:
             self._on_failure(task, job, error)
 

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from threading import get_ident
 from types import FrameType, TracebackType
 from typing import Any, Literal, NoReturn, Self, TypeVar, get_args
-from weakref import WeakSet, ref
+from weakref import ref
 
 import penstock_limits
 from penstock_limits import ConfigurationError, Limiter, Mode, emit, enter_resource, leave_resource, mode_of
+from penstock_limits.forks import after_fork
 
-from penstock_tasks._forks import after_fork
 from penstock_tasks._settings import CAPABILITY, mode_given, seconds_given
 from penstock_tasks._tasks import signals as catching
 from penstock_tasks._tasks.block import Block
@@ -447,9 +447,12 @@ class TaskManager:
             )
         self._state = "open"
         self._thread = get_ident()
-        _open.add(self)
-        after_fork(_close_in_child)
+        after_fork(self._close_in_child)
         enter_resource(self)
+
+    def _close_in_child(self) -> None:
+        """Take no work in: the loop, which is the parent's, does not run here."""
+        self._thread = None
 
     def _elsewhere(self) -> str:
         """Say why it cannot be used here."""
@@ -617,7 +620,7 @@ class TaskManager:
         leave_resource(self)
         emit("tasks.shut_down", self.name, seconds=round(report.seconds, 3), **_as_keys(report.counts()))
         worth_a_warning = self._signalled or report.left_behind or not drained
-        logger.log(logging.WARNING if worth_a_warning else logging.INFO, "%s", report)
+        logger.log(logging.WARNING if worth_a_warning else logging.INFO, "%s", str(report))
         return report
 
     def _only_look(self) -> ShutdownReport:
@@ -640,7 +643,6 @@ class TaskManager:
             self._ending.look_again()
 
 
-_open: WeakSet[TaskManager] = WeakSet()
 _managers: dict[asyncio.AbstractEventLoop, list[TaskManager]] = {}
 
 
@@ -661,12 +663,6 @@ def _forget(manager: TaskManager) -> None:
     left = [each for each in _managers.pop(loop, ()) if each is not manager]
     if left:
         _managers[loop] = left
-
-
-def _close_in_child() -> None:
-    """Let no manager of the parent take work in: its loop does not run here."""
-    for manager in list(_open):
-        manager._thread = None
 
 
 def _given(name: str | None, context: Context | None) -> dict[str, Any]:

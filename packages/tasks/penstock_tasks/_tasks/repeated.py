@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from penstock_limits import ConfigurationError, backoff_delay, emit
 
 from penstock_tasks._settings import seconds_given
+from penstock_tasks._shown import shown_name
 from penstock_tasks._tasks.jobs import Job
 
 __all__ = ["PeriodicJob", "Repeated", "RestartPolicy", "Service"]
@@ -182,15 +183,19 @@ class Service(Repeated):
             delay = backoff_delay(len(self._restarts), base=policy.base, cap=policy.cap)
             self._restarts.append(now)
             self.state = "waiting"
-            emit("service.restarted", self._manager.name, service=self.name, error=_named(error), delay=round(delay, 3))
+            self._tell("restarted", error, delay=round(delay, 3))
             self._at(now + delay)
 
     def _give_up(self, task: Task[Any], error: BaseException | None) -> None:
         self.state = "gave up"
         super()._stop_intake()
-        emit("service.gave_up", self._manager.name, service=self.name, error=_named(error), failures=self.failures)
+        self._tell("gave_up", error, failures=self.failures)
         if error is not None:
             self._manager._gave_up(task, error)
+
+    def _tell(self, what: str, error: BaseException | None, **more: float) -> None:
+        named = None if error is None else type(error).__qualname__
+        emit(f"service.{what}", self._manager.name, service=shown_name(self.name), error=named, **more)
 
 
 class PeriodicJob(Repeated):
@@ -235,7 +240,3 @@ class PeriodicJob(Repeated):
 
 async def _awaited(function: Callable[..., Awaitable[Any]], args: tuple[Any, ...]) -> Any:
     return await function(*args)
-
-
-def _named(error: BaseException | None) -> str | None:
-    return None if error is None else type(error).__qualname__

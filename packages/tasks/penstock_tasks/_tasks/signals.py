@@ -12,6 +12,7 @@ from asyncio import Task
 from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
+from penstock_tasks._shown import shown_name
 from penstock_tasks._tasks.waits import stands_at
 
 __all__ = ["GRACE", "Stoppable", "Watch", "watch"]
@@ -111,7 +112,8 @@ class Watch:
 
     def _give_up(self) -> None:
         for member, task in self._members.items():
-            logger.error("%s has not been left after a signal: %s stands at %s", member, task, stands_at(task))
+            name = shown_name(task.get_name())
+            logger.error("%s has not been left after a signal: task %r stands at %s", member, name, stands_at(task))
         if self._caught is not None:
             self._take_effect(self._caught)
 

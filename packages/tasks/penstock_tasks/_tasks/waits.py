@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Task
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -24,19 +24,24 @@ def stands_at(task: Task[Any]) -> CallSite | None:
     return None if frame is None else CallSite(frame.f_code, frame.f_lineno or frame.f_code.co_firstlineno)
 
 
-def waits_on(task: Task[Any]) -> str | None:
-    """Return what a task waits for: `sleep of 5 s`, `limiter 'api_call'`, `Lock`; None if it is about to run."""
+def waits_on(task: Task[Any], shown: Callable[[str], str] = str) -> str | None:
+    """Return what a task waits for: `sleep of 5 s`, `limiter 'api_call'`, `Lock`; None if it is about to run.
+
+    Args:
+        task: The task.
+        shown: Returns what of a name may be shown.
+    """
     awaited = getattr(task, "_fut_waiter", None)
     frames = awaited_frames(task)
     if awaited is None:
         return None
-    told = [_told(frame) for frame in _of_libraries(reversed(frames))]
+    told = [_told(frame, shown) for frame in _of_libraries(reversed(frames))]
     named = [each for each in told if each and each.endswith("'")]
     for each in (*named, *told):
         if each is not None:
             return each
     if isinstance(awaited, Task):
-        return f"task {awaited.get_name()!r}"
+        return f"task {shown(awaited.get_name())!r}"
     children = getattr(awaited, "_children", None)
     return _kind(type(awaited).__name__) if children is None else f"gather of {len(children)}"
 
@@ -49,7 +54,7 @@ def _of_libraries(frames: Iterable[FrameType]) -> Iterator[FrameType]:
         yield frame
 
 
-def _told(frame: FrameType) -> str | None:
+def _told(frame: FrameType, shown: Callable[[str], str]) -> str | None:
     names = frame.f_locals
     if frame.f_code.co_name == "sleep" and "delay" in names:
         delay = names["delay"]
@@ -63,7 +68,7 @@ def _told(frame: FrameType) -> str | None:
     if kind == "task" or kind.endswith("timeout"):
         return None
     does = _DOES.get(frame.f_code.co_name, "") if "queue" in kind else ""
-    told = kind if not isinstance(name, str) else f"{kind} {name!r}"
+    told = kind if not isinstance(name, str) else f"{kind} {shown(name)!r}"
     return f"{does.strip()} {told}" if does else told
 
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from penstock_limits import Limiter, LimitSettings, Mode, PenstockError, configuration, emit, mode_of
+from penstock_limits.forks import after_fork
 
-from penstock_tasks._forks import after_fork
 from penstock_tasks._settings import CAPABILITY
+from penstock_tasks._shown import raised_at, shown_name
 from penstock_tasks._threads.counters import counters
 from penstock_tasks._threads.executor import ThreadPoolExecutor, enforcing
 from penstock_tasks._threads.ownership import Stop, with_stop
@@ -151,7 +152,13 @@ class _Job(Generic[T]):
             raise RuntimeError(f"{_name(self._function)} raised StopIteration") from error
         except Exception as error:
             if not self._is_awaited:
-                emit("thread.call_failed", self.thread.name, function=_name(self._function), error=repr(error))
+                emit(
+                    "thread.call_failed",
+                    shown_name(self.thread.name),
+                    function=_name(self._function),
+                    error=type(error).__qualname__,
+                    where=str(raised_at(error)),
+                )
             raise
         finally:
             self._has_ended = True

@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass
 
 from penstock_limits import Mode, enter_resource
+from penstock_limits.forks import after_fork
 
-from penstock_tasks._forks import after_fork
 from penstock_tasks._threads.ownership import is_owned, owned_threads
 
 __all__ = ["ThreadsStatistics", "counters"]

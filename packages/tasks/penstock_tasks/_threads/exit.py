@@ -19,9 +19,10 @@ import traceback
 from collections.abc import Callable
 
 from penstock_limits import emit
+from penstock_limits.forks import after_fork
 
-from penstock_tasks._forks import after_fork
 from penstock_tasks._settings import seconds_given
+from penstock_tasks._shown import shown_name
 from penstock_tasks._threads.counters import counters
 from penstock_tasks._threads.ownership import Ownership, owned_threads, ownership_of
 
@@ -163,12 +164,13 @@ def _report(thread: threading.Thread, ownership: Ownership) -> None:
     if ownership.reported:
         return
     ownership.reported = True
+    name = shown_name(thread.name)
     counters.count("left_behind")
     frame = sys._current_frames().get(thread.ident or 0)
     stack = "".join(traceback.format_stack(frame)) if frame is not None else "(it has just ended)\n"
     emit(
         "thread.left_behind",
-        thread.name,
+        name,
         owner=ownership.owner,
         daemon=_may_be_left(thread),
         created=str(ownership.site),
@@ -178,7 +180,7 @@ def _report(thread: threading.Thread, ownership: Ownership) -> None:
     logger.error(
         "the thread %r, made at %s, did not stop within %g s at the exit%s. "
         "Let its loop wait on penstock_tasks.stop_event(), or see set_exit_deadline(). It stands at:\n%s",
-        thread.name,
+        name,
         ownership.site,
         _exit.seconds,
         "" if _may_be_left(thread) else ", and holds it, being no daemon",

@@ -12,6 +12,7 @@ from penstock_limits import Mode, emit, mode_of
 from penstock_limits.introspection import CallSite, call_site
 
 from penstock_tasks._settings import CAPABILITY
+from penstock_tasks._shown import shown_name
 
 __all__ = [
     "Ownership",
@@ -88,7 +89,7 @@ class Ownership:
             if isinstance(thread, threading.Timer):
                 thread.cancel()
         elif not before and not self.is_worker:  # an executor tells for its workers
-            emit("thread.would_stop", thread.name, daemon=thread.daemon, created=str(self.site))
+            emit("thread.would_stop", shown_name(thread.name), daemon=thread.daemon, created=str(self.site))
 
 
 def new_ownership(owner: str) -> Ownership | None:

@@ -4,13 +4,13 @@
 const POLL = 1000; // milliseconds between an answer and the next question
 const PATIENCE = 5000; // milliseconds for an answer
 const FEW = 200; // rows that are drawn unless all are asked for
-const NEAR = 0.8;
+const OPEN = { open: Infinity, "half-open": Number.MAX_VALUE }; // breakers, where the fullest limits are first
 const SVG = "http://www.w3.org/2000/svg";
 const COLUMNS = [
   ["name", "Name", ""], ["kind", "Kind", "kind"], ["mode", "Mode", ""], ["share", "In use", "use"],
   ["queued", "Waiting", "n"], ["rate", "Done/s", "n"], ["refused", "Refused/s", "n"], ["trend", "", "trend"],
 ];
-const TILES = [["Fullest limit", 1], ["Waiting", 0], ["Done per second", 0], ["Event loop late", 0]];
+const TILES = [["Fullest limit", 1], ["Waiting", 0], ["Done per second", 0], ["Event-loop lag", 0]];
 
 const $ = (id) => document.getElementById(id);
 const known = (value) => value !== null && value !== undefined;
@@ -108,8 +108,12 @@ function speed(fields, values, last, passed) {
 }
 
 function level(share, said, queued) {
-  if (share === null) return said === "open" || said === "half open" ? "broken" : "";
-  return share >= 1 || (queued && share >= NEAR) ? "full" : share >= NEAR ? "near" : "";
+  if (share === null) return { open: "open", "half open": "half-open" }[said] ?? "";
+  return share >= 1 || (queued && share >= threshold()) ? "full" : share >= threshold() ? "near" : "";
+}
+
+function threshold() {
+  return state.now.process.threshold;
 }
 
 // --- charts
@@ -126,18 +130,18 @@ function chart() {
   return svg;
 }
 
-function mark(svg, share) {
+function mark(svg) {
   const line = document.createElementNS(SVG, "line");
-  const at = String(23 - 22 * share);
-  for (const [name, value] of [["class", "mark"], ["x1", "0"], ["x2", "100"], ["y1", at], ["y2", at]]) {
-    line.setAttribute(name, value);
-  }
+  for (const [name, value] of [["class", "mark"], ["x1", "0"], ["x2", "100"]]) line.setAttribute(name, value);
   svg.append(line);
   return svg;
 }
 
 function draw(svg, points, most, at, says) {
   const { interval, window: whole, started } = state.now.process;
+  for (const line of svg.querySelectorAll(".mark")) {
+    for (const end of ["y1", "y2"]) set(line, end, String(23 - 22 * threshold()));
+  }
   const range = Math.min(whole, Math.max(60, at - started));
   const gap = 5 * interval + whole / 60;
   const pieces = [];
@@ -213,7 +217,7 @@ function newRow() {
   bar.max = 1;
   bar.setAttribute("aria-hidden", "true");
   cells.share.append(said, bar);
-  const svg = mark(chart(), NEAR);
+  const svg = mark(chart());
   cells.trend.append(svg);
   const kept = { row, cells, button, mode, said, bar, svg, more: null, values: new Map() };
   button.addEventListener("click", () => { toggle(kept); show(); });
@@ -266,7 +270,7 @@ function details(kept, values) {
 }
 
 function compare(one, other) {
-  const [a, b] = [one[state.sort], other[state.sort]];
+  const [a, b] = [one, other].map((row) => (state.sort === "share" ? OPEN[row.level] : null) ?? row[state.sort]);
   const names = one.key < other.key ? -1 : 1;
   if (a === b) return names;
   if (!known(a) || a === "") return 1; // what has no value is last, whichever way
@@ -300,7 +304,7 @@ function table(rows) {
       else body.insertBefore(part, next);
     }
   }
-  say($("number"), fits.length === rows.length ? `${rows.length}` : `${fits.length} of ${rows.length}`);
+  say($("number"), `${fits.length === rows.length ? "" : `${fits.length} of `}${rows.length} resource${rows.length === 1 ? "" : "s"}`);
   $("rest").hidden = fits.length <= shown.length;
   say($("rest").firstElementChild, `Show all ${fits.length}`);
   for (const cell of $("resources").tHead.rows[0].cells) {
@@ -326,17 +330,17 @@ function kindsOf(rows) {
 function tiles(rows) {
   const limits = rows.filter((row) => row.share !== null && row.kind !== "rate");
   const fullest = limits.reduce((most, row) => (most && most.share >= row.share ? most : row), null);
-  const near = limits.filter((row) => row.share >= NEAR).length;
+  const near = limits.filter((row) => row.share >= threshold()).length;
   const waiting = rows.reduce((sum, row) => sum + (row.queued ?? 0), 0);
   const queues = rows.filter((row) => row.queued).length;
   const rated = rows.filter((row) => row.rate !== null && ["limiter", "pool", "rate"].includes(row.kind));
   const done = rated.length ? rated.reduce((sum, row) => sum + row.rate, 0) : null;
-  const late = state.now.loops.reduce((most, loop) => Math.max(most, loop.stalled, loop.p99), 0);
+  const [lag, blocked] = ["p99", "stalled"].map((field) => state.now.loops.reduce((most, loop) => Math.max(most, loop[field]), 0));
   const fields = [
     [fullest?.share ?? 0, percent, fullest ? `${fullest.name}; ${near} of ${limits.length} near their limit` : "no limits"],
     [waiting, number, waiting ? `in ${queues} queue${queues > 1 ? "s" : ""}` : "nobody waits"],
     [done, number, "permits, connections and reservations"],
-    [late, seconds, `99 of 100 times not more; ${state.now.threads.alive} threads`],
+    [Math.max(lag, blocked), seconds, `${blocked > lag ? "blocked now" : "p99"}; ${state.now.threads.alive} threads`],
   ];
   fields.forEach(([value, says, note], index) => {
     const points = state.tiles[index], tile = $("tiles").children[index];
@@ -345,7 +349,7 @@ function tiles(rows) {
     while (points.length && points[0][0] < state.now.at - state.now.process.window) points.shift();
     say(tile.querySelector("output"), value === null ? "…" : says(value));
     say(tile.querySelector("p"), note);
-    tile.className = index === 0 && value >= NEAR ? `tile ${value >= 1 ? "full" : "near"}` : "tile";
+    tile.className = index === 0 && value >= threshold() ? `tile ${value >= 1 ? "full" : "near"}` : "tile";
     const most = TILES[index][1] || past.reduce((high, point) => Math.max(high, point[1]), 0) || 1;
     draw(tile.querySelector("svg"), past, most, state.now.at, says);
   });
@@ -431,7 +435,7 @@ function alerts(all) {
     if (!item.children.length) item.append(make("b"), " ", make("span"));
     say(item.children[0], each.summary);
     const since = seconds(Math.max(0, state.now.at - each.since));
-    say(item.children[1], `${each.severity} for ${since}, ${each.name}; what to do: ${each.runbook}`);
+    say(item.children[1], `${each.severity} for ${since}, ${each.name}; runbook: ${each.runbook}`);
   });
 }
 
@@ -449,7 +453,7 @@ function loops(all) {
     if (!item.children.length) item.append(make("span"), make("span", "note"));
     say(item.children[0], each.loop);
     const now = each.stalled >= 0.1 ? `blocked for ${seconds(each.stalled)}; ` : "";
-    say(item.children[1], `${now}late by ${seconds(each.p50)} half the time, at most ${seconds(each.max)}`);
+    say(item.children[1], `${now}lag ${seconds(each.p50)} p50, ${seconds(each.p99)} p99, ${seconds(each.max)} max`);
   });
 }
 
@@ -544,7 +548,7 @@ function start() {
   for (const [title] of TILES) {
     $("tiles").append(make("div", "tile", make("h2", "", title), make("output"), make("p", "note"), chart()));
   }
-  mark($("tiles").firstElementChild.querySelector("svg"), NEAR);
+  mark($("tiles").firstElementChild.querySelector("svg"));
   $("pause").addEventListener("click", pause);
   $("filter").addEventListener("input", show);
   $("kind").addEventListener("change", show);
