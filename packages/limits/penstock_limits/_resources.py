@@ -65,6 +65,6 @@ def _place(resource: Resource) -> tuple[str, str]:
 
 
 def _forked() -> None:
-    """In a forked child: the thread that held the lock may not be here to give it back."""
-    global _lock  # noqa: PLW0603 - there is one registry
-    _lock = threading.Lock()
+    """In a forked child: the thread that held the lock, or read the set, may not be here to give it back."""
+    global _lock, _entered
+    _lock, _entered = threading.Lock(), weakref.WeakSet(_entered)
