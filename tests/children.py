@@ -10,6 +10,8 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
 
 PATIENCE = 10  # seconds, after which a child that waits is ended
 
@@ -59,3 +61,57 @@ def held_by_a_thread(held: AbstractContextManager[object]) -> Iterator[None]:
     finally:
         ends.set()
         thread.join()
+
+
+class SignalForks:
+    """Forks in the handler of a signal that comes while this thread waits.
+
+    Args:
+        waits: Tells whether it waits.
+        give_back: Gives back, in the parent, what it waits for.
+    """
+
+    def __init__(self, waits: Callable[[], bool], give_back: Callable[[], object]) -> None:
+        self._waits = waits
+        self._give_back = give_back
+        self._reading, self.writing = os.pipe()
+        self.is_child = False
+
+    def __enter__(self) -> Self:
+        self._before = signal.signal(signal.SIGUSR1, self._handle)
+        self._thread = threading.Thread(target=self._send, args=(threading.get_ident(),))
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._thread.join()
+        signal.signal(signal.SIGUSR1, self._before)
+
+    def _send(self, whom: int) -> None:
+        while not self._waits():
+            pass
+        signal.pthread_kill(whom, signal.SIGUSR1)
+
+    def _handle(self, *_: object) -> None:
+        self.child = fork()
+        if self.child == 0:
+            signal.alarm(PATIENCE)
+            self.is_child = True
+        else:
+            os.close(self.writing)
+            self._give_back()
+
+    def end_child(self, said: object) -> None:
+        """End the child, if this is it."""
+        if self.is_child:
+            os.write(self.writing, repr(said).encode())
+            os._exit(0)
+
+    def told(self) -> str:
+        """Return what the child has said."""
+        with os.fdopen(self._reading, encoding="utf-8") as answer:
+            told = answer.read()
+        os.waitpid(self.child, 0)
+        return told

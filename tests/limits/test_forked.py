@@ -8,11 +8,9 @@ import itertools
 import logging
 import multiprocessing
 import os
-import signal
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from types import TracebackType
 from typing import Any
 
 import penstock_limits
@@ -40,7 +38,7 @@ from penstock_limits._rates.algorithms import Window
 from penstock_limits._retries import budget as budgets
 from penstock_limits.testing import ManualClock
 
-from tests.children import PATIENCE, fork, held_by_a_thread, told_by_a_child
+from tests.children import PATIENCE, SignalForks, held_by_a_thread, told_by_a_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -278,58 +276,11 @@ async def _wait_for(rate: RateLimiter) -> None:
     await rate.reserve()
 
 
-class _SignalForks:
-    """Forks in the handler of a signal that comes while this thread waits; `seen` is told by the child that goes on."""
-
-    def __init__(self, waits: Callable[[], bool], give_back: Callable[[], object]) -> None:
-        self._waits = waits
-        self._give_back = give_back
-        self._reading, self.writing = os.pipe()
-        self.is_child = False
-
-    def __enter__(self) -> _SignalForks:
-        self._before = signal.signal(signal.SIGUSR1, self._handle)
-        self._thread = threading.Thread(target=self._send, args=(threading.get_ident(),))
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._thread.join()
-        signal.signal(signal.SIGUSR1, self._before)
-
-    def _send(self, whom: int) -> None:
-        while not self._waits():
-            pass
-        signal.pthread_kill(whom, signal.SIGUSR1)
-
-    def _handle(self, *_: object) -> None:
-        self.child = fork()
-        if self.child == 0:
-            signal.alarm(PATIENCE)
-            self.is_child = True
-        else:
-            os.close(self.writing)
-            self._give_back()
-
-    def end_child(self, said: object) -> None:
-        if self.is_child:
-            os.write(self.writing, repr(said).encode())
-            os._exit(0)
-
-    def told(self) -> str:
-        with os.fdopen(self._reading, encoding="utf-8") as answer:
-            told = answer.read()
-        os.waitpid(self.child, 0)
-        return told
-
-
 def test_a_thread_that_forks_while_it_waits_for_a_permit_goes_on() -> None:
     """A signal's handler may fork; the permit is then one besides."""
     limiter = Limiter(max_running=1)
     limiter.acquire_nowait()
-    with _SignalForks(lambda: limiter.statistics().queued == 1, limiter.release) as forks, limiter:
+    with SignalForks(lambda: limiter.statistics().queued == 1, limiter.release) as forks, limiter:
         limiter.release()
         forks.end_child((limiter.max_running, limiter.statistics().running))
         limiter.acquire_nowait()
@@ -343,7 +294,7 @@ def test_a_thread_that_forks_while_it_waits_for_a_rate_goes_on() -> None:
     rate = RateLimiter(requests=Rate(1, per=1e6))
     first = rate.reserve()
     first.__enter__()
-    with _SignalForks(lambda: rate.statistics().queued == 1, first.cancel) as forks, rate.reserve():
+    with SignalForks(lambda: rate.statistics().queued == 1, first.cancel) as forks, rate.reserve():
         forks.end_child((rate.statistics().queued, rate.statistics().acquired))
 
     assert forks.told() == "(0, 1)"

@@ -15,7 +15,7 @@ from penstock_pooling._connect.room import Room, drop_in
 from penstock_pooling._drop_ins.sqlalchemy import ENGINES, EnginePool
 from sqlalchemy import text
 
-from tests.children import held_by_a_thread, told_by_a_child
+from tests.children import SignalForks, held_by_a_thread, told_by_a_child
 from tests.pooling.drop_ins.drivers import Driver
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -61,6 +61,20 @@ def test_a_place_that_the_parent_has_lent_is_free_in_the_child() -> None:
 
     assert told_by_a_child(seen) == "(0, 0, 1)"
     assert pool.statistics().running == 1
+
+
+def test_a_thread_that_forks_while_it_waits_for_a_place_goes_on() -> None:
+    """Without a pool, as the handler of a signal forks while the thread waits."""
+    penstock_limits.configure(penstock_limits.ConcurrencyConfig(rag_pool_min_size=0, rag_pool_max_size=1))
+    pool = EnginePool("a")
+    loan = pool.borrow(call_site())
+    assert loan is not None
+    with SignalForks(lambda: pool.statistics().queued == 1, lambda: pool.give_back(loan)) as forks:
+        own = pool.borrow(call_site())
+        forks.end_child((own, pool.statistics().running))
+
+    assert forks.told() == "(None, 0)"
+    assert own is not None
 
 
 @pytest.fixture

@@ -60,8 +60,15 @@ class Places:
         self._counters = Counters()
 
     def forked(self) -> None:
-        """Leave all to the parent, in a child that was just forked: places, and who has them or waits for them."""
+        """Leave all to the parent, in a child that was just forked: places, and who has them or waits for them.
+
+        A thread that waits, and is here as the handler of a signal has forked in it, goes on without a pool.
+        """
+        waiters = tuple(self._waiters)
         self._begin()
+        for waiter in waiters:
+            if isinstance(waiter, ThreadWaiter):
+                waiter.leave(admitted=False)
 
     def __repr__(self) -> str:
         out = f"{len(self._lent)} of {self.max_size} out, {self._count_idle()} idle"
