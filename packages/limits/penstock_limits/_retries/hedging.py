@@ -19,6 +19,7 @@ from penstock_limits._guarded import check_function, is_coroutine_function, note
 from penstock_limits._modes import Mode
 from penstock_limits._retries.budget import RetryBudget, budget_of
 from penstock_limits._retries.retry import CAPABILITY
+from penstock_limits.forks import after_fork
 
 __all__ = ["Hedge", "HedgeStatistics", "hedge"]
 
@@ -133,9 +134,14 @@ class Hedge:
         self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"{where}: mode")
         self._owns_budget = budget is ...
         self._budget = budget_of(where, budget, self._name)
+        self._begin()
+        _resources.enter(self)
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child."""
         self._lock = threading.RLock()
         self._counters = _Counters()
-        _resources.enter(self)
 
     def __repr__(self) -> str:
         hedged = f"{self._counters.hedged} of {self._counters.calls} calls hedged"

@@ -37,6 +37,7 @@ from penstock_limits._retries.backoff import backoff_delay
 from penstock_limits._retries.budget import RetryBudget, budget_of
 from penstock_limits._retries.transient import is_cancellation, is_transient
 from penstock_limits._timeouts import Watch, Watches, gone, no_task
+from penstock_limits.forks import after_fork
 
 __all__ = ["CAPABILITY", "Retry", "RetryStatistics", "retry"]
 
@@ -147,6 +148,7 @@ class Retry:
         "_counters",
         "_deposit",
         "_fixed_mode",
+        "_inherited",
         "_lock",
         "_name",
         "_named",
@@ -190,9 +192,6 @@ class Retry:
         self._clock = clock
         self._sleep = sleep
         self._random = random
-        # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
-        self._lock = threading.RLock()
-        self._counters = _Counters()
         self._watches = Watches(self._total_timeout, self._ends_late)
         self._owns_budget = budget is ...
         self._budget = budget_of(where, budget, self._name)
@@ -201,7 +200,16 @@ class Retry:
         self._deposit = None if self._budget is None else self._budget.deposit
         if self._owns_budget and self._budget is not None:
             self._tickets, self._deposit = self._budget.tickets, None
+        self._begin()
         _resources.enter(self)
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child: the calls so far are its parent's."""
+        # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
+        self._lock = threading.RLock()
+        self._counters = _Counters()
+        self._inherited = self._drawn()
 
     def __repr__(self) -> str:
         within = "" if self._total_timeout == math.inf else f" within {self._total_timeout:g} s"
@@ -398,6 +406,9 @@ class Retry:
             self._deposit()
 
     def _calls(self) -> int:
+        return self._drawn() - self._inherited
+
+    def _drawn(self) -> int:
         return sys.maxsize - operator.length_hint(self._tickets)
 
     def _take_name(self, name: str) -> None:
