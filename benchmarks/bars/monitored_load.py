@@ -76,7 +76,7 @@ BAR = Bar(
     title="calls under 20 policies",
     size=100_000,
     quick_size=40_000,
-    rounds=5,
+    rounds=9,
     contenders=(
         Contender("nobody watches", alone),
         Contender("ConcurrencyMonitor, and Prometheus", monitored, ratio_at_most=1.03),

@@ -28,7 +28,7 @@ async def looks(size: int) -> list[tuple[float, float]]:
     kept = resources()
     taken: list[tuple[float, float]] = []
     async with ConcurrencyMonitor(interval=INTERVAL, window=INTERVAL * SAMPLES) as monitor:
-        while monitor.snapshot().process.samples < SAMPLES:
+        while monitor.snapshot().process.samples < min(SAMPLES, size):
             await asyncio.sleep(INTERVAL)
         with collections() as collected:
             for _ in repeat(None, size):
@@ -71,7 +71,7 @@ async def itself(size: int, stopwatch: Stopwatch) -> None:
 
 BAR = Bar(
     title="snapshots in an event loop, the slowest",
-    size=500,
+    size=SAMPLES,
     quick_size=100,
     rounds=1,
     contenders=(

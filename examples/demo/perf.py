@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from penstock_limits import PenstockError
@@ -18,18 +19,20 @@ from penstock_monitoring.perf import Comparison, Run, Verdict, compare
 from rich.console import Console
 
 from examples.demo._by_hand import mend
-from examples.demo._database import Database, database
+from examples.demo._database import database
 from examples.demo._load import SETTINGS, Job, write_documents
 from examples.demo._measure import measure
 from examples.demo._programs import ROOT, Agents, ProgramError, Provider, agents, copy_of_agents, penstock, provider
 
-__all__ = ["main", "measure_all"]
+__all__ = ["contenders", "main", "measure_all"]
 
 DOCUMENTS = 12  # three questions for each: more calls at once than the provider takes
 SERVICE = 0.1  # seconds that an answer takes; shorter than in the demo, so that the agents' own work counts
 PROVIDER_LIMIT = 24
 MARGINS = {"cpu": 0.1, "throughput": 0.1}
 PAIRS = 60
+
+Contender = Callable[[], Run]
 
 WATCHED = '''\
 """The agents' worker, with a monitor."""
@@ -99,24 +102,35 @@ async def measure_all(pairs: int) -> list[Comparison]:
     Args:
         pairs: Pairs of runs to make at most, of each comparison.
     """
-    with tempfile.TemporaryDirectory(prefix="penstock-perf-") as folder:
-        project, documents = copy_of_agents(Path(folder) / "agents"), Path(folder) / "documents"
+    async with contenders("off", "enforce", "watched") as (off, enforce, watched):
+        return [
+            await asyncio.to_thread(compare, name, baseline, candidate, margins=MARGINS, pairs=pairs)
+            for name, baseline, candidate in (
+                ("limits enforced", off, enforce),
+                ("monitor on", enforce, watched),
+            )
+        ]
+
+
+@contextlib.asynccontextmanager
+async def contenders(*names: Literal["off", "enforce", "watched"]) -> AsyncIterator[list[Contender]]:
+    """Start the demo's agents once for each name, migrated: in a mode, or enforced and with a monitor.
+
+    Args:
+        names: Which.
+
+    Yields:
+        For each what gives its agents the job once, and returns what that took; to be called in another thread.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-perf-")))
+        project, documents = copy_of_agents(folder / "agents"), folder / "documents"
         write_documents(documents, DOCUMENTS)
         await _migrate(project)
-        async with (
-            provider(PROVIDER_LIMIT, service=SERVICE) as asked,
-            database(400) as kept,
-            _contender(project, documents, asked, kept, "off") as off,
-            _contender(project, documents, asked, kept, "enforce") as enforce,
-            _contender(project, documents, asked, kept, "enforce", program=("watched.py",)) as watched,
-        ):
-            return [
-                await asyncio.to_thread(compare, name, baseline, candidate, margins=MARGINS, pairs=pairs)
-                for name, baseline, candidate in (
-                    ("limits enforced", off, enforce),
-                    ("monitor on", enforce, watched),
-                )
-            ]
+        asked = await stack.enter_async_context(provider(PROVIDER_LIMIT, service=SERVICE))
+        kept = await stack.enter_async_context(database(400))
+        job, settings = Job(documents, kept), {"PROVIDER_URL": f"{asked.url}/v1", "RAG_DSN": kept.dsn}
+        yield [await stack.enter_async_context(_contender(project, settings, job, asked, name)) for name in names]
 
 
 async def _migrate(project: Path) -> None:
@@ -130,19 +144,12 @@ async def _migrate(project: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def _contender(
-    project: Path,
-    documents: Path,
-    asked: Provider,
-    kept: Database,
-    mode: str,
-    *,
-    program: tuple[str, ...] = ("-m", "agents", "work"),
-) -> AsyncIterator[Callable[[], Run]]:
-    """Run agents in a mode, and yield what gives them the job once; they have done it once before."""
-    settings = SETTINGS | {"PROVIDER_URL": f"{asked.url}/v1", "RAG_DSN": kept.dsn, "PENSTOCK_MODE": mode}
-    job = Job(documents, kept)
+    project: Path, settings: dict[str, str], job: Job, asked: Provider, name: str
+) -> AsyncIterator[Contender]:
+    """Run agents, and yield what gives them the job once; they have done it once before."""
+    mode, program = ("enforce", ("watched.py",)) if name == "watched" else (name, ("-m", "agents", "work"))
     loop = asyncio.get_running_loop()
-    async with agents(project, settings, program=program) as program_at_work:
+    async with agents(project, SETTINGS | settings | {"PENSTOCK_MODE": mode}, program=program) as program_at_work:
         await job.run(program_at_work, mode, limiter=False)  # imports, connections
         yield lambda: _await_in(loop, _run(job, program_at_work, asked, mode))
 

@@ -9,15 +9,20 @@ from benchmarks._measure import Result
 from benchmarks._report import met
 from benchmarks._stopwatch import Stopwatch
 
-CONTENDERS = [(name, contender) for name in names() for contender in load(name).contenders]
+PROGRAMS = {"monitored_demo"}  # bars that start whole programs, for half a minute
+CONTENDERS = [
+    pytest.param(load(name), each, marks=[pytest.mark.slow] if name in PROGRAMS else [], id=f"{name}-{each.title}")
+    for name in names()
+    for each in load(name).contenders
+]
 
 
-@pytest.mark.parametrize(("bar", "contender"), CONTENDERS, ids=lambda each: getattr(each, "title", each))
-async def test_a_contender_does_its_work_inside_the_stopwatch(bar: str, contender: Contender) -> None:
+@pytest.mark.parametrize(("bar", "contender"), CONTENDERS)
+async def test_a_contender_does_its_work_inside_the_stopwatch(bar: Bar, contender: Contender) -> None:
     """The CPU time of the `with` block is recorded."""
     stopwatch = Stopwatch()
 
-    await contender.run(25, stopwatch)
+    await contender.run(min(25, bar.quick_size), stopwatch)
 
     assert stopwatch.cpu_seconds > 0
 

@@ -190,6 +190,32 @@ def test_limited(number):
     assert done.report["resources"] == [{"package": "penstock_limits", "kind": "limiter", "name": "api_call"}]
 
 
+def test_a_drop_in_that_is_only_named_is_not_what_a_monitor_would_show(tmp_path: Path) -> None:
+    """A test that puts a mock in its place comes to no connection; one that is refused has come to a pool."""
+    source = """
+import asyncio, gc, pytest, unittest.mock
+import penstock_pooling
+async def connect():
+    with pytest.raises(OSError):
+        await penstock_pooling.connect("postgresql://127.0.0.1:1/rag")
+def test_mocks():
+    with unittest.mock.patch("penstock_pooling.connect") as mock:
+        mock("postgresql://127.0.0.1:1/rag")
+def test_is_refused():
+    asyncio.run(connect())
+    gc.collect()
+"""
+    environment = {"PENSTOCK_GUARD": "report", "PENSTOCK_MODE": "enforce"}
+    mocked = run(tmp_path, source, "-k", "mocks", environment=environment)
+    refused = run(tmp_path, source, "-k", "refused", environment=environment)
+
+    assert mocked.counts("passed") == refused.counts("passed") == 1
+    assert mocked.report is not None
+    assert mocked.report["resources"] == []
+    assert refused.report is not None
+    assert "connect" in {each["kind"] for each in refused.report["resources"]}
+
+
 @pytest.mark.slow
 def test_xdist_knows_the_baseline(tmp_path: Path) -> None:
     """Each worker does, and fails what is new."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import signal
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from penstock_limits import forks
 from penstock_limits.forks import after_fork
+
+from tests.children import told_by_a_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -24,23 +25,6 @@ def nothing_else(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(forks, "_renewals", renewals)
     yield
     renewals._known.clear()
-
-
-def told_by_a_child(tell: Callable[[], object]) -> str:
-    """Return what a forked child has to say."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(10)
-        try:
-            os.write(writing, repr(tell()).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading, encoding="utf-8") as answer:
-        told = answer.read()
-    os.waitpid(child, 0)
-    return told
 
 
 class Counter:

@@ -30,6 +30,12 @@ from tests.limits.gauge import Gauge
 from tests.limits.sources import EVERYTHING, Source
 
 
+@dataclasses.dataclass(frozen=True)
+class Running:
+    running: object
+    max_running: object
+
+
 @pytest.fixture(autouse=True)
 def enforced() -> None:
     set_mode_source(Source("enforce", *EVERYTHING))
@@ -178,6 +184,28 @@ async def test_sizes_of_a_pools_own_stay_where_the_configuration_says_nothing() 
     assert pools.sizes["rag"] == (5, 20)
 
 
+async def test_sizes_that_could_not_be_given_to_a_pool_are_given_to_it_again() -> None:
+    """By the next attempt, with the same configuration."""
+
+    class Fails(LentPools):
+        fails = True
+
+        def resize(self, name: str, *, min_size: int, max_size: int) -> None:
+            if self.fails:
+                raise OSError("not now")
+            super().resize(name, min_size=min_size, max_size=max_size)
+
+    pools = Fails()
+    manager, config = ConcurrencyManager(pools=pools), ConcurrencyConfig(rag_pool_max_size=7)
+    with pytest.raises(OSError, match="not now"):
+        manager.reload(config)
+    pools.fails = False
+    manager.reload(config)
+
+    assert pools.sizes["rag"] == (5, 7)
+    assert manager.config is config
+
+
 async def test_a_manager_without_pools_says_what_to_install() -> None:
     """And what to pass."""
     with pytest.raises(ConfigurationError, match="install penstock-pooling, and make it with ConcurrencyManager"):
@@ -286,6 +314,53 @@ async def test_metrics_that_are_not_enabled_read_nothing() -> None:
 
     assert (metrics.snapshot(), metrics.saturated()) == ({}, ())
     assert metrics not in resources()
+
+
+@pytest.mark.parametrize("told", [None, {"running": 1}, Running("one", "two"), Running(1, 0)])
+async def test_statistics_of_another_sort_hide_no_other(told: object) -> None:
+    """What is no dataclass cannot be shown; a limit that is no number is not used up."""
+
+    class Other:
+        kind, name = "pool", "other"
+
+        def statistics(self) -> object:
+            return told
+
+    other = Other()
+    enter_resource(other)
+    manager = ConcurrencyManager(ConcurrencyConfig(stress_test_semaphore_limit=1))
+    async with await manager.acquire_semaphore("stress_test"):
+        seen, saturated = manager.metrics.snapshot(), manager.metrics.saturated()
+    leave_resource(other)
+
+    assert seen["limiter"]["stress_test"]["running"] == 1
+    assert ("other" in seen.get("pool", {})) == isinstance(told, Running)
+    assert "stress_test" in saturated
+    assert "other" not in saturated
+
+
+async def test_a_resource_that_fails_when_it_is_asked_for_its_kind_hides_no_other() -> None:
+    """It cannot be read, as one whose statistics fail."""
+
+    class Odd:
+        name = "odd"
+
+        @property
+        def kind(self) -> str:
+            raise RuntimeError("none")
+
+        def statistics(self) -> Running:
+            return Running(1, 1)
+
+    odd = Odd()
+    enter_resource(odd)
+    metrics = ConcurrencyManager().metrics
+    semaphore = await ConcurrencyManager().acquire_semaphore("stress_test")
+    seen, saturated = metrics.snapshot(), metrics.saturated()
+    leave_resource(odd)
+
+    assert semaphore.name in seen["limiter"]
+    assert "odd" not in saturated
 
 
 async def test_a_resource_that_cannot_be_read_hides_no_other(caplog: pytest.LogCaptureFixture) -> None:

@@ -26,6 +26,7 @@ def ran(mode, **changes):
 
 API_CALL = SeenResource("penstock_limits", "limiter", "api_call")
 DATABASE = SeenResource("penstock_pooling", "pool", "127.0.0.1:5432/rag")
+CLIENT = SeenResource("penstock_pooling", "client", "provider")
 USED = (Used("penstock_limits", "api_call", "a.py:7"), Used("penstock_pooling", None, "b.py:9"))
 
 
@@ -111,6 +112,7 @@ def test_without_a_baseline_performance_is_not_judged_and_named():
         {"verification": verified(guarded=guarded(resources=()))},
         {"verification": verified(guarded=guarded(resources=(API_CALL,)))},
         {"verification": verified(guarded=guarded(resources=(DATABASE,)))},
+        {"verification": verified(guarded=guarded(resources=(API_CALL, CLIENT)))},
         {"monitor": None},
         {"performance": Performance((compared(current=False),))},
         {"performance": Performance((compared("regressed", current=False),))},
@@ -146,6 +148,7 @@ def test_without_a_baseline_performance_is_not_judged_and_named():
         "nothing-seen",
         "no-pool-seen",
         "no-limit-seen",
+        "only-a-client-seen",
         "no-monitor",
         "stale-comparison",
         "stale-regression",

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -101,6 +102,8 @@ def test_the_last_comparison_of_a_name_counts(project):
         {"at": "soon"},
         {"at": float("inf")},
         {"at": float("nan")},
+        {"at": 10**400},
+        {"at": time.time() + 3600},
     ],
 )
 def test_evidence_that_cannot_be_read_is_named(project, changes):
@@ -134,3 +137,38 @@ def test_what_penstock_perf_writes_is_read(project, monkeypatch):
     assert [(each.name, each.verdict, each.current) for each in seen(project).comparisons] == [
         ("nothing", "inconclusive", True)
     ]
+
+
+@pytest.mark.parametrize("text", ["<<<<<<< HEAD", "[]", '{"version": 1}', '{"kind": "another"}'])
+@pytest.mark.parametrize("folder", ["", "reports"])
+def test_a_file_with_a_baselines_name_that_is_none_is_named(project, folder, text):
+    """Or a conflict in the one that is committed would end the comparing."""
+    (project / folder / "answers.perf.json").write_text(text)
+
+    assert seen(project).unreadable == ("answers.perf.json: it is neither a baseline nor a comparison",)
+
+
+def test_the_root_may_be_the_reports_folder(project):
+    """Each file there is read, and once."""
+    baseline(project / "answers.perf.json")
+    wrote(project / "perf.json", verdict="regressed")
+
+    known = performance_of(project, project / ".", [project / "main.py"])
+
+    assert [(each.name, each.verdict) for each in known.comparisons] == [("answers", "regressed")]
+    assert (known.uncompared, known.unreadable) == ((), ())
+
+
+def test_a_name_that_no_terminal_can_show_is_replaced(project):
+    """JSON may hold half a character."""
+    wrote(project / "reports/perf.json", name="\ud800")
+
+    assert [each.name for each in seen(project).comparisons] == ["?"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this platform has no named pipes")
+def test_what_is_no_file_is_not_waited_for(project):
+    """A pipe that nobody writes to would hold the gate for ever."""
+    os.mkfifo(project / "reports/pipe.json")
+
+    assert seen(project) is None

@@ -56,6 +56,18 @@ def test_with_the_projects_tests_it_passes(project, report, tmp_path):
     assert check(tmp_path / "reports/ledger.jsonl") == 1
 
 
+def test_a_limit_that_no_test_came_to_is_not_forgotten_when_there_is_nothing_left_to_write(project, report):
+    """What is to be seen is what the code uses, whichever run has rewritten it."""
+    untested = TESTS.replace('self.assertEqual(asyncio.run(read_all(["a", "bb"])), [1, 2])', "assert read_all")
+    (project / "tests/test_research.py").write_text(untested)
+
+    results = [run(".", "--write", *TEST_COMMAND) for _ in range(2)]
+
+    assert [each.exit_code for each in results] == [3, 3]
+    assert {name for name, outcome in outcomes(report()).items() if outcome != "pass"} == {"resources-visible"}
+    assert "no test came to limit 'api_call'" in results[1].stdout
+
+
 def test_without_the_projects_tests_it_is_inconclusive(project, report):
     """The report is written all the same, and names what is not judged."""
     result = run(".")

@@ -34,10 +34,20 @@ def written(tmp_path):
         "import penstock_monitoring as m\ncollector = m.PrometheusCollector()\nprint(collector.render())\n",
         COLLECTOR + "registry.register(penstock_monitoring.PrometheusCollector())\n",
         "def main():\n    from penstock_monitoring import OpenTelemetryBridge\n    OpenTelemetryBridge().register()\n",
+        MONITOR + "monitor = ConcurrencyMonitor()\nasync def look():\n    await asyncio.to_thread(monitor.snapshot)\n",
+        MONITOR + "async def lifespan(app):\n    app.state.monitor = ConcurrencyMonitor(page=0)\n"
+        "    async with app.state.monitor:\n        yield\n",
+        MONITOR
+        + "def make():\n    monitor = ConcurrencyMonitor(page=0)\n    return monitor\n"
+        + ENTERED.format("make()"),
+        MONITOR + "async def run(monitor):\n    async with monitor:\n        ...\nrun(ConcurrencyMonitor(page=0))\n",
+        MONITOR + "class Watch(ConcurrencyMonitor): ...\n" + ENTERED.format("Watch(page=0)"),
+        MONITOR + "async def start():\n    this, that = ConcurrencyMonitor(page=0), 1\n    await this.__aenter__()\n",
+        "from penstock_monitoring import *\ncollector = PrometheusCollector()\nREGISTRY.register(collector)\n",
     ],
 )
 def test_a_monitor_that_shows_something_is_found(written, tmp_path, source):
-    """By its page, its hooks, a snapshot, a collector or a bridge, under whatever name."""
+    """By its page, its hooks, a snapshot, a collector or a bridge, under whatever name, wherever it is kept."""
     file = written(source)
 
     assert starts_monitor(tmp_path, [file]) == file
@@ -56,17 +66,30 @@ def test_a_monitor_that_shows_something_is_found(written, tmp_path, source):
         MONITOR + "ConcurrencyMonitor(page=0)\n",
         COLLECTOR + "collector = penstock_monitoring.PrometheusCollector()\n",
         COLLECTOR + "def main(:\n",
+        MONITOR + ENTERED.format("ConcurrencyMonitor(hooks=[])"),
+        MONITOR + "monitor = ConcurrencyMonitor(page=0)\n" + ENTERED.format("httpx.AsyncClient()"),
+        MONITOR + "monitor = ConcurrencyMonitor()\nasync def main():\n    await uvicorn.Server().serve()\n",
+        MONITOR + "monitor = ConcurrencyMonitor()\nprint(manager.metrics.snapshot())\n",
+        COLLECTOR + "collector = penstock_monitoring.PrometheusCollector()\natexit.register(print)\n",
+        COLLECTOR + "collector = penstock_monitoring.PrometheusCollector()\npage = template.render()\n",
+        COLLECTOR + "one, (two, three) = penstock_monitoring.PrometheusCollector()\n[print][0].register()\n",
     ],
 )
 def test_a_monitor_that_nobody_can_look_at_is_none(written, tmp_path, source):
-    """Nor is one of the project's own, one that is never entered, or a file that cannot be parsed."""
+    """Nor is one of the project's own, one that is never entered, or a file that cannot be parsed.
+
+    What another object registers, renders or serves, or enters, does not make it one.
+    """
     assert starts_monitor(tmp_path, [written(source)]) is None
 
 
-@pytest.mark.parametrize("folder", ["tests", "scripts", "examples"])
-def test_a_monitor_beside_the_application_does_not_count(written, tmp_path, folder):
+@pytest.mark.parametrize(
+    "name",
+    ["tests/main.py", "scripts/main.py", "examples/main.py", "conftest.py", "agents/test_main.py", "main_test.py"],
+)
+def test_a_monitor_beside_the_application_does_not_count(written, tmp_path, name):
     """It does not run where the application does."""
-    file = written(COLLECTOR + "penstock_monitoring.PrometheusCollector().register()\n", f"{folder}/main.py")
+    file = written(COLLECTOR + "penstock_monitoring.PrometheusCollector().register()\n", name)
 
     assert starts_monitor(tmp_path, [file]) is None
 
@@ -88,6 +111,8 @@ other.gather(*work, limit="other")
     second = written(
         """\
 import penstock_limits, penstock_pooling.psycopg
+penstock_pooling.http("provider")
+penstock_pooling.close_pools()
 penstock_pooling.psycopg.connect(dsn)
 penstock_pooling.connect(dsn)
 penstock_limits.create_task(work, limit="reports")
@@ -100,8 +125,8 @@ penstock_limits.create_task(work, limit="reports")
 
     assert [(each.package, each.name, each.place) for each in used] == [
         ("penstock_limits", "api_call", "agents/main.py:2"),
-        ("penstock_pooling", None, "agents/store.py:2"),
-        ("penstock_limits", "reports", "agents/store.py:4"),
+        ("penstock_pooling", None, "agents/store.py:4"),
+        ("penstock_limits", "reports", "agents/store.py:6"),
     ]
 
 

@@ -29,6 +29,7 @@ from penstock_monitoring import (
 )
 from penstock_monitoring._alerts.courier import WAITING, Courier
 from penstock_monitoring._alerts.measures import Latest
+from penstock_monitoring._reading.sampler import Rest
 from penstock_monitoring._registry.catalogue import metric_of
 from prometheus_client import CollectorRegistry
 
@@ -427,7 +428,7 @@ async def test_many_resources_are_looked_at_piece_by_piece() -> None:
         await asyncio.sleep(0)
         monitor._alarm.watch._due.clear()
         before = turns
-        await monitor._look()
+        await monitor._look(Rest(lambda: True))
         ticking.cancel()
 
     assert turns - before > 2

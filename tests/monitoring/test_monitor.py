@@ -16,6 +16,7 @@ import pytest
 from penstock_limits import ConcurrencyConfig, ConcurrencyMetrics, ConfigurationError, Limiter, configure
 from penstock_limits.testing import recorded
 from penstock_monitoring import ConcurrencyMonitor, ResourceReading, Snapshot
+from penstock_monitoring._reading.sampler import Rest
 
 from tests.monitoring.helpers import Fake, Numbers, until
 
@@ -538,3 +539,95 @@ async def test_a_loop_that_was_closed_within_a_sample_does_not_end_the_sampling_
         await until(lambda: samples(monitor) > number + 3)
 
     assert len(kept) == 20
+
+
+async def test_what_was_held_is_not_known_of_the_time_after_the_last_loop_was_closed() -> None:
+    """Without leaving the monitor: nobody samples until it is entered again."""
+    monitor, held, closed = quick(), Limiter("held", max_running=2), asyncio.new_event_loop()
+    held.acquire_nowait()
+
+    async def enter() -> None:
+        await monitor.__aenter__()
+        await until(monitor._sampler.lags)
+
+    await asyncio.to_thread(closed.run_until_complete, enter())
+    closed.close()
+
+    async with monitor:
+        assert monitor._sampler.resumed
+        assert monitor._sampler.tracks["limiter", "held"].hold_seconds == 0
+
+
+async def test_a_snapshot_shows_all_while_another_loop_takes_the_first_sample() -> None:
+    """There is nothing that was sampled last, so that it is read now."""
+    limiters = [Limiter(f"limiter-{number}", max_running=2) for number in range(150)]
+    reading, seen = threading.Event(), threading.Event()
+    monitor = ConcurrencyMonitor(interval=60)
+
+    class Slow(Fake):
+        def statistics(self) -> Numbers:
+            if threading.current_thread() is not threading.main_thread():
+                reading.set()
+                seen.wait(30)
+            return Numbers()
+
+    async def first() -> None:
+        async with monitor:
+            pass
+
+    with Slow("pool", "slow", None):
+        other = asyncio.create_task(asyncio.to_thread(asyncio.run, first()))
+        await until(reading.is_set)
+        try:
+            async with monitor:
+                shown = monitor.snapshot().resources
+        finally:
+            seen.set()
+        await other
+    assert {each.name for each in limiters} <= {each.name for each in shown}
+
+
+async def test_a_loop_that_is_blocked_within_a_sample_does_not_end_the_sampling_of_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another takes over, and the one that is late leaves it at that."""
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.SLICE", -1.0)  # it rests after each reading
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.STUCK", 0.05)
+    kept = [Limiter(f"limiter-{number}", max_running=1) for number in range(20)]
+    monitor, blocked, free = quick(), threading.Event(), threading.Event()
+
+    async def block() -> None:
+        async with monitor:
+            await until(lambda: monitor._sampler._taker is asyncio.get_running_loop())
+            blocked.set()
+            free.wait(30)
+            await until(lambda: monitor._sampler._taker is not asyncio.get_running_loop())
+
+    other = asyncio.create_task(asyncio.to_thread(asyncio.run, block()))
+    await until(blocked.is_set)
+    async with monitor:
+        number = samples(monitor)
+        await until(lambda: samples(monitor) > number + 3)
+        free.set()
+        await other
+        number = samples(monitor)
+        await until(lambda: samples(monitor) > number + 3)
+
+    assert len(kept) == 20
+
+
+async def test_of_names_that_are_gone_only_the_latest_have_a_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program that names limits after its users makes new ones all day."""
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.GONE", 3)
+    monitor = ConcurrencyMonitor(interval=0.01, window=60)
+    kept = Limiter("kept", max_running=1)
+    for number in range(10):
+        limiter = Limiter(f"user-{number}", max_running=1)
+        await monitor._sampler._sample(Rest(lambda: True))
+        del limiter
+        gc.collect()
+    await monitor._sampler._sample(Rest(lambda: True))
+
+    seen = {each.name for each in monitor.snapshot().utilisation}
+    assert {name for name in seen if name.startswith("user-")} == {"user-7", "user-8", "user-9"}
+    assert kept.name in seen

@@ -7,9 +7,10 @@ import gc
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from penstock_limits import Limiter, leave_resource, resources
+from penstock_limits import Limiter, Resource, leave_resource, resources
 from penstock_limits.testing import ManualClock
 from penstock_monitoring import Alert, AlertRule, ConcurrencyMonitor, PrometheusCollector
 from penstock_monitoring._alerts.measures import Growth
@@ -46,7 +47,7 @@ def fake(acquired: int, name: str = "api") -> Fake:
 
 
 def scanner() -> Scanner:
-    return Scanner({}, lambda: ())
+    return Scanner({}, lambda _: ())
 
 
 def total(scanner: Scanner, *found: Fake) -> int:
@@ -120,13 +121,40 @@ def test_counts_of_dimensions_are_kept_too() -> None:
 
 
 def test_what_cannot_be_read_is_not_gone() -> None:
-    """It counts on, and is read again."""
+    """Its counts stay as they were read last: a sum that falls and comes back is a jump to Prometheus."""
     scan, stays, fails = scanner(), fake(1), fake(5)
     assert total(scan, stays, fails) == 6
     told, fails.told = fails.told, ValueError("broken")
-    assert total(scan, stays, fails) == 1
+    assert total(scan, stays, fails) == 6
+    assert total(scan, stays, fails) == 6
     fails.told = told
     assert total(scan, stays, fails) == 6
+    fails.told = ValueError("broken")
+    assert total(scan, stays, fails) == 6
+    assert total(scan, stays) == 6
+
+
+def test_what_leaves_while_a_scan_looks_what_there_is_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is found, and gone before it is read; another scan has seen that meanwhile."""
+    sampler, stays, leaves = ConcurrencyMonitor()._sampler, Limiter("api", max_running=9), Limiter("api", max_running=9)
+    for limiter in (stays, leaves, leaves):
+        limiter.acquire_nowait()
+
+    def acquired_in_all() -> int:
+        readings = [*(scan := sampler.scan()), *scan.gone]
+        return sum(each.statistics.acquired for each in readings if each.name == "api")
+
+    def looked() -> tuple[Resource, ...]:
+        found = resources()
+        leave_resource(leaves)
+        if len(found) > len(resources()):
+            assert acquired_in_all() == 3
+        return found
+
+    assert acquired_in_all() == 3
+    monkeypatch.setattr("penstock_monitoring._reading.sampler.resources", looked)
+    assert acquired_in_all() == 3
+    assert acquired_in_all() == 3
 
 
 def test_scans_at_once_count_nothing_twice() -> None:
@@ -209,20 +237,43 @@ async def test_a_snapshot_shows_only_what_is_there() -> None:
     assert [each.statistics for each in seen.resources if each.name == "api"] == [stays.statistics()]
 
 
+class Odd(Fake):
+    @property
+    def kind(self) -> str:
+        raise RuntimeError("none")
+
+    @kind.setter
+    def kind(self, _kind: str) -> None: ...
+
+
 def test_what_fails_when_it_is_asked_for_its_kind_is_unreadable() -> None:
     """And hides nobody."""
-
-    class Odd(Fake):
-        @property
-        def kind(self) -> str:
-            raise RuntimeError("none")
-
-        @kind.setter
-        def kind(self, _kind: str) -> None: ...
-
     scan = scanner()
     assert total(scan, Odd("", "odd", None), fake(2)) == 2
     assert scan.unreadable == 1
+
+
+def test_what_fails_when_it_is_asked_for_its_kind_hides_nothing_that_is_tracked_by_hand() -> None:
+    """Which is shown unless there is a resource of this kind and name."""
+    monitor = ConcurrencyMonitor()
+    monitor.track_semaphore_usage("mine", 1, 2)
+    monitor.track_semaphore_usage("api", 1, 2)
+    with Odd("", "odd", None), fake(3):
+        seen = [each for each in monitor.snapshot().resources if each.name in ("mine", "api")]
+    assert sorted((each.name, each.statistics.max_running) for each in seen) == [("api", 4), ("mine", 2)]
+
+
+def test_what_fails_when_it_is_asked_for_its_tree_is_read_all_the_same() -> None:
+    """It has none to show."""
+
+    class Fails(Fake):
+        @property
+        def tree(self) -> object:
+            raise RuntimeError("none")
+
+    look = scanner().scan([Fails("limiter", "api", Counted(1)), fake(2)])
+    assert sum(each.statistics.acquired for each in look) == 3
+    assert look.trees == []
 
 
 def test_nothing_is_kept_alive_by_having_been_read() -> None:

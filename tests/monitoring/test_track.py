@@ -32,13 +32,24 @@ def test_nothing_is_said_of_the_time_in_which_it_was_not_seen() -> None:
     """The share of that time is no number, and what it held is not guessed."""
     track = Track(10)
     track.sample(0, use(2), threshold=1.0, passed=1.0)
-    track.miss()
+    track.miss(1)
     track.sample(2, use(4), threshold=1.0, passed=1.0)
 
     first, second, third = track.shares()
     assert (first, third) == (0.5, 1.0)
     assert math.isnan(second)
     assert track.hold_seconds == 0
+
+
+def test_a_sample_that_did_not_come_to_it_shifts_nothing() -> None:
+    """It was cut short, as the event loop that took it was left: the share of that time is no number."""
+    track = Track(10)
+    track.sample(0, use(2), threshold=1.0, passed=1.0)
+    track.sample(2, use(4), threshold=1.0, passed=1.0)
+
+    first, second, third = track.shares()
+    assert (first, third) == (0.5, 1.0)
+    assert math.isnan(second)
 
 
 def test_as_many_shares_are_kept_as_the_window_has() -> None:

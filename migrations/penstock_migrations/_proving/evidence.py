@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -63,10 +64,16 @@ def evidence_of(  # noqa: PLR0913, RUF100 - what there is to look at
         mode_source=None if source is None else source.relative_to(root).as_posix(),
         monitor=None if monitor is None else monitor.relative_to(root).as_posix(),
         start="" if monitor is not None else where_to_start(root, files.values()),
-        used=used_in(root, [root / name for name in current.changed]) if current else (),
+        used=used_in(root, _same(files.values(), judged.values())),
         performance=performance_of(root, reports, judged.values()),
         not_declared=tuple(undeclared(root, list(dict.fromkeys(needed)))),
     )
+
+
+def _same(files: Iterable[Path], judged: Iterable[Path]) -> list[Path]:
+    """Return those of the files that are judged; a path may have been given in other words than the root."""
+    real = {os.path.realpath(each) for each in judged}
+    return [each for each in files if os.path.realpath(each) in real]
 
 
 def _read(files: Iterable[Path]) -> Iterator[bytes]:

@@ -45,7 +45,7 @@ class Evidence:
         not_declared: Distributions that the code needs and the project does not declare.
         monitor: Where a monitor is started; None if nowhere.
         start: Where one belongs, if there is none.
-        used: The limits and pools that the rewritten files use.
+        used: The limits and pools that the code uses.
         performance: What `penstock perf` has written; None if nothing.
     """
 
@@ -268,7 +268,7 @@ def _resources_visible(_: Phase, evidence: Evidence) -> Seen:
         where = f"{unseen[0].place}{_and_more(unseen)}"
         return Outcome.INCONCLUSIVE, f"no test came to {unseen[0]}: let one of them run {where}, and verify again"
     if not evidence.used:
-        return Outcome.PASS, "the rewrite brought no limit and no pool that would have to be seen"
+        return Outcome.PASS, "the code uses no limit and no pool that would have to be seen"
     return Outcome.PASS, f"seen while your tests ran: {', '.join(map(str, evidence.used))}"
 
 

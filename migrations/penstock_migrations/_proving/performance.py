@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ __all__ = ["Comparison", "Performance", "performance_of"]
 _VERSION = 1
 _BASELINE, _COMPARISON = "performance-baseline", "performance-comparison"
 _VERDICTS = ("regressed", "same", "better", "inconclusive")
+_ENDING = ".perf.json"  # of a file that is about performance, whatever it holds
+_AHEAD = 300.0  # seconds by which the clock of another machine may be ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,17 @@ def performance_of(root: Path, reports: Path | None, files: Iterable[Path]) -> P
     for path in _candidates(root, reports):
         document = _document(path)
         if document.get("kind") not in (_BASELINE, _COMPARISON):
+            if path.name.endswith(_ENDING):
+                unreadable.append(f"{path.name}: it is neither a baseline nor a comparison")
             continue
         try:
             if document["version"] != _VERSION:
                 raise ValueError(f"version {document['version']!r} is not known")
             if document["kind"] == _BASELINE:
-                baselines.add(str(document["name"]))
+                baselines.add(_text(document["name"]))
                 continue
             each = _comparison(document, changed)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             unreadable.append(f"{path.name}: {error!r}")
             continue
         if each.name not in comparisons or each.at > comparisons[each.name].at:
@@ -88,9 +93,10 @@ def performance_of(root: Path, reports: Path | None, files: Iterable[Path]) -> P
 
 
 def _candidates(root: Path, reports: Path | None) -> Iterator[Path]:
-    yield from sorted(root.glob("*.perf.json"))
-    if reports is not None and reports.resolve() != root.resolve():
-        yield from sorted(reports.glob("*.json"))
+    found = {file.resolve(): file for file in sorted(root.glob(f"*{_ENDING}"))}
+    if reports is not None:
+        found = {file.resolve(): file for file in sorted(reports.glob("*.json"))} | found
+    yield from (file for file in found.values() if file.is_file())
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -107,7 +113,13 @@ def _comparison(document: dict[str, Any], changed: float) -> Comparison:
         raise ValueError(f"verdict {verdict!r} is not known")
     if not math.isfinite(at):
         raise ValueError(f"at = {at!r} is no time")
-    return Comparison(str(document["name"]), verdict, at > changed, document["interleaved"] is True, at)
+    if at > time.time() + _AHEAD:
+        raise ValueError(f"at = {at!r} is still to come")
+    return Comparison(_text(document["name"]), verdict, at > changed, document["interleaved"] is True, at)
+
+
+def _text(value: object) -> str:
+    return str(value).encode("utf-8", "replace").decode()  # JSON may hold what no terminal and no file can
 
 
 def _changed(file: Path) -> float:

@@ -6,7 +6,7 @@ import ast
 import configparser
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import libcst as cst
 
@@ -108,7 +108,12 @@ def add_mode_source(source: bytes, function: str | None, first_party: frozenset[
 
 def of_application(root: Path, files: Iterable[Path]) -> list[Path]:
     """Return those of the files that are no tests, examples or scripts beside the application."""
-    return [each for each in files if not _NO_APPLICATION.intersection(each.relative_to(root).parts[:-1])]
+    return [each for each in files if _is_of_application(each.relative_to(root))]
+
+
+def _is_of_application(file: PurePath) -> bool:
+    is_test = file.name == "conftest.py" or file.name.startswith("test_") or file.name.endswith("_test.py")
+    return not is_test and not _NO_APPLICATION.intersection(file.parts[:-1])
 
 
 def _described(each: EntryPoint, root: Path) -> str:

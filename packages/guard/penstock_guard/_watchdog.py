@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
+from penstock_limits.forks import after_fork
+
 __all__ = ["Watchdog"]
 
 PERIODS = 10  # in the time for which a loop may stand still
@@ -67,6 +69,11 @@ class Watchdog:
     """
 
     def __init__(self) -> None:
+        self._begin()
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Watch nothing yet; in a forked child, where the thread is not, too."""
         self._changed = threading.Condition()
         self._patients: dict[asyncio.AbstractEventLoop, _Patient] = {}
         self._started = self._stopped = False

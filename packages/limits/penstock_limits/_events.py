@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from penstock_limits.forks import after_fork
+
 __all__ = ["Event", "Listener", "add_listener", "emit"]
 
 logger = logging.getLogger("penstock.limits")
@@ -42,13 +44,18 @@ class Listener(Protocol):
 
 class _State:
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.listeners: tuple[Listener, ...] = ()
+        self.start()
+
+    def start(self) -> None:
+        """Log from now on, as in a forked child: what the parent has not logged is for its next line."""
+        self.lock = threading.Lock()
         self.logged: dict[tuple[str, str], float] = {}
         self.unlogged: dict[tuple[str, str], int] = {}
 
 
 _state = _State()
+after_fork(_state.start)
 
 
 def add_listener(listener: Listener) -> Callable[[], None]:

@@ -107,10 +107,10 @@ class ConcurrencyManager:
         Args:
             config: The new configuration.
         """
-        before, self._config = self._config, config
         configure(config)
-        if self._pools is not None and _sizes_of_rag(config) != _sizes_of_rag(before):
+        if self._pools is not None and _sizes_of_rag(config) != _sizes_of_rag(self._config):
             self._pools.resize("rag", **_sizes_of_rag(config))
+        self._config = config
         self.metrics.configure(enabled=config.enable_metrics, alert_threshold=config.alert_threshold_percentage)
 
     async def acquire_semaphore(self, name: str, limit: int = 10) -> Limiter:

@@ -69,26 +69,28 @@ class ConcurrencyMetrics:
         One whose statistics cannot be read is left out, and logged once.
         """
         read: dict[str, dict[str, dict[str, Any]]] = {}
-        for resource, statistics in self._read():
-            read.setdefault(resource.kind, {})[resource.name] = dataclasses.asdict(statistics)
+        for kind, name, statistics in self._read():
+            read.setdefault(kind, {})[name] = dataclasses.asdict(statistics)
         return read
 
     def saturated(self) -> tuple[str, ...]:
         """Return the names of the limits of which as much is used as the alert threshold says, or more."""
-        return tuple(each.name for each, told in self._read() if _share_in_use(told) >= self._alert_threshold)
+        return tuple(name for _, name, told in self._read() if _share_in_use(told) >= self._alert_threshold)
 
-    def _read(self) -> list[tuple[Resource, Any]]:
-        """Return every resource that can be read, and its statistics."""
+    def _read(self) -> list[tuple[str, str, Any]]:
+        """Return kind, name and statistics of every resource that can be read."""
         found = resources() if self._enabled else ()
-        read = ((each, self._told(each)) for each in found if not isinstance(each, ConcurrencyMetrics))
-        return [(each, told) for each, told in read if told is not None]
+        read = (self._told(each) for each in found if not isinstance(each, ConcurrencyMetrics))
+        return [told for told in read if told is not None]
 
-    def _told(self, resource: Resource) -> object | None:
+    def _told(self, resource: Resource) -> tuple[str, str, Any] | None:
         try:
-            return resource.statistics()
+            told = str(resource.kind), str(resource.name), resource.statistics()
+            dataclasses.fields(told[2])  # type: ignore[arg-type] # it fails for what is no dataclass
         except (Exception, CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the others
             self._tell(resource, error)
             return None
+        return told
 
     def _tell(self, resource: Resource, error: BaseException) -> None:
         if resource not in self._unreadable:
@@ -112,4 +114,5 @@ class Statistics:
 
 def _share_in_use(statistics: object) -> float:
     running, allowed = getattr(statistics, "running", None), getattr(statistics, "max_running", None)
-    return 0.0 if running is None or not allowed else running / allowed
+    numbers = isinstance(running, int | float) and isinstance(allowed, int | float)
+    return running / allowed if numbers and allowed else 0.0

@@ -12,6 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from penstock_limits._errors import ConfigurationError
 from penstock_limits._resources import resources
+from penstock_limits.forks import after_fork
 
 __all__ = [
     "CAPABILITIES",
@@ -83,13 +84,18 @@ class _State:
     """The one mode source of the process."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        self.renew_lock()
         self.source: ModeSource | None = None
         self.unsubscribe: Callable[[], None] | None = None
         self.reported: set[str] = set()
 
+    def renew_lock(self) -> None:
+        """Let nobody hold the lock, as in a forked child."""
+        self.lock = threading.Lock()
+
 
 _state = _State()
+after_fork(_state.renew_lock)
 
 
 def parse_mode(value: str, where: str) -> Mode:

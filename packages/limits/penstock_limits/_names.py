@@ -15,6 +15,7 @@ from penstock_limits._modes import Mode, mode_of
 from penstock_limits._policies.policy import Policy
 from penstock_limits._rates.rate import Rate, RateLimiter
 from penstock_limits._retries.retry import Retry
+from penstock_limits.forks import after_fork
 
 __all__ = [
     "Limit",
@@ -38,13 +39,17 @@ class _Named:
     """The process's configuration, and what has been made from it; limits and rates are changed in place."""
 
     def __init__(self) -> None:
-        self.lock = threading.RLock()
+        self.renew_lock()
         self.take(ConcurrencyConfig())
         self.limiters: dict[str, Limiter] = {}
         self.rates: dict[str, RateLimiter] = {}
         self.breakers: dict[str, tuple[object, CircuitBreaker]] = {}  # with the settings that each was made of
         self.retries: dict[str, tuple[object, Retry]] = {}  # likewise
         self.policies: dict[str, Policy] = {}
+
+    def renew_lock(self) -> None:
+        """Let nobody hold the lock, as in a forked child."""
+        self.lock = threading.RLock()
 
     def take(self, config: ConcurrencyConfig) -> None:
         """Let a configuration hold; its names are looked up at every call, so they are read from it once."""
@@ -54,6 +59,7 @@ class _Named:
 
 
 _named = _Named()
+after_fork(_named.renew_lock)
 
 
 def configuration() -> ConcurrencyConfig:

@@ -39,7 +39,6 @@ _lock = threading.Lock()
 
 def enter(resource: Resource) -> None:
     """Add a resource to the registry for as long as somebody else keeps it alive."""
-    after_fork(_forked)
     with _lock:
         _entered.add(resource)
 
@@ -65,6 +64,9 @@ def _place(resource: Resource) -> tuple[str, str]:
 
 
 def _forked() -> None:
-    """In a forked child: the thread that held the lock may not be here to give it back."""
-    global _lock  # noqa: PLW0603 - there is one registry
-    _lock = threading.Lock()
+    """In a forked child: the thread that held the lock, or read the set, may not be here to give it back."""
+    global _lock, _entered
+    _lock, _entered = threading.Lock(), weakref.WeakSet(_entered)
+
+
+after_fork(_forked)

@@ -9,13 +9,13 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from penstock_limits import ConfigurationError, configuration, resources
+from penstock_limits import ConfigurationError, configuration
 from penstock_limits.forks import after_fork
 
 from penstock_monitoring._alerts.alarm import Alarm
@@ -256,7 +256,7 @@ class ConcurrencyMonitor:
     def _seen(self, waits: bool) -> tuple[tuple[ResourceReading, ...], Trees]:
         """Return resources, and which have trees; where an event loop waits, few or those of the last sample."""
         sampler = self._sampler
-        if not (waits and self._samples()):
+        if not (waits and sampler.number and self._samples()):  # another loop may be taking the first sample
             scan = sampler.scan()
             return tuple(scan), scan.trees
         if len(sampler.latest) <= FEW:
@@ -269,12 +269,9 @@ class ConcurrencyMonitor:
     def _samples(self) -> bool:
         return any(not loop.is_closed() for loop in list(self._runs))
 
-    def _readings_tracked(self) -> Iterator[ResourceReading]:
+    def _readings_tracked(self, there: Container[Key]) -> Iterator[ResourceReading]:
         """Return what is tracked by hand, unless it is a resource all the same."""
-        tracked = self._tracked.copy()
-        if tracked:
-            known = {(each.kind, each.name) for each in resources()}
-            yield from (ResourceReading(*key, what) for key, what in tracked.items() if key not in known)
+        yield from (ResourceReading(*key, what) for key, what in self._tracked.copy().items() if key not in there)
 
     def _observed(self) -> Iterator[ResourceReading]:
         """Return all that a collector shows; read now."""
@@ -339,9 +336,9 @@ class ConcurrencyMonitor:
     def _share_near(self) -> float:
         return configuration().alert_threshold_percentage if self._threshold is None else self._threshold
 
-    async def _look(self) -> None:
+    async def _look(self, rest: Rest) -> None:
         """Apply the rules to the last sample."""
-        sampler, rest = self._sampler, Rest()
+        sampler = self._sampler
         if sampler.resumed:
             self._alarm.watch.resume()
         for _ in self._alarm.watch.steps(self._sampled(), sampler.tracks, time.monotonic()):

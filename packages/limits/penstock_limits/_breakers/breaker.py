@@ -19,6 +19,7 @@ from penstock_limits._checks import seconds, whole
 from penstock_limits._errors import CircuitOpenError, ConfigurationError, LimitReachedError, RequestTooLargeError
 from penstock_limits._events import emit
 from penstock_limits._modes import Mode
+from penstock_limits.forks import after_fork
 
 __all__ = ["CAPABILITY", "BreakerAttempt", "BreakerStatistics", "CircuitBreaker"]
 
@@ -159,9 +160,13 @@ class CircuitBreaker(Circuit):
         self._is_failure = is_failure
         self._misjudged = False  # is_failure has failed, and that has been logged
         self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"{where}: mode")
+        _resources.enter(self)
+        after_fork(self._forked)
+
+    def _start_in(self, state: State) -> None:
+        super()._start_in(state)
         self._rejected = self._bypassed = self._would_reject = 0
         self._bypass_told: tuple[int, Mode] | None = None  # the opening and the mode of the latest bypass told
-        _resources.enter(self)
 
     def __repr__(self) -> str:
         now = self.statistics()

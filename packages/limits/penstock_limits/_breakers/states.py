@@ -101,14 +101,24 @@ class Circuit:
     def __init__(self, rules: Rules, clock: Callable[[], float]) -> None:
         self._rules = rules
         self._clock = clock
+        self._start_in(State("closed", rules.new_window(clock)))
+
+    def _start_in(self, state: State) -> None:
+        """Be in a state, with no trial call out, and count from 0."""
         # Re-entrant: the garbage collector may run while it is held, and what it finalizes may make a call.
         self._lock = threading.RLock()
-        self._state = State("closed", rules.new_window(clock))
+        self._state = state
         self._calm: State | None = None  # the state, if it is settled for good and no call is slow
         self._trials: dict[object, _Trial] = {}  # trial calls that are out, oldest first; of earlier states, too
         self._opened = 0
         self._recorded = 0  # outcomes of states that have ended; then those of every state:
         self._failed = self._slow = self._ignored = 0
+
+    def _forked(self) -> None:
+        """Begin anew in a forked child, in the same state: a service that fails its parent fails it, too."""
+        state, rules = self._state, self._rules
+        window = rules.new_window(self._clock) if state.name == "closed" else CountWindow(rules.half_open_calls)
+        self._start_in(State(state.name, window, state.until))
 
     def _note_late(self, state: State, ticket: int) -> None:
         """Take note of a call that drew a ticket, after which the state was found to have ended."""

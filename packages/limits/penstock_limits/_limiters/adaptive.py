@@ -16,6 +16,7 @@ from penstock_limits._limiters.algorithms import LimitAlgorithm, Sample
 from penstock_limits._limiters.limiter import Limiter
 from penstock_limits._modes import Mode
 from penstock_limits._outcomes import Outcome, outcome_of
+from penstock_limits.forks import after_fork
 
 __all__ = ["AdaptiveAttempt", "AdaptiveLimit", "AdaptiveStatistics"]
 
@@ -80,11 +81,16 @@ class AdaptiveLimit:
         self._limiter = limiter
         self._algorithm = algorithm
         self.clock = clock
+        self._begin()
+        self._follow("starts")
+        _resources.enter(self)
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child; what was learned of the service holds there, too."""
         self._lock = threading.RLock()  # the collector may end a forgotten call, which is ignored, while it is held
         self._outcomes = dict.fromkeys(Outcome, 0)
         self._changed = 0
-        self._follow("starts")
-        _resources.enter(self)
 
     def __repr__(self) -> str:
         return f"<AdaptiveLimit {self.name!r} {self._limiter.mode}: {self._algorithm!r}>"

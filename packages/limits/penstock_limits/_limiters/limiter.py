@@ -20,6 +20,7 @@ from penstock_limits._limiters.wait_queue import Shed
 from penstock_limits._limiters.waiting import Caller, TaskWaiter, ThreadWaiter
 from penstock_limits._modes import Mode
 from penstock_limits._ready import READY
+from penstock_limits.forks import after_fork
 
 __all__ = ["CAPABILITY", "Limiter"]
 
@@ -76,6 +77,7 @@ class Limiter(Permits):
         )
         self._acquire_timeout = None if acquire_timeout is None else seconds(where, "acquire_timeout", acquire_timeout)
         _resources.enter(self)
+        after_fork(self._forked)
 
     def __repr__(self) -> str:
         running = f"{len(self._held)} of {self.max_running} running"

@@ -45,6 +45,7 @@ class Permits:
         "_free",
         "_heavy",
         "_held",
+        "_inherited",
         "_lock",
         "_loops",
         "_lost",
@@ -82,11 +83,16 @@ class Permits:
         self._shed: Shed = shed
         self._aging = aging
         self._clock = clock
+        self._inherited = 0  # permits that were out when this process was forked
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have no permit out and nobody in the queue, and count from 0."""
         self._free: deque[int] = deque()
         self._held: deque[int] = deque()
         self._tokens = 0  # free and held together; made when first needed, so this is also the peak
         self._waiters: WaitQueue = FifoQueue()
-        self._queue_time = QueueTime(clock)
+        self._queue_time = QueueTime(self._clock)
         self._heavy = 0  # how many of them ask for several permits
         self._loops: weakref.WeakSet[asyncio.AbstractEventLoop] = (
             weakref.WeakSet()
@@ -99,6 +105,23 @@ class Permits:
         self._lock = threading.RLock()
         self._peak = self._retired_uses = self._waited = self._rejected = self._timed_out = self._surplus = 0
         self._would_wait = self._would_reject = 0
+
+    def _forked(self) -> None:
+        """Begin anew in a forked child: those that hold permits, or wait for them, are its parent's.
+
+        Only the thread that forked may still give back what it holds; that is then no permit of this process. Whether
+        it is among those that wait, as it may be if a signal's handler has forked, cannot be told: so they go on.
+        """
+        waiters = self._waiters.snapshot()
+        self._inherited += len(self._held)
+        self._capacity -= self._surplus
+        self._begin()
+        for waiter in waiters:
+            if waiter.loop is None:
+                self._inherited += waiter.weight
+                waiter.admit(queued=False)
+            else:
+                waiter.drop()
 
     @property
     def mode(self) -> Mode:
@@ -406,6 +429,9 @@ class Permits:
 
     def _add_surplus(self) -> None:
         with self._lock:
+            if self._inherited:
+                self._inherited -= 1
+                return
             self._surplus += 1
             self._capacity += 1
         self._settle()

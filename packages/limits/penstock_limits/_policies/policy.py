@@ -26,6 +26,7 @@ from penstock_limits._policies.deadlines import Deadline, Deadlines
 from penstock_limits._policies.slot import Borrow, Slot, running_slot
 from penstock_limits._rates.rate import RateLimiter
 from penstock_limits._retries.retry import Retry
+from penstock_limits.forks import after_fork
 
 __all__ = ["CAPABILITY", "Policy", "PolicyStatistics"]
 
@@ -106,8 +107,7 @@ class Policy:
     ) -> None:
         self._name = name
         self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"policy {name!r}: mode")
-        self._lock = threading.RLock()  # the collector may end a forgotten call while it is held
-        self._outcomes = dict.fromkeys(Outcome, 0)
+        self._begin()
         self.replace(
             total_timeout=total_timeout,
             retry=retry,
@@ -117,6 +117,12 @@ class Policy:
             attempt_timeout=attempt_timeout,
         )
         _resources.enter(self)
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child."""
+        self._lock = threading.RLock()  # the collector may end a forgotten call while it is held
+        self._outcomes = dict.fromkeys(Outcome, 0)
 
     def replace(
         self,

@@ -51,6 +51,7 @@ class RateAdmission:
         "_fixed_mode",
         "_flying",
         "_index",
+        "_inherited",
         "_learned",
         "_learned_until",
         "_least",
@@ -82,13 +83,35 @@ class RateAdmission:
         self._max_queued = max_queued
         self._fixed_mode = mode
         self._clock = clock
-        self._lock = threading.Lock()
-        self._chores: deque[tuple[Chore, Any, Any]] = deque()
-        self._turns = Turns(clock)
-        self._flying: dict[int, list[Number]] = {}  # what is on its way, by the number of its admission
         self._blocked_until = self._learned_until = -math.inf
         self._learned = False  # whether anything ever was
-        self._acquired = self._waited = self._rejected = self._timed_out = self._would_wait = self._would_reject = 0
+        self._acquired = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        """Have nobody in the queue and nothing on its way, and count from 0."""
+        self._lock = threading.Lock()
+        self._chores: deque[tuple[Chore, Any, Any]] = deque()
+        self._turns = Turns(self._clock)
+        self._flying: dict[int, list[Number]] = {}  # what is on its way, by the number of its admission
+        self._inherited = self._acquired  # admissions of the parent, if this is a forked child: it numbers on
+        self._waited = self._rejected = self._timed_out = self._would_wait = self._would_reject = 0
+
+    def _forked(self) -> None:
+        """Begin anew in a forked child; what the provider counts and has said holds there, too.
+
+        Of those that wait only the thread that forked may be here, if a signal's handler has, and which that is cannot
+        be told: so threads go on.
+        """
+        turns = tuple(self._turns)
+        self._begin()
+        for dimension in self._dimensions:
+            dimension.forked()
+        self._meters = [dimension.meter for dimension in self._dimensions]
+        for turn in turns:
+            if turn.loop is None:
+                self._take(turn.reservation, self._clock(), charged=False)
+                turn.admit()
 
     @property
     def mode(self) -> Mode:

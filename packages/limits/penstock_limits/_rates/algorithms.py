@@ -81,6 +81,10 @@ class Meter(Protocol):
         """Return how much of what was taken still counts."""
         ...
 
+    def mend(self) -> None:
+        """Make it whole in a forked child: a thread of the parent may have been in the midst of it."""
+        ...
+
 
 def meter_for(rate: Rate, taken: Number = 0) -> Meter:
     """Return the algorithm that a rate asks for; of what was ever taken, nothing counts any more."""
@@ -154,6 +158,13 @@ class Window:
         self._expire(now)
         return float(self.taken - self._ceiling + self._amount)
 
+    def mend(self) -> None:
+        while len(self._times) > len(self._amounts):  # something was being taken
+            self._times.pop()
+        while len(self._amounts) > len(self._times):  # something expired
+            self._amounts.popleft()
+        self._ceiling = self.taken + self._amount - sum(self._amounts)
+
     def _expire(self, now: float) -> None:
         horizon = -_sum_up(-now, self._per)  # the latest moment that is `per` seconds ago, however sums are rounded
         while self._times and self._times[0] <= horizon:
@@ -226,6 +237,9 @@ class Bucket:
 
     def used(self, now: float) -> float:
         return max(0.0, self._used(self._marks[0], now)) if self._marks else 0.0
+
+    def mend(self) -> None:
+        """It is whole at any time: at worst it is for a moment less full than it should be, or more."""
 
     def _mark(self, now: float) -> None:
         """Remember an admission, or take it for one with the last, of which then nothing earlier can be given back."""

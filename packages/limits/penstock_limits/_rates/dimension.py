@@ -123,6 +123,11 @@ class Dimension:
             self.meter.take(used, now, forced=True)
         self.rate = rate
 
+    def forked(self) -> None:
+        """Begin anew in a forked child: what was used still counts, but is not told of as used."""
+        self.meter.mend()
+        self.besides = -self.meter.taken
+
     def statistics(self, now: float) -> DimensionStatistics:
         """Return a snapshot."""
         rate = self.rate

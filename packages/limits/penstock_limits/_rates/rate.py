@@ -15,6 +15,7 @@ from penstock_limits._rates.algorithms import MOST, PLAIN, Number, Rate, exact
 from penstock_limits._rates.dimension import DimensionStatistics, RateStatistics
 from penstock_limits._rates.queue import TaskTurn, ThreadTurn, Turn
 from penstock_limits._rates.reservation import Reservation
+from penstock_limits.forks import after_fork
 
 __all__ = ["CAPABILITY", "DimensionStatistics", "Rate", "RateLimiter", "RateStatistics", "Reservation"]
 
@@ -61,6 +62,7 @@ class RateLimiter(RateAdmission):
             clock,
         )
         _resources.enter(self)
+        after_fork(self._forked)
 
     def __repr__(self) -> str:
         rates = ", ".join(f"{each.rate.amount:g} {each.name} / {each.rate.per:g} s" for each in self._dimensions)
@@ -155,7 +157,7 @@ class RateLimiter(RateAdmission):
                 mode=mode,
                 queued=len(self._turns),
                 max_queued=self._max_queued,
-                acquired=self._acquired,
+                acquired=self._acquired - self._inherited,
                 waited=self._waited,
                 rejected=self._rejected,
                 timed_out=self._timed_out,

@@ -23,6 +23,7 @@ from penstock_limits import _resources
 from penstock_limits._checks import number, seconds
 from penstock_limits._errors import ConfigurationError
 from penstock_limits._events import emit
+from penstock_limits.forks import after_fork
 
 __all__ = ["RetryBudget", "RetryBudgetStatistics", "budget_of"]
 
@@ -77,6 +78,7 @@ class RetryBudget:
         "_clock",
         "_counted",
         "_granted",
+        "_inherited",
         "_lock",
         "_looked",
         "_minimum",
@@ -103,17 +105,24 @@ class RetryBudget:
         self._minimum = number(where, "minimum", minimum)
         self._window = seconds(where, "window", window, above=True)
         self._clock = clock
-        # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
-        self._lock = threading.RLock()
         self.tickets: Iterator[int] = iter(range(sys.maxsize))
-        self._counted = self._granted = self._refused = 0
+        self._counted = 0
+        self._begin()
         self._balance = float(minimum)
         self._looked = clock()
         self._told = False  # that it is spent
         if name:
-            with _lock:
-                _named[name] = self
+            with _shared.lock:
+                _shared.named[name] = self
         _resources.enter(self)
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child: the calls so far are its parent's, the balance holds for both."""
+        # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
+        self._lock = threading.RLock()
+        self._inherited = self._drawn()
+        self._granted = self._refused = 0
 
     def __repr__(self) -> str:
         return f"<RetryBudget {self._name!r}: {self.statistics().balance:.3g} retries left>"
@@ -146,7 +155,7 @@ class RetryBudget:
                 self._granted += 1
             else:
                 self._refused += 1
-            calls, retries = self._counted, self._granted
+            calls, retries = self._counted - self._inherited, self._granted
         if spent:
             emit("retry.budget_spent", self._name, calls=calls, granted=retries)
         return granted
@@ -155,21 +164,36 @@ class RetryBudget:
         """Return a snapshot of its counters."""
         with self._lock:
             self._settle()
-            return RetryBudgetStatistics(self._counted, self._granted, self._refused, self._balance)
+            return RetryBudgetStatistics(self._counted - self._inherited, self._granted, self._refused, self._balance)
 
     def _settle(self) -> None:
         """Bring the balance up to date, as if the calls since the last time had come evenly."""
         now = self._clock()
-        calls = sys.maxsize - operator.length_hint(self.tickets)
+        calls = self._drawn()
         windows = max(0.0, now - self._looked) / self._window
         kept = -math.expm1(-windows) / windows if windows else 1.0  # of what the calls have saved
         saved = self._ratio * (calls - self._counted) * kept
         self._balance = self._minimum + (self._balance - self._minimum) * math.exp(-windows) + saved
         self._counted, self._looked = calls, now
 
+    def _drawn(self) -> int:
+        return sys.maxsize - operator.length_hint(self.tickets)
 
-_named: weakref.WeakValueDictionary[str, RetryBudget] = weakref.WeakValueDictionary()
-_lock = threading.RLock()
+
+class _Shared:
+    """The budgets that are found by their names."""
+
+    def __init__(self) -> None:
+        self.named: weakref.WeakValueDictionary[str, RetryBudget] = weakref.WeakValueDictionary()
+        self.renew_lock()
+
+    def renew_lock(self) -> None:
+        """Let nobody hold the lock, as in a forked child."""
+        self.lock = threading.RLock()
+
+
+_shared = _Shared()
+after_fork(_shared.renew_lock)
 
 
 def budget_of(where: str, budget: RetryBudget | str | EllipsisType | None, owner: str) -> RetryBudget | None:
@@ -188,8 +212,8 @@ def budget_of(where: str, budget: RetryBudget | str | EllipsisType | None, owner
         own._name = owner  # not entered by its name: nobody is to share it
         return own
     if isinstance(budget, str) and budget:
-        with _lock:
-            return _named.get(budget) or RetryBudget(budget)
+        with _shared.lock:
+            return _shared.named.get(budget) or RetryBudget(budget)
     if budget is None or isinstance(budget, RetryBudget):
         return budget
     raise ConfigurationError(f"{where}: budget = {budget!r}; allowed are a RetryBudget, the name of one, or None")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import EllipsisType
 from typing import Final, Generic, TypeVar
 
@@ -25,13 +26,13 @@ class Budgeted(Generic[C]):
         kind: What kind of resource it is.
         budget: As `budget_of` takes it.
         mode: Its mode; None for that of the capability.
-        counters: What it counts.
+        counters: Makes what it counts; it begins to, and does anew in a forked child, with `_begin()`.
 
     Raises:
         ConfigurationError: A value is wrong.
     """
 
-    __slots__ = ("_budget", "_counters", "_fixed_mode", "_lock", "_name", "_named", "_owns_budget")
+    __slots__ = ("_budget", "_counters", "_fixed_mode", "_lock", "_name", "_named", "_new_counters", "_owns_budget")
 
     def __init__(
         self,
@@ -39,17 +40,21 @@ class Budgeted(Generic[C]):
         kind: str,
         budget: RetryBudget | str | EllipsisType | None,
         mode: Mode | str | None,
-        counters: C,
+        counters: Callable[[], C],
     ) -> None:
         self._name = name or kind
         self._named = bool(name)
         where = f"{kind} {self._name!r}"
         self._fixed_mode = None if mode is None else _modes.parse_mode(mode, f"{where}: mode")
-        # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
-        self._lock = threading.RLock()
-        self._counters = counters
+        self._new_counters = counters
         self._owns_budget = budget is ...
         self._budget = budget_of(where, budget, self._name)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child: the calls so far are its parent's."""
+        # Re-entrant: the garbage collector may run while it is held, and whatever it finalizes may make a call.
+        self._lock = threading.RLock()
+        self._counters = self._new_counters()
 
     @property
     def name(self) -> str:

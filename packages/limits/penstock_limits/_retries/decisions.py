@@ -52,7 +52,7 @@ class Decisions(Budgeted[RetryCounters]):
         self._cap = seconds(where, "cap", cap)
         self._on = matcher(where, on)
         self._random = random
-        super().__init__(name, "retry", budget, mode, RetryCounters())
+        super().__init__(name, "retry", budget, mode, RetryCounters)
 
     def _failed(self, call: Call, error: Exception) -> bool:
         """Decide, while an error is handled, whether there is to be another attempt, and when."""

@@ -18,6 +18,7 @@ from penstock_limits._modes import Mode
 from penstock_limits._retries.budget import RetryBudget
 from penstock_limits._retries.budgeted import Budgeted
 from penstock_limits._retries.statistics import HedgeCounters, HedgeStatistics
+from penstock_limits.forks import after_fork
 
 __all__ = ["Hedge", "hedge"]
 
@@ -79,8 +80,10 @@ class Hedge(Budgeted[HedgeCounters]):
         self._after = seconds(where, "after", after)
         self._attempts = whole(where, "attempts", attempts, least=2)
         self._grace = seconds(where, "grace", grace)
-        super().__init__(name, "hedge", budget, mode, HedgeCounters())
+        super().__init__(name, "hedge", budget, mode, HedgeCounters)
+        self._begin()
         _resources.enter(self)
+        after_fork(self._begin)
 
     def __repr__(self) -> str:
         hedged = f"{self._counters.hedged} of {self._counters.calls} calls hedged"

@@ -24,6 +24,7 @@ from penstock_limits._retries.decisions import Decisions
 from penstock_limits._retries.statistics import RetryStatistics
 from penstock_limits._retries.transient import is_transient
 from penstock_limits._timeouts import Watch, Watches, gone, no_task
+from penstock_limits.forks import after_fork
 
 __all__ = ["Retry", "retry"]
 
@@ -74,7 +75,7 @@ class Retry(Decisions):
         ConfigurationError: A value is wrong, or `on` would retry a cancellation.
     """
 
-    __slots__ = ("__weakref__", "_clock", "_deposit", "_sleep", "_tickets", "_watches")
+    __slots__ = ("__weakref__", "_clock", "_deposit", "_inherited", "_sleep", "_tickets", "_watches")
 
     def __init__(
         self,
@@ -112,7 +113,13 @@ class Retry(Decisions):
         self._deposit = None if self._budget is None else self._budget.deposit
         if self._owns_budget and self._budget is not None:
             self._tickets, self._deposit = self._budget.tickets, None
+        self._begin()
         _resources.enter(self)
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        super()._begin()
+        self._inherited = self._drawn()
 
     def __repr__(self) -> str:
         within = "" if self._total_timeout == math.inf else f" within {self._total_timeout:g} s"
@@ -293,6 +300,9 @@ class Retry(Decisions):
             self._deposit()
 
     def _calls(self) -> int:
+        return self._drawn() - self._inherited
+
+    def _drawn(self) -> int:
         return sys.maxsize - operator.length_hint(self._tickets)
 
 

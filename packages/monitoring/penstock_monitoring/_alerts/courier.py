@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-import os
 import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
 from penstock_limits import ConfigurationError
+from penstock_limits.forks import after_fork
 
 from penstock_monitoring._alerts.hooks import Hook
 from penstock_monitoring._alerts.rule import Alert
@@ -56,16 +56,15 @@ class Courier:
         self._hook = hook
         self._told = self._failed = self._dropped = 0
         self._begin()
+        after_fork(self._begin)
 
     def _begin(self) -> None:
-        self._process = os.getpid()
+        """Have nothing to tell, as in a forked child: the thread, and what it was to tell, are the parent's."""
         self._waiting: deque[Alert] = deque()
         self._busy = threading.Lock()
 
     def send(self, alert: Alert) -> None:
         """Let the hook be told; never waits, never fails."""
-        if self._process != os.getpid():
-            self._begin()  # in a forked child: the thread, and what it was to tell, are the parent's
         if len(self._waiting) >= WAITING:
             self._dropped += 1
             return

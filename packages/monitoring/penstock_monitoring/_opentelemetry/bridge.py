@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from penstock_monitoring._monitor import ConcurrencyMonitor
-from penstock_monitoring._reading.series import Names, Series, label_names
+from penstock_monitoring._reading.series import Labels, Names, Series, label_names
 from penstock_monitoring._registry.catalogue import FAMILIES
 from penstock_monitoring._registry.metric import Metric
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenTelemetryBridge", "instrument_name"]
 
+_KEPT = 50_000  # counters of names that are gone: one of the same name may come
 _UNITS = {"seconds": "s", "ratio": "1", "connections": "{connection}", "": "1"}  # as UCUM writes them
 
 
@@ -36,6 +37,7 @@ class OpenTelemetryBridge:
         self._names = Names()
         self._process, self._lock = os.getpid(), threading.Lock()
         self._series: Series = {}
+        self._told: dict[tuple[str, Labels], tuple[float, float]] = {}  # what was read last, and what is added to it
 
     def register(self, meter: Meter | None = None) -> Self:
         """Make the instruments.
@@ -59,17 +61,30 @@ class OpenTelemetryBridge:
 
     def _observe(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
         observation, names = _library().Observation, label_names(metric)
-        for values, value in self._values(metric.name).items():
+        for values, value in self._values(metric).items():
             yield observation(value, dict(zip(names, values, strict=True)))
 
-    def _values(self, name: str) -> dict[tuple[str, ...], float]:
+    def _values(self, metric: Metric) -> dict[Labels, float]:
         """Return a metric's values; one reading serves each metric once, so that an export is of one moment."""
         if self._process != os.getpid():  # in a forked child: who holds the lock may not be here
             self._process, self._lock = os.getpid(), threading.Lock()
         with self._lock:
-            if name not in self._series:
+            if metric.name not in self._series:
                 self._series = self._monitor._series(self._names)
-            return self._series.pop(name)
+            values = self._series.pop(metric.name)
+            if metric.type != "counter":
+                return values
+            return {labels: self._grown(metric.name, labels, value) for labels, value in values.items()}
+
+    def _grown(self, name: str, labels: Labels, value: float) -> float:
+        """Return a counter that goes on where it was when it begins anew: OpenTelemetry takes no fall for a restart."""
+        last, before = self._told.pop((name, labels), (0, 0))
+        if value < last:
+            before += last
+        self._told[name, labels] = value, before
+        if len(self._told) > _KEPT:
+            del self._told[next(iter(self._told))]  # not seen for the longest time
+        return value + before
 
 
 def instrument_name(metric: Metric) -> str:

@@ -9,10 +9,10 @@ import threading
 import time
 from array import array
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from typing import Final
 
-from penstock_limits import resources
+from penstock_limits import Resource, resources
 
 from penstock_monitoring._reading.lag import Lag
 from penstock_monitoring._reading.read import ResourceReading
@@ -25,6 +25,8 @@ __all__ = ["SLICE", "Rest", "Sampler"]
 logger = logging.getLogger("penstock.monitoring")
 
 SLICE: Final = 0.001  # seconds for which a sample keeps the loop, before it lets others run
+GONE: Final = 1000  # names of which nothing is there, but a history: programs may make new names all day
+STUCK: Final = 1.0  # seconds without a step, after which another loop takes the sample
 
 
 class Sampler:
@@ -34,8 +36,8 @@ class Sampler:
         interval: Seconds between two samples.
         window: Seconds for which they are kept.
         threshold: Says from which share of a limit on it is nearly used up.
-        more: Returns what is no resource, but is to be seen.
-        sampled: Called after each sample, in the loop that took it.
+        more: Returns what is no resource, but is to be seen; it is told of what there is one.
+        sampled: Called after each sample, in the loop that took it; what it is given lets others run.
     """
 
     def __init__(
@@ -43,8 +45,8 @@ class Sampler:
         interval: float,
         window: float,
         threshold: Callable[[], float],
-        more: Callable[[], Iterable[ResourceReading]],
-        sampled: Callable[[], Awaitable[None]],
+        more: Callable[[Container[Key]], Iterable[ResourceReading]],
+        sampled: Callable[[Rest], Awaitable[None]],
     ) -> None:
         self.interval = interval
         self.most = max(2, round(window / interval))
@@ -62,6 +64,7 @@ class Sampler:
         self._last = -float("inf")
         self._lock = threading.Lock()
         self._taker: asyncio.AbstractEventLoop | None = None  # the loop that takes a sample
+        self._moved = 0.0  # when it last went on with it
         self._told: set[type[Exception]] = set()
         self._lags: dict[asyncio.AbstractEventLoop, Lag] = {}
 
@@ -85,11 +88,17 @@ class Sampler:
     async def sample_if_due(self) -> None:
         """Take a sample, unless another loop does or has just done."""
         loop = asyncio.get_running_loop()
-        if time.monotonic() - self._last < self.interval / 2 or not self._may_take(loop):
+        goes_on = bool(self.lags())  # or all that sampled were closed, if they did not leave
+        if (goes_on and time.monotonic() - self._last < self.interval / 2) or not self._may_take(loop):
             return  # another loop was first
+        if not goes_on:
+            self._last = -float("inf")
+        rest = Rest(lambda: self._goes_on(loop))
         try:
-            await self._sample()
-            await self._sampled()
+            await self._sample(rest)
+            await self._sampled(rest)
+        except TurnLostError:
+            pass  # this loop was blocked, and another has taken it
         except Exception as error:  # noqa: BLE001 - the next may be better
             self._tell(error)
         finally:
@@ -97,15 +106,22 @@ class Sampler:
                 self._taker = None
 
     def _may_take(self, loop: asyncio.AbstractEventLoop) -> bool:
-        """Let a loop take a sample, unless another does; one that was closed meanwhile does not."""
+        """Let a loop take a sample, unless another does; one that was closed meanwhile, or is blocked, does not."""
         with self._lock:
-            if self._taker is not None and not self._taker.is_closed():
+            taker, now = self._taker, time.monotonic()
+            if taker is not None and not taker.is_closed() and (taker is loop or now - self._moved < STUCK):
                 return False
-            self._taker = loop
+            self._taker, self._moved = loop, now
             return True
 
-    async def _sample(self) -> None:
-        rest = Rest()
+    def _goes_on(self, loop: asyncio.AbstractEventLoop) -> bool:
+        """Take note that a loop goes on with its sample; False if it must not, as another has taken over."""
+        with self._lock:
+            if self._taker is loop:
+                self._moved = time.monotonic()
+            return self._taker is loop
+
+    async def _sample(self, rest: Rest) -> None:
         uses = await self._read(rest)
         passed = self._take_time()
         threshold = self._threshold()
@@ -162,15 +178,17 @@ class Sampler:
 
     def scan(self) -> Scan:
         """Begin to read everything."""
-        return self.scanner.scan(resources())
+        return self.scanner.scan(_there())
 
     def _forget(self) -> None:
-        """Let go of what has not been seen in the whole window."""
-        for key, track in list(self.tracks.items()):
-            if track.seen < self.number - self.most:
+        """Let go of what has not been seen in the whole window, and of what was not for the longest if it is much."""
+        unseen = [(track.seen, key) for key, track in self.tracks.items() if track.seen < self.number]
+        unseen.sort(reverse=True)
+        for place, (seen, key) in enumerate(unseen):
+            if place >= GONE or seen < self.number - self.most:
                 del self.tracks[key]
-            elif track.seen < self.number:
-                track.miss()
+            else:
+                self.tracks[key].miss(self.number)
 
     def forget_parent(self) -> None:
         """In a forked child: there are no tasks of ours here, and nobody gives back what the parent had taken."""
@@ -186,12 +204,26 @@ class Sampler:
         return sorted((lag for loop, lag in list(self._lags.items()) if not loop.is_closed()), key=lambda lag: lag.loop)
 
 
+def _there() -> Iterator[Resource]:
+    """Look what there is when the first is asked for."""
+    yield from resources()
+
+
+class TurnLostError(Exception):
+    """Another event loop takes the sample."""
+
+
 class Rest:
-    """Lets others run as often as a slice of time is used up."""
+    """Lets others run as often as a slice of time is used up.
 
-    __slots__ = ("_until",)
+    Args:
+        goes_on: Whether what rests may go on after it.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_goes_on", "_until")
+
+    def __init__(self, goes_on: Callable[[], bool]) -> None:
+        self._goes_on = goes_on
         self._until = time.perf_counter() + SLICE
 
     def due(self) -> bool:
@@ -199,6 +231,12 @@ class Rest:
         return time.perf_counter() > self._until
 
     async def take(self) -> None:
-        """Let others run, and begin another slice."""
+        """Let others run, and begin another slice.
+
+        Raises:
+            TurnLostError: It must not go on.
+        """
         await asyncio.sleep(0)
+        if not self._goes_on():
+            raise TurnLostError
         self._until = time.perf_counter() + SLICE

@@ -7,7 +7,7 @@ import itertools
 import logging
 import weakref
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, Final, Protocol, cast
@@ -54,13 +54,15 @@ class Scanner:
 
     Args:
         tracks: What samples say, by kind and name.
-        more: Returns what is no resource, but is to be seen.
+        more: Returns what is no resource, but is to be seen; it is told of what there is one.
 
     Attributes:
         unreadable: How many could not be read by the last scan.
     """
 
-    def __init__(self, tracks: Mapping[Key, Track], more: Callable[[], Iterable[ResourceReading]]) -> None:
+    def __init__(
+        self, tracks: Mapping[Key, Track], more: Callable[[Container[Key]], Iterable[ResourceReading]]
+    ) -> None:
         self.unreadable = 0
         self._tracks = tracks
         self._more = more
@@ -69,12 +71,16 @@ class Scanner:
         self._told: weakref.WeakSet[Resource] = weakref.WeakSet()
 
     def scan(self, found: Iterable[Resource]) -> Scan:
-        """Begin to read these; several scans may be under way, in several threads."""
+        """Begin to read these; several scans may be under way, in several threads.
+
+        Who looks for them does so when they are iterated over: what leaves before this is called must not be among
+        them, or it would be there and gone.
+        """
         return Scan(self, found, self._known, next(self._numbers))
 
-    def more(self) -> Iterable[ResourceReading]:
+    def more(self, there: Container[Key]) -> Iterable[ResourceReading]:
         """Return what is no resource, but is to be seen."""
-        return self._more()
+        return self._more(there)
 
     def read(self, resource: Resource) -> ResourceReading | None:
         """Return what a resource tells; None if it fails."""
@@ -104,8 +110,8 @@ class Scan:
 
     Attributes:
         trees: After the iteration: the resources that have a tree of tasks.
-        gone: After the iteration: what resources have counted that are gone, of every name that is still there.
-            Without it the sum of a name would fall, which Prometheus takes for a restart.
+        gone: After the iteration: what resources have counted that are gone or could not be read this time, of every
+            name that is still there. Without it the sum of a name would fall, which Prometheus takes for a restart.
     """
 
     def __init__(self, scanner: Scanner, found: Iterable[Resource], before: _Known, number: int) -> None:
@@ -119,13 +125,14 @@ class Scan:
     def __iter__(self) -> Iterator[ResourceReading]:
         before, unreadable = self._before.read, 0
         now: dict[int, tuple[weakref.ref[Resource], ResourceReading]] = {}
+        missed: list[ResourceReading] = []
         for resource in self._found:
             if isinstance(resource, ConcurrencyMetrics):  # it reads all the others
                 continue
             reading = self._scanner.read(resource)
             if reading is not None:
                 now[id(resource)] = (weakref.ref(resource), reading)
-                if callable(getattr(resource, "tree", None)):
+                if _has_tree(resource):
                     self.trees.append(weakref.ref(cast("_Manager", resource)))
                 yield reading
                 continue
@@ -133,20 +140,39 @@ class Scan:
             known = before.get(id(resource))
             if known is not None and known[0]() is resource:
                 now[id(resource)] = known
-        gone = self._counted(now)
-        self.gone = tuple(ResourceReading(*key, counts) for key, counts in gone.items())
-        self._scanner.learn(_Known(self._number, now, gone), unreadable)
-        yield from self._scanner.more()
-
-    def _counted(self, now: Mapping[int, tuple[object, ResourceReading]]) -> dict[Key, Counts]:
-        """Return what was counted by all that are gone, of the names that are there now."""
+                missed.append(known[1])
         there = {(reading.kind, reading.name) for _, reading in now.values()}
+        gone = self._counted(now, there)
+        self._scanner.learn(_Known(self._number, now, gone), unreadable)
+        self.gone = tuple(ResourceReading(*key, counts) for key, counts in _with(gone, missed).items())
+        yield from self._scanner.more(there)
+
+    def _counted(self, now: Mapping[int, tuple[object, ResourceReading]], there: Container[Key]) -> dict[Key, Counts]:
+        """Return what was counted by all that are gone, of the names that are there now."""
         gone = {key: counts for key, counts in self._before.gone.items() if key in there}
-        for identity, (resource, reading) in self._before.read.items():
-            key = (reading.kind, reading.name)
-            if key in there and (identity not in now or resource() is None):  # another may have its place in memory
-                gone[key] = _sum(key[0], gone.get(key), reading.statistics)
-        return gone
+        left = (
+            reading
+            for identity, (resource, reading) in self._before.read.items()
+            # Another may have its place in memory.
+            if (reading.kind, reading.name) in there and (identity not in now or resource() is None)
+        )
+        return _with(gone, left)
+
+
+def _has_tree(resource: Resource) -> bool:
+    try:
+        return callable(getattr(resource, "tree", None))
+    except Exception:  # noqa: BLE001 - somebody else's property; the rest of it was read
+        return False
+
+
+def _with(counted: Mapping[Key, Counts], readings: Iterable[ResourceReading]) -> dict[Key, Counts]:
+    """Return what was counted before, and by these."""
+    total = dict(counted)
+    for each in readings:
+        key = (each.kind, each.name)
+        total[key] = _sum(each.kind, total.get(key), each.statistics)
+    return total
 
 
 def _sum(kind: str, counts: Counts | None, statistics: Any) -> Counts:

@@ -55,6 +55,7 @@ class Track:
     __slots__ = (
         "_last",
         "_most",
+        "_number",
         "_shares",
         "hold_seconds",
         "near_limit_seconds",
@@ -66,6 +67,7 @@ class Track:
     def __init__(self, most: int) -> None:
         self._most = most
         self._shares = array("f")
+        self._number = 0  # of the sample that the last of them is of
         self._last = (0, False, False)
         self.hold_seconds = self.near_limit_seconds = self.saturated_seconds = 0.0
         self.share = 0.0
@@ -80,12 +82,12 @@ class Track:
             self.near_limit_seconds += (before[1] + now[1]) / 2 * passed
             self.saturated_seconds += (before[2] + now[2]) / 2 * passed
         self._last, self.seen = now, number
-        self._append(share)
+        self._append(number, share)
 
-    def miss(self) -> None:
-        """Take note that the resource was not seen."""
+    def miss(self, number: int) -> None:
+        """Take note of a sample in which the resource was not seen."""
         self.share = 0.0
-        self._append(math.nan)
+        self._append(number, math.nan)
 
     def sampled(self) -> dict[str, float]:
         """Return the times that samples say."""
@@ -99,7 +101,10 @@ class Track:
         """Return the shares of the limit that were in use, the latest at the end; NaN where it was not seen."""
         return self._shares[-self._most :]
 
-    def _append(self, share: float) -> None:
+    def _append(self, number: int, share: float) -> None:
+        if self._shares:  # a sample that was cut short may not have come to this
+            self._shares.extend([math.nan] * min(number - self._number - 1, self._most))
         self._shares.append(share)
+        self._number = number
         if len(self._shares) >= 2 * self._most:
             del self._shares[: -self._most]

@@ -13,6 +13,7 @@ from types import EllipsisType
 from typing import Any
 
 from penstock_limits import Mode, configuration, enter_resource, mode_of
+from penstock_limits.forks import after_fork
 
 from penstock_pooling._asyncpg.forks import forks
 from penstock_pooling._connect.arguments import ConnectArguments
@@ -58,12 +59,17 @@ class DropIn:
     kind = "connect"
 
     def __init__(self) -> None:
-        self.off = self.observed = self.pooled = self.unpooled = 0
-        self.returns = ReturnCounters()
         self.rooms: dict[AbstractEventLoop, Room] = {}
         self.of_parents: list[Room] = []  # kept as they are in a forked child, so that nothing is closed there
-        self.lock = threading.Lock()
+        self._begin()
         enter_resource(self)
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child."""
+        self.lock = threading.Lock()
+        self.off = self.observed = self.pooled = self.unpooled = 0
+        self.returns = ReturnCounters()
 
     def __repr__(self) -> str:
         return f"<connect {mode_of(CAPABILITY)}: {self._pools()} pools>"

@@ -45,10 +45,18 @@ class EnginePool(SessionPool):
     drivers_error = exc.TimeoutError
 
     def __init__(self, name: str) -> None:
+        self._home = asyncio._get_running_loop()
         super().__init__(name)
         self.engine: Any = None
+
+    def _begin(self) -> None:
+        super()._begin()
         self.making = threading.Lock()
-        self._home = asyncio._get_running_loop()
+
+    def forked(self) -> None:
+        """Leave the event loop to the parent, too."""
+        self._home = None
+        super().forked()
 
     def _is_alive(self, session: Session) -> bool:
         connection = session.handle.driver_connection

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from penstock_limits import Mode, configuration, emit
+from penstock_limits.forks import after_fork
 from penstock_limits.introspection import CallSite
 
 from penstock_pooling._pools.callers import listed
@@ -45,6 +46,11 @@ class Places(PoolResource):
     def __init__(self, name: str) -> None:
         self._name = name
         self._pid = os.getpid()
+        self._begin()
+        after_fork(self.forked)
+
+    def _begin(self) -> None:
+        """Have no place out and nobody in the queue, and count from 0."""
         self._lock = threading.Lock()
         self._lent: dict[Loan, None] = {}
         self._waiters: OrderedDict[Waiter, None] = OrderedDict()
@@ -52,6 +58,17 @@ class Places(PoolResource):
         self._returned: deque[tuple[Loan, Any]] = deque()
         self._handing_on: set[CallSite] = set()  # lines that do not give back what they borrow
         self._counters = Counters()
+
+    def forked(self) -> None:
+        """Leave all to the parent, in a child that was just forked: places, and who has them or waits for them.
+
+        A thread that waits, and is here as the handler of a signal has forked in it, goes on without a pool.
+        """
+        waiters = tuple(self._waiters)
+        self._begin()
+        for waiter in waiters:
+            if isinstance(waiter, ThreadWaiter):
+                waiter.leave(admitted=False)
 
     def __repr__(self) -> str:
         out = f"{len(self._lent)} of {self.max_size} out, {self._count_idle()} idle"

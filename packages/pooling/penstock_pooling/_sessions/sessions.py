@@ -60,11 +60,21 @@ class SessionPool(Places):
     environment: tuple[Any, ...] | None = None
 
     def __init__(self, name: str) -> None:
+        self._generation = 0
+        self._of_parent: list[Session] = []  # kept as they are in a forked child, so that nothing is closed there
         super().__init__(name)
+
+    def _begin(self) -> None:
+        super()._begin()
         self._idle: list[Session] = []
         self._endings = Endings()
-        self._generation = 0
         self._watched: list[weakref.ref[Any]] = []  # what was opened in mode observe
+
+    def forked(self) -> None:
+        """Leave the sessions to the parent, too: neither lend nor close them here."""
+        self._of_parent += self._idle
+        self._generation += 1
+        super().forked()
 
     @property
     def lifetime(self) -> float:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 from weakref import WeakSet
 
 from penstock_limits import Mode, emit, enter_resource
+from penstock_limits.forks import after_fork
 from penstock_limits.introspection import call_site
 
 from penstock_tasks._threads.exit import hook, on_exit
@@ -65,6 +66,11 @@ class _Counters:
         self.name = name
         self._mode = mode
         self._max_workers = max_workers
+        self._begin()
+        after_fork(self._begin)
+
+    def _begin(self) -> None:
+        """Count from 0, as in a forked child: what waits or runs does so in the parent."""
         self.lock = threading.Lock()
         self.submitted = self.started = self.ended = self.cancelled = self.peak_queued = 0
         self.waited = self.longest = 0.0
@@ -99,7 +105,7 @@ class _Counters:
         with self.lock:
             return ExecutorStatistics(
                 mode=self._mode,
-                running=self.started - self.ended,
+                running=max(0, self.started - self.ended),  # a call may end in a child that it has forked
                 queued=self.queued,
                 max_running=self._max_workers,
                 submitted=self.submitted,
