@@ -203,6 +203,51 @@ def test_a_second_interrupt_ends_the_waiting() -> None:
     assert "did not stop" in ended.errors
 
 
+def test_an_interrupt_that_wakes_nobody_is_seen_all_the_same() -> None:
+    """It may come just before the main thread begins to wait, or be given to another thread, as here."""
+    ended = run(
+        """
+        set_exit_deadline(45)
+        def obstinate():
+            begun.release()
+            stop_event().wait()
+            time.sleep(0.3)
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+            time.sleep(50)
+        start(Thread(target=obstinate, daemon=True))
+        """
+    )
+
+    assert ended.seconds < SOON
+    assert "did not stop" in ended.errors
+
+
+def test_an_interrupt_while_others_are_waited_for_ends_the_waiting_for_daemons_too() -> None:
+    """Nobody is asked to press Ctrl-C once for each kind of thread."""
+    ended = run(
+        """
+        set_exit_deadline(45)
+        def ends():
+            begun.release()
+            stop_event().wait()
+            say("told")
+            interrupted.wait()
+
+        interrupted = threading.Event()
+        before = signal.getsignal(signal.SIGINT)
+        def interrupt(*received):
+            interrupted.set()
+            before(*received)
+        signal.signal(signal.SIGINT, interrupt)
+        start(Thread(target=hang, daemon=True))
+        start(Thread(target=ends))
+        """,
+        signal_at=("told", signal.SIGINT),
+    )
+
+    assert ended.seconds < SOON
+
+
 @starts_threads_at_the_exit
 @pytest.mark.parametrize("daemon", [True, False])
 def test_a_thread_started_at_the_exit_is_told_to_stop_too(daemon: bool) -> None:

@@ -31,6 +31,7 @@ __all__ = ["hook", "note_started", "on_exit", "set_exit_deadline"]
 logger = logging.getLogger("penstock.tasks")
 
 EXIT_DEADLINE = 5.0
+GLANCE = 0.5  # seconds; a Ctrl-C that comes just before a thread begins to wait is seen only when it has waited
 
 
 class _Exit:
@@ -44,6 +45,7 @@ class _Exit:
         self.after_waiting: Callable[[], None] | None = None
         self.main_ended: float | None = None
         self.daemons_told: float | None = None
+        self.interrupted = False
 
 
 _exit = _Exit()
@@ -95,6 +97,7 @@ def _forked() -> None:
     _exit.lock = threading.Lock()
     _exit.hooked = False  # multiprocessing clears atexit in its children
     _exit.main_ended = _exit.daemons_told = None
+    _exit.interrupted = False
 
 
 def _end_of_main() -> None:
@@ -120,13 +123,16 @@ def _ends_now(thread: threading.Thread, ownership: Ownership) -> bool:
 
 
 def _wait(concerns: Callable[[threading.Thread, Ownership], bool], since: float) -> None:
-    """Tell threads to stop, wait for some of them, and report who overstays; Ctrl-C ends the waiting."""
+    """Tell threads to stop, wait for some of them, and report who overstays; Ctrl-C ends this waiting and the next."""
     try:
         while waited_for := _tell(concerns):
             left = since + _exit.seconds - time.monotonic()
-            if left <= 0:
+            if left <= 0 or _exit.interrupted:
                 break
-            waited_for[0].join(left)
+            waited_for[0].join(min(left, GLANCE))
+    except KeyboardInterrupt:
+        _exit.interrupted = True
+        raise
     finally:
         if _exit.after_waiting is not None:
             _exit.after_waiting()
