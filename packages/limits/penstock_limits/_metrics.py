@@ -114,5 +114,6 @@ class Statistics:
 
 def _share_in_use(statistics: object) -> float:
     running, allowed = getattr(statistics, "running", None), getattr(statistics, "max_running", None)
-    numbers = isinstance(running, int | float) and isinstance(allowed, int | float)
-    return running / allowed if numbers and allowed else 0.0
+    if isinstance(running, int | float) and isinstance(allowed, int | float) and allowed:
+        return running / allowed
+    return 0.0
