@@ -1,4 +1,4 @@
-"""What the gate is shown about a path: an audit of the code as it is, and what `verify` saw of the same code."""
+"""What the gate is shown about a path: what the code is now, and what `verify` and `penstock perf` saw of it."""
 
 from __future__ import annotations
 
