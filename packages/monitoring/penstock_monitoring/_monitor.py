@@ -303,7 +303,7 @@ class ConcurrencyMonitor:
             with self._lock:
                 if self._runs:
                     worker_in(where).write(series)
-        except Exception as error:  # noqa: BLE001 - a full disk must not end it
+        except Exception as error:  # noqa: BLE001 - the next time may be better
             logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
 
     def _withdraw(self, where: Path) -> None:
