@@ -22,7 +22,7 @@ POLL = 1.0  # seconds, as the page's
 
 
 async def load(kept: list[object], size: int) -> None:
-    """Begin so many operations, at the rate, or as fast as they can."""
+    """Do so many operations, at the rate, or as fast as can be."""
     limiters = [each for each in kept if isinstance(each, Limiter)]
     began, done = time.monotonic(), 0
     while done < size:

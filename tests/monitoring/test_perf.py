@@ -157,6 +157,23 @@ def test_who_has_gone_at_exit_was_seen_before(tmp_path):
     assert measure(python(source), tmp_path).saturation > 0
 
 
+def test_a_resource_that_cannot_tell_its_kind_fails_no_operation(tmp_path):
+    """It is somebody else's, and the others are read all the same."""
+    source = (
+        "from penstock_limits import enter_resource\n"
+        "from penstock_monitoring import measured\n"
+        "class Odd:\n"
+        "    name, statistics = 'odd', dict\n"
+        "    @property\n"
+        "    def kind(self): raise RuntimeError\n"
+        "odd = Odd()\n"
+        "enter_resource(odd)\n"
+        "with measured('call'): pass\n"
+    )
+
+    assert measure(python(source), tmp_path).operations == 1
+
+
 def test_a_command_that_fails_is_no_run(tmp_path):
     """The message has the status and the end of what it wrote."""
     with pytest.raises(RunError, match=r"(?s)status 3:\n.*no database"):

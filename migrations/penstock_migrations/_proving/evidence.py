@@ -1,4 +1,4 @@
-"""What the gate is shown about a path: an audit of the code as it is, and what `verify` saw of the same code."""
+"""What the gate is shown about a path: what the code is now, and what `verify` and `penstock perf` saw of it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def evidence_of(  # noqa: PLR0913, RUF100 - what there is to look at
     settings: Settings,
     verification: Verification | None,
     *,
-    reports: Path | None = None,
+    reports: Path | None,
 ) -> Evidence:
     """Gather what the gate is shown about a path; a verification of other code than this counts as none.
 
@@ -40,7 +40,7 @@ def evidence_of(  # noqa: PLR0913, RUF100 - what there is to look at
         root: Its project's root.
         settings: Of the project.
         verification: What `verify` saw; None if it has not run.
-        reports: The folder with what `penstock perf` has written.
+        reports: The folder with what `penstock perf` has written; None if there is none.
     """
     report = audit([path], settings)
     files = listed(root, settings)

@@ -276,30 +276,25 @@ def _no_regression(_: Phase, evidence: Evidence) -> Seen | NotAsked:
     known = evidence.performance
     if known is None:
         return None, "no baseline is kept; penstock perf record makes one"
-    again = "run penstock perf compare again, with --evidence"
-    in_turn = [each for each in known.comparisons if each.interleaved]
-    regressed = [each.name for each in in_turn if each.current and each.verdict == "regressed"]
-    apart = [each.name for each in known.comparisons if not each.interleaved]
-    stale = [each.name for each in known.comparisons if not each.current]
-    undecided = [each.name for each in known.comparisons if each.verdict == "inconclusive"]
+    found = known.comparisons
+    regressed = [each.name for each in found if each.interleaved and each.current and each.verdict == "regressed"]
     if regressed:
         return Outcome.FAIL, f"{regressed[0]} costs more than before{_and_more(regressed)}"
-    if known.unreadable:
-        return Outcome.INCONCLUSIVE, f"cannot be read as evidence: {known.unreadable[0]}{_and_more(known.unreadable)}"
-    if stale:
-        return Outcome.INCONCLUSIVE, f"the code is newer than the comparison of {stale[0]}{_and_more(stale)}: {again}"
-    if known.uncompared:
-        where = f"{known.uncompared[0]}{_and_more(known.uncompared)}"
-        return Outcome.INCONCLUSIVE, f"nothing was compared with the baseline of {where}: {again}"
-    if apart:
-        where = f"{apart[0]}{_and_more(apart)}"
-        return (
-            Outcome.INCONCLUSIVE,
-            f"{where} was compared with runs of another time: give penstock perf compare a command",
-        )
-    if undecided:
-        return Outcome.INCONCLUSIVE, f"too few runs to tell about {undecided[0]}{_and_more(undecided)}: {again}"
-    return Outcome.PASS, ", ".join(f"{each.name}: {each.verdict}" for each in known.comparisons)
+    stale = [each.name for each in found if not each.current]
+    apart = [each.name for each in found if not each.interleaved]
+    undecided = [each.name for each in found if each.verdict == "inconclusive"]
+    again = ": run penstock perf compare again, with --evidence"
+    missing: tuple[tuple[Sequence[str], str, str], ...] = (
+        (known.unreadable, "cannot be read as evidence: ", ""),
+        (stale, "the code is newer than the comparison of ", again),
+        (known.uncompared, "nothing was compared with the baseline of ", again),
+        (apart, "", " was compared with runs of another time: give penstock perf compare a command"),
+        (undecided, "too few runs to tell about ", again),
+    )
+    for names, before, after in missing:
+        if names:
+            return Outcome.INCONCLUSIVE, f"{before}{names[0]}{_and_more(names)}{after}"
+    return Outcome.PASS, ", ".join(f"{each.name}: {each.verdict}" for each in found)
 
 
 def _unverified() -> Seen:

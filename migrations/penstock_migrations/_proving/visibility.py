@@ -15,8 +15,11 @@ __all__ = ["Used", "starts_monitor", "used_in", "where_to_start"]
 
 _MONITORING = "penstock_monitoring"
 _MONITOR = "ConcurrencyMonitor"
-_OUTLETS = {_MONITOR: {"serve", "snapshot"}, "PrometheusCollector": {"register", "render"}}
-_OUTLETS |= {"OpenTelemetryBridge": {"register"}}
+_OUTLETS = {
+    _MONITOR: {"serve", "snapshot"},
+    "PrometheusCollector": {"register", "render"},
+    "OpenTelemetryBridge": {"register"},
+}
 _LIMITS, _POOLING = "penstock_limits", "penstock_pooling"
 _LENDERS = {"connect", "connection", "create_engine", "create_async_engine", "create_pool", "Pool"}  # of connections
 _CLIENT = "client"  # of HTTP: it lends none of a database
@@ -70,8 +73,8 @@ def starts_monitor(root: Path, files: Iterable[Path]) -> Path | None:
     """Return the first file of the application that makes a monitor and shows what it sees; None if no file does.
 
     A monitor is shown by its page or its hooks while it is entered, or by `serve` or `snapshot`; a collector and a
-    bridge are registered. All of it has to stand in one file, as nothing is followed from one to another; what is
-    within one is told by names, so that another's `register` or `serve` does not count.
+    bridge by `register`, the collector by `render`, too. All of it has to stand in one file, as nothing is followed
+    from one to another; what is within one is told by names, so that another's `register` or `serve` does not count.
     """
     for file in of_application(root, files):
         tree = parsed(file, _MONITORING.encode())

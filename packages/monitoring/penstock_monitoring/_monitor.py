@@ -23,7 +23,7 @@ from penstock_monitoring._alerts.defaults import default_alerts, exhaustion
 from penstock_monitoring._alerts.hooks import Hook
 from penstock_monitoring._alerts.rule import AlertRule
 from penstock_monitoring._reading.plain import node
-from penstock_monitoring._reading.read import ResourceReading, build, capabilities, facts
+from penstock_monitoring._reading.read import ResourceReading, build, capabilities, facts, threads
 from penstock_monitoring._reading.sampler import Rest, Sampler
 from penstock_monitoring._reading.scan import Key, Trees
 from penstock_monitoring._reading.series import Names, Series, series_of
@@ -228,9 +228,7 @@ class ConcurrencyMonitor:
         """
         sampler, waits = self._sampler, asyncio._get_running_loop() is not None
         readings, trees = self._seen(waits)
-        unreadable = sampler.scanner.unreadable
-        process = {each.kind: each.statistics for each in facts(len(readings), unreadable, sampler.number)}
-        monitored = process["monitor"]
+        alive, daemons = threads()
         return Snapshot(
             at=time.time(),
             process=ProcessReading(
@@ -240,7 +238,7 @@ class ConcurrencyMonitor:
                 window=self._window,
                 threshold=self._share_near(),
                 samples=sampler.number,
-                unreadable=unreadable,
+                unreadable=sampler.scanner.unreadable,
                 version=build().version,
                 python=build().python,
             ),
@@ -248,7 +246,7 @@ class ConcurrencyMonitor:
             utilisation=sampler.utilisation,
             loops=tuple(lag.statistics() for lag in sampler.lags()),
             tasks=_trees(trees, FEW if waits else NODES),
-            threads={"alive": monitored.threads, "daemon": monitored.daemon_threads},
+            threads={"alive": alive, "daemon": daemons},
             capabilities=capabilities(),
             alerts=tuple(alert.as_dict() for alert in self._alarm.watch.alerts),
         )
@@ -305,7 +303,7 @@ class ConcurrencyMonitor:
             with self._lock:
                 if self._runs:
                     worker_in(where).write(series)
-        except Exception as error:  # noqa: BLE001 - a full disk must not end it
+        except Exception as error:  # noqa: BLE001 - the next time may be better
             logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
 
     def _withdraw(self, where: Path) -> None:

@@ -482,7 +482,7 @@ def _monitor() -> tuple[AlertRule, ...]:
             "PenstockUnreadable",
             "warning",
             "The statistics of {value} resources cannot be read.",
-            "Their `statistics()` raises, so they are missing from metrics and alerts.",
+            "Their `statistics()` raises: metrics and alerts have at most the counts that were read before.",
             """
             - The log `penstock.monitoring` names the class and the error.
             """,

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
-from penstock_limits import resources
+from penstock_limits import ConcurrencyMetrics, resources
 from penstock_limits.forks import after_fork
 
 from penstock_monitoring._perf.latencies import bucket
@@ -175,7 +175,7 @@ def _saturated_seconds() -> dict[_Key, float]:
     """Return for how long anybody waited for each resource so far."""
     seen: dict[_Key, float] = {}
     for resource in resources():
-        if resource.kind == "metrics":  # it reads all the others
+        if isinstance(resource, ConcurrencyMetrics):  # it reads all the others
             continue
         try:
             statistics: Any = resource.statistics()

@@ -18,7 +18,7 @@ from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.track import Track
 from penstock_monitoring._registry.process import PHASES
 
-__all__ = ["Build", "Monitored", "ResourceReading", "build", "capabilities", "facts"]
+__all__ = ["Build", "Monitored", "ResourceReading", "build", "capabilities", "facts", "threads"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,13 @@ def facts(resources: int, unreadable: int, samples: int) -> Iterator[ResourceRea
         yield ResourceReading("phase", capability, _Phase(phase, capability))
     yield ResourceReading("flags", "flags", _Flags(*_source()))
     yield ResourceReading("build", "build", build())
-    threads = threading.enumerate()
-    daemons = sum(thread.daemon for thread in threads)
-    yield ResourceReading("monitor", "monitor", Monitored(resources, unreadable, len(threads), daemons, samples))
+    yield ResourceReading("monitor", "monitor", Monitored(resources, unreadable, *threads(), samples))
+
+
+def threads() -> tuple[int, int]:
+    """Return how many threads the process has, and how many of them are daemons."""
+    alive = threading.enumerate()
+    return len(alive), sum(thread.daemon for thread in alive)
 
 
 def capabilities() -> dict[str, str]:

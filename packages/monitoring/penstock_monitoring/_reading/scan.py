@@ -57,15 +57,16 @@ class Scanner:
         more: Returns what is no resource, but is to be seen; it is told of what there is one.
 
     Attributes:
+        more: As given.
         unreadable: How many could not be read by the last scan.
     """
 
     def __init__(
         self, tracks: Mapping[Key, Track], more: Callable[[Container[Key]], Iterable[ResourceReading]]
     ) -> None:
+        self.more = more
         self.unreadable = 0
         self._tracks = tracks
-        self._more = more
         self._numbers = itertools.count(1)
         self._known = _Known()
         self._told: weakref.WeakSet[Resource] = weakref.WeakSet()
@@ -77,10 +78,6 @@ class Scanner:
         them, or it would be there and gone.
         """
         return Scan(self, found, self._known, next(self._numbers))
-
-    def more(self, there: Container[Key]) -> Iterable[ResourceReading]:
-        """Return what is no resource, but is to be seen."""
-        return self._more(there)
 
     def read(self, resource: Resource) -> ResourceReading | None:
         """Return what a resource tells; None if it fails."""
