@@ -38,7 +38,7 @@ from penstock_limits._rates.algorithms import Window
 from penstock_limits._retries import budget as budgets
 from penstock_limits.testing import ManualClock
 
-from tests.children import PATIENCE, SignalForks, held_by_a_thread, told_by_a_child
+from tests.children import PATIENCE, SignalForks, fork, held_by_a_thread, told_by_a_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -301,6 +301,72 @@ def test_a_thread_that_forks_while_it_waits_for_a_rate_goes_on() -> None:
 
 
 # --- rates
+
+
+class _Forking:
+    """A clock and mode source that forks once while a lock is held, as a signal's handler may; the child goes on."""
+
+    lock: Any
+    armed = False
+
+    def __call__(self) -> float:
+        if self.armed and self.lock.locked():
+            self.armed = False
+            if fork():
+                os._exit(0)
+        return 0.0
+
+    def mode(self, capability: str) -> str:
+        self()
+        return "enforce"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(lambda rate, _: rate.reserve().__enter__(), id="admitting"),
+        pytest.param(lambda _, reservation: reservation.settle(requests=2), id="settling"),
+        pytest.param(lambda rate, _: rate.learn({}), id="looking at the queue"),
+    ],
+)
+def test_a_thread_that_forks_with_the_lock_of_a_rate_goes_on(use: Callable[..., object]) -> None:
+    """It gives back the lock that it has taken, and not the child's, which nobody has."""
+    source = _Forking()
+    rate = RateLimiter(requests=Rate(3), clock=source, mode=None)
+
+    def seen() -> str:
+        source.lock = rate._lock
+        penstock_limits.set_mode_source(source)
+        reservation = rate.reserve(requests=0)
+        reservation.__enter__()
+        source.armed = True
+        use(rate, reservation)
+        assert rate._lock is not source.lock
+        return "goes on" if rate._lock.acquire(blocking=False) else "the lock is held"
+
+    assert told_by_a_child(seen) == "'goes on'"
+
+
+def test_a_thread_of_the_parent_that_waits_takes_nothing_in_the_child() -> None:
+    """It is not there: what the provider says remains is all the child's, now and later."""
+    rate = RateLimiter(requests=Rate(1, per=1e6))
+    first, second = rate.reserve(), rate.reserve()
+    first.__enter__()
+    thread = threading.Thread(target=second.__enter__)
+    thread.start()
+    while not rate.statistics().queued:
+        pass
+
+    def seen() -> tuple[object, ...]:
+        rate.learn({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "60s"})
+        now = rate.statistics()
+        return now.acquired, now.dimensions["requests"].used, now.dimensions["requests"].remaining
+
+    told = told_by_a_child(seen)
+    first.cancel()
+    thread.join()
+
+    assert told == "(0, 0.0, 1.0)"
 
 
 def test_what_the_provider_counts_holds_in_the_child() -> None:
