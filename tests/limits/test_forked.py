@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -303,6 +304,11 @@ def test_a_thread_that_forks_while_it_waits_for_a_rate_goes_on() -> None:
 # --- rates
 
 
+def _fork_and_be_the_child() -> None:
+    if fork():
+        os._exit(0)
+
+
 class _Forking:
     """A clock and mode source that forks once while a lock is held, as a signal's handler may; the child goes on."""
 
@@ -312,8 +318,7 @@ class _Forking:
     def __call__(self) -> float:
         if self.armed and self.lock.locked():
             self.armed = False
-            if fork():
-                os._exit(0)
+            _fork_and_be_the_child()
         return 0.0
 
     def mode(self, capability: str) -> str:
@@ -345,6 +350,38 @@ def test_a_thread_that_forks_with_the_lock_of_a_rate_goes_on(use: Callable[..., 
         return "goes on" if rate._lock.acquire(blocking=False) else "the lock is held"
 
     assert told_by_a_child(seen) == "'goes on'"
+
+
+class _ForkingAmounts(deque[Any]):
+    """The amounts of a window, whose change is interrupted by a signal's handler that forks; the child goes on."""
+
+    def append(self, amount: Any) -> None:
+        _fork_and_be_the_child()
+        super().append(amount)
+
+    def popleft(self) -> Any:
+        _fork_and_be_the_child()
+        return super().popleft()
+
+
+@pytest.mark.parametrize("now", [pytest.param(5.0, id="taking"), pytest.param(60.0, id="expiring")])
+def test_a_thread_that_forks_in_the_midst_of_a_window_leaves_the_childs_whole(now: float) -> None:
+    """It goes on with what it was in the midst of."""
+    clock = ManualClock()
+    rate = RateLimiter(requests=Rate(3), clock=clock)
+    rate.reserve().__enter__()
+
+    def seen() -> tuple[float, float]:
+        window: Any = rate._dimensions[0].meter
+        window._amounts = _ForkingAmounts(window._amounts)
+        clock.advance(now)
+        rate.reserve().__enter__()
+        clock.advance(60.0)
+        before = rate.statistics().dimensions["requests"].available
+        with rate.reserve(), rate.reserve(), rate.reserve():
+            return before, rate.statistics().dimensions["requests"].available
+
+    assert told_by_a_child(seen) == "(3.0, 0.0)"
 
 
 def test_a_thread_of_the_parent_that_waits_takes_nothing_in_the_child() -> None:
@@ -416,7 +453,7 @@ def test_a_window_is_whole_whatever_it_was_in_the_midst_of(midst: Callable[[Wind
         window.take(1, now)
     midst(window)
 
-    window.mend()
+    window = window.mended()
 
     assert window.used(5.0) == sum(window._amounts)
     assert [window.take(1, now) for now in (30.0, 30.0, 30.0, 30.0)] == [True, True, True, False]
