@@ -237,3 +237,24 @@ async def test_short():
     off = run(tmp_path, source, "--penstock-guard", ini="penstock_guard_blockbuster = false\n")
 
     assert off.accused == []
+
+
+@pytest.mark.parametrize("error", ["RuntimeError", "asyncio.CancelledError"])
+def test_a_resource_that_cannot_be_read_fails_no_test(tmp_path: Path, error: str) -> None:
+    """It is somebody else's, and hides nothing that a monitor would show."""
+    source = f"""
+import asyncio, penstock_limits
+class Broken:
+    kind, name = "thing", "broken"
+    def statistics(self):
+        raise {error}
+broken = Broken()
+penstock_limits.enter_resource(broken)
+def test_limited():
+    penstock_limits.limiter("api_call")
+"""
+    done = run(tmp_path, source, environment={"PENSTOCK_GUARD": "report"})
+
+    assert done.counts("passed") == 1
+    assert done.report is not None
+    assert {"package": "penstock_limits", "kind": "limiter", "name": "api_call"} in done.report["resources"]

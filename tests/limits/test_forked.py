@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import threading
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,7 +39,7 @@ from penstock_limits._rates.algorithms import Window
 from penstock_limits._retries import budget as budgets
 from penstock_limits.testing import ManualClock
 
-from tests.children import PATIENCE, SignalForks, held_by_a_thread, told_by_a_child
+from tests.children import PATIENCE, SignalForks, fork, held_by_a_thread, told_by_a_child
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 
@@ -303,6 +304,108 @@ def test_a_thread_that_forks_while_it_waits_for_a_rate_goes_on() -> None:
 # --- rates
 
 
+def _fork_and_be_the_child() -> None:
+    if fork():
+        os._exit(0)
+
+
+class _Forking:
+    """A clock and mode source that forks once while a lock is held, as a signal's handler may; the child goes on."""
+
+    lock: Any
+    armed = False
+
+    def __call__(self) -> float:
+        if self.armed and self.lock.locked():
+            self.armed = False
+            _fork_and_be_the_child()
+        return 0.0
+
+    def mode(self, capability: str) -> str:
+        self()
+        return "enforce"
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(lambda rate, _: rate.reserve().__enter__(), id="admitting"),
+        pytest.param(lambda _, reservation: reservation.settle(requests=2), id="settling"),
+        pytest.param(lambda rate, _: rate.learn({}), id="looking at the queue"),
+    ],
+)
+def test_a_thread_that_forks_with_the_lock_of_a_rate_goes_on(use: Callable[..., object]) -> None:
+    """It gives back the lock that it has taken, and not the child's, which nobody has."""
+    source = _Forking()
+    rate = RateLimiter(requests=Rate(3), clock=source, mode=None)
+
+    def seen() -> str:
+        source.lock = rate._lock
+        penstock_limits.set_mode_source(source)
+        reservation = rate.reserve(requests=0)
+        reservation.__enter__()
+        source.armed = True
+        use(rate, reservation)
+        assert rate._lock is not source.lock
+        return "goes on" if rate._lock.acquire(blocking=False) else "the lock is held"
+
+    assert told_by_a_child(seen) == "'goes on'"
+
+
+class _ForkingAmounts(deque[Any]):
+    """The amounts of a window, whose change is interrupted by a signal's handler that forks; the child goes on."""
+
+    def append(self, amount: Any) -> None:
+        _fork_and_be_the_child()
+        super().append(amount)
+
+    def popleft(self) -> Any:
+        _fork_and_be_the_child()
+        return super().popleft()
+
+
+@pytest.mark.parametrize("now", [pytest.param(5.0, id="taking"), pytest.param(60.0, id="expiring")])
+def test_a_thread_that_forks_in_the_midst_of_a_window_leaves_the_childs_whole(now: float) -> None:
+    """It goes on with what it was in the midst of."""
+    clock = ManualClock()
+    rate = RateLimiter(requests=Rate(3), clock=clock)
+    rate.reserve().__enter__()
+
+    def seen() -> tuple[float, float]:
+        window: Any = rate._dimensions[0].meter
+        window._amounts = _ForkingAmounts(window._amounts)
+        clock.advance(now)
+        rate.reserve().__enter__()
+        clock.advance(60.0)
+        before = rate.statistics().dimensions["requests"].available
+        with rate.reserve(), rate.reserve(), rate.reserve():
+            return before, rate.statistics().dimensions["requests"].available
+
+    assert told_by_a_child(seen) == "(3.0, 0.0)"
+
+
+def test_a_thread_of_the_parent_that_waits_takes_nothing_in_the_child() -> None:
+    """It is not there: what the provider says remains is all the child's, now and later."""
+    rate = RateLimiter(requests=Rate(1, per=1e6))
+    first, second = rate.reserve(), rate.reserve()
+    first.__enter__()
+    thread = threading.Thread(target=second.__enter__)
+    thread.start()
+    while not rate.statistics().queued:
+        pass
+
+    def seen() -> tuple[object, ...]:
+        rate.learn({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "60s"})
+        now = rate.statistics()
+        return now.acquired, now.dimensions["requests"].used, now.dimensions["requests"].remaining
+
+    told = told_by_a_child(seen)
+    first.cancel()
+    thread.join()
+
+    assert told == "(0, 0.0, 1.0)"
+
+
 def test_what_the_provider_counts_holds_in_the_child() -> None:
     """What was used still counts there, and its pause is kept; the child's own counts begin at 0."""
     clock = ManualClock()
@@ -350,7 +453,7 @@ def test_a_window_is_whole_whatever_it_was_in_the_midst_of(midst: Callable[[Wind
         window.take(1, now)
     midst(window)
 
-    window.mend()
+    window = window.mended()
 
     assert window.used(5.0) == sum(window._amounts)
     assert [window.take(1, now) for now in (30.0, 30.0, 30.0, 30.0)] == [True, True, True, False]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -385,3 +386,30 @@ async def test_a_resource_that_cannot_be_read_hides_no_other(caplog: pytest.LogC
 
     told = [each.getMessage() for each in caplog.records if "statistics" in each.getMessage()]
     assert told == ["the statistics of a Broken cannot be read: RuntimeError"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Uncopied:
+    """Statistics that are no plain values."""
+
+    lock: object = dataclasses.field(default_factory=threading.Lock)
+
+
+@pytest.mark.parametrize("told", [Uncopied(), Uncopied])
+async def test_a_resource_whose_statistics_are_no_plain_values_hides_no_other(told: object) -> None:
+    """They cannot be copied, or are a class; a snapshot leaves it out."""
+
+    class Other:
+        kind, name = "pool", "other"
+
+        def statistics(self) -> object:
+            return told
+
+    other = Other()
+    enter_resource(other)
+    semaphore = await ConcurrencyManager().acquire_semaphore("stress_test")
+    seen = ConcurrencyManager().metrics.snapshot()
+    leave_resource(other)
+
+    assert semaphore.name in seen["limiter"]
+    assert "other" not in seen.get("pool", {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from asyncio import CancelledError
 
 import penstock_limits
 
@@ -14,7 +15,7 @@ def visible() -> list[list[str]]:
     """Return package, kind and name of every live resource that says something; plain data, which xdist hands on."""
     seen = []
     for each in penstock_limits.resources():
-        with contextlib.suppress(Exception):  # somebody else's that fails does not hide the others
+        with contextlib.suppress(Exception, CancelledError):  # one that fails does not hide the others
             if _says_something(each.statistics()):
                 seen.append([type(each).__module__.partition(".")[0], str(each.kind), str(each.name)])
     return seen

@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import weakref
 from asyncio import CancelledError
+from collections.abc import Callable
 from typing import Any
 
 from penstock_limits import _resources
@@ -61,7 +62,7 @@ class ConcurrencyMetrics:
 
     def statistics(self) -> Statistics:
         """Return how many resources can be read, and how many of them are saturated."""
-        return Statistics(resources=len(self._read()), saturated=len(self.saturated()))
+        return Statistics(resources=len(self._read(_checked)), saturated=len(self.saturated()))
 
     def snapshot(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return the statistics of every resource, by kind and name, as plain values; empty if it is not enabled.
@@ -69,28 +70,26 @@ class ConcurrencyMetrics:
         One whose statistics cannot be read is left out, and logged once.
         """
         read: dict[str, dict[str, dict[str, Any]]] = {}
-        for kind, name, statistics in self._read():
-            read.setdefault(kind, {})[name] = dataclasses.asdict(statistics)
+        for kind, name, statistics in self._read(dataclasses.asdict):
+            read.setdefault(kind, {})[name] = statistics
         return read
 
     def saturated(self) -> tuple[str, ...]:
         """Return the names of the limits of which as much is used as the alert threshold says, or more."""
-        return tuple(name for _, name, told in self._read() if _share_in_use(told) >= self._alert_threshold)
+        return tuple(name for _, name, told in self._read(_checked) if _share_in_use(told) >= self._alert_threshold)
 
-    def _read(self) -> list[tuple[str, str, Any]]:
-        """Return kind, name and statistics of every resource that can be read."""
+    def _read(self, form: Callable[[Any], Any]) -> list[tuple[str, str, Any]]:
+        """Return kind, name and statistics, in some form, of every resource that can be read."""
         found = resources() if self._enabled else ()
-        read = (self._told(each) for each in found if not isinstance(each, ConcurrencyMetrics))
+        read = (self._told(each, form) for each in found if not isinstance(each, ConcurrencyMetrics))
         return [told for told in read if told is not None]
 
-    def _told(self, resource: Resource) -> tuple[str, str, Any] | None:
+    def _told(self, resource: Resource, form: Callable[[Any], Any]) -> tuple[str, str, Any] | None:
         try:
-            told = str(resource.kind), str(resource.name), resource.statistics()
-            dataclasses.fields(told[2])  # type: ignore[arg-type] # it fails for what is no dataclass
+            return str(resource.kind), str(resource.name), form(resource.statistics())
         except (Exception, CancelledError) as error:  # noqa: BLE001 - one that fails must not hide the others
             self._tell(resource, error)
             return None
-        return told
 
     def _tell(self, resource: Resource, error: BaseException) -> None:
         if resource not in self._unreadable:
@@ -110,6 +109,11 @@ class Statistics:
 
     resources: int
     saturated: int
+
+
+def _checked(statistics: Any) -> Any:
+    dataclasses.fields(statistics)  # it fails for what is no dataclass
+    return statistics
 
 
 def _share_in_use(statistics: object) -> float:

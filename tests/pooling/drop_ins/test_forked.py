@@ -15,7 +15,7 @@ from penstock_pooling._connect.room import Room, drop_in
 from penstock_pooling._drop_ins.sqlalchemy import ENGINES, EnginePool
 from sqlalchemy import text
 
-from tests.children import SignalForks, held_by_a_thread, told_by_a_child
+from tests.children import SignalForks, fork, held_by_a_thread, told_by_a_child
 from tests.pooling.drop_ins.drivers import Driver
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -75,6 +75,23 @@ def test_a_thread_that_forks_while_it_waits_for_a_place_goes_on() -> None:
 
     assert forks.told() == "(None, 0)"
     assert own is not None
+
+
+class _ForkingPool(EnginePool):
+    """Forks while its lock is held, as a signal's handler may; the child goes on."""
+
+    def _keep(self, session: Any) -> None:
+        if fork():
+            os._exit(0)
+
+
+def test_a_thread_that_forks_while_it_gives_a_place_back_goes_on() -> None:
+    """It gives back the lock that it has taken, and not the child's, which nobody has."""
+    pool = _ForkingPool("a")
+    loan = pool.borrow(call_site())
+    assert loan is not None
+
+    assert told_by_a_child(lambda: (pool.give_back(loan, "session"), pool.statistics().running)) == "(None, 0)"
 
 
 @pytest.fixture

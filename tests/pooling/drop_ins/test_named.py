@@ -19,6 +19,7 @@ from penstock_pooling import (
     PoolSettings,
     PoolTimeoutError,
 )
+from penstock_pooling._named.named_pool import NamedPool
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
@@ -354,3 +355,18 @@ async def test_closing_leaves_no_query_running_at_the_server(settings, dsn: str,
 
 
 LEFT = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%/* left */' AND state = 'active'"
+
+
+async def test_a_mode_that_changes_while_a_pool_is_opened_counts(settings, monkeypatch) -> None:
+    """It keeps nothing then: nobody has told it, as it is no resource yet."""
+    source = Source("enforce", "pooled-database")
+    penstock_limits.set_mode_source(source)
+    keep, manager = NamedPool._keep, DatabasePoolManager({"rag": settings(min_size=2)}, mode=None)
+
+    def keep_and_switch_off(pool, session) -> None:
+        keep(pool, session)
+        source.turn("off")
+
+    monkeypatch.setattr(NamedPool, "_keep", keep_and_switch_off)
+    async with manager as pools:
+        assert pools.pool("rag").statistics().idle == 0

@@ -100,8 +100,7 @@ class RateAdmission:
     def _forked(self) -> None:
         """Begin anew in a forked child; what the provider counts and has said holds there, too.
 
-        Of those that wait only the thread that forked may be here, if a signal's handler has, and which that is cannot
-        be told: so threads go on.
+        Of those that wait only the thread that forked may be here, if a signal's handler has: it goes on.
         """
         turns = tuple(self._turns)
         self._begin()
@@ -109,7 +108,7 @@ class RateAdmission:
             dimension.forked()
         self._meters = [dimension.meter for dimension in self._dimensions]
         for turn in turns:
-            if turn.loop is None:
+            if isinstance(turn, ThreadTurn) and turn.thread == threading.get_ident():
                 self._take(turn.reservation, self._clock(), charged=False)
                 turn.admit()
 
@@ -127,11 +126,12 @@ class RateAdmission:
 
     def _do(self, chore: Chore, subject: Any = None, detail: Any = None) -> None:
         """Do something with the lock held, and admit whoever can be; never waits, so it may be called from anywhere."""
-        if self._lock.acquire(False):  # noqa: FBT003 - by name it costs more
+        lock = self._lock  # a fork in between gives the child another
+        if lock.acquire(False):  # noqa: FBT003 - by name it costs more
             try:
                 chore(subject, detail)
             finally:
-                self._lock.release()
+                lock.release()
             if not (self._turns or self._chores):
                 return
             chore = _nothing
@@ -140,11 +140,11 @@ class RateAdmission:
 
     def _work(self) -> None:
         """Do all chores, unless somebody holds the lock, who will do them."""
-        while self._chores and self._lock.acquire(blocking=False):
+        while self._chores and (lock := self._lock).acquire(blocking=False):
             try:
                 self._catch_up(self.mode)
             finally:
-                self._lock.release()
+                lock.release()
 
     def _ring(self) -> None:
         self._do(*LOOK)

@@ -5,12 +5,13 @@ Amounts are exact numbers, so that what was added and is subtracted again leaves
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, fields
 from fractions import Fraction
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from penstock_limits._errors import ConfigurationError
 
@@ -81,8 +82,11 @@ class Meter(Protocol):
         """Return how much of what was taken still counts."""
         ...
 
-    def mend(self) -> None:
-        """Make it whole in a forked child: a thread of the parent may have been in the midst of it."""
+    def mended(self) -> Self:
+        """Return it whole, for a forked child: a thread of the parent may have been in the midst of it.
+
+        If that is the thread that forked, it goes on in the child: with this one, and not with what is returned.
+        """
         ...
 
 
@@ -158,12 +162,15 @@ class Window:
         self._expire(now)
         return float(self.taken - self._ceiling + self._amount)
 
-    def mend(self) -> None:
-        while len(self._times) > len(self._amounts):  # something was being taken
-            self._times.pop()
-        while len(self._amounts) > len(self._times):  # something expired
-            self._amounts.popleft()
-        self._ceiling = self.taken + self._amount - sum(self._amounts)
+    def mended(self) -> Self:
+        whole = copy.copy(self)
+        times, amounts = whole._times, whole._amounts = deque(self._times), deque(self._amounts)
+        while len(times) > len(amounts):  # something was being taken
+            times.pop()
+        while len(amounts) > len(times):  # something expired
+            amounts.popleft()
+        whole._ceiling = whole.taken + whole._amount - sum(amounts)
+        return whole
 
     def _expire(self, now: float) -> None:
         horizon = -_sum_up(-now, self._per)  # the latest moment that is `per` seconds ago, however sums are rounded
@@ -238,8 +245,9 @@ class Bucket:
     def used(self, now: float) -> float:
         return max(0.0, self._used(self._marks[0], now)) if self._marks else 0.0
 
-    def mend(self) -> None:
+    def mended(self) -> Self:
         """It is whole at any time: at worst it is for a moment less full than it should be, or more."""
+        return self
 
     def _mark(self, now: float) -> None:
         """Remember an admission, or take it for one with the last, of which then nothing earlier can be given back."""

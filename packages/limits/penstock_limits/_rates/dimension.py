@@ -125,7 +125,7 @@ class Dimension:
 
     def forked(self) -> None:
         """Begin anew in a forked child: what was used still counts, but is not told of as used."""
-        self.meter.mend()
+        self.meter = self.meter.mended()
         self.besides = -self.meter.taken
 
     def statistics(self, now: float) -> DimensionStatistics:

@@ -93,9 +93,10 @@ class ThreadTurn:
 
     Attributes:
         due: The time of its alarm; None if none is set.
+        thread: The number of the thread, which stays the same in a child that it forks.
     """
 
-    __slots__ = ("_clock", "_done", "_error", "_gate", "_ring", "due", "reservation")
+    __slots__ = ("_clock", "_done", "_error", "_gate", "_ring", "due", "reservation", "thread")
     loop: Final = None
 
     def __init__(self, reservation: Reservation, clock: Callable[[], float], ring: Callable[[], None]) -> None:
@@ -105,6 +106,7 @@ class ThreadTurn:
         self._ring = ring
         self._done = False
         self._error: Exception | None = None
+        self.thread = threading.get_ident()
         self._gate = threading.Lock()
         self._gate.acquire()
 

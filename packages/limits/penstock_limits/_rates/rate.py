@@ -181,12 +181,13 @@ class RateLimiter(RateAdmission):
         outcome: T | Exception | None = None
         if reservation._state:  # not NEW
             raise RuntimeError(f"{reservation!r} is taken twice; ask for another with reserve()")
-        self._lock.acquire()  # half the price of `with`
+        lock = self._lock  # a fork in between gives the child another
+        lock.acquire()  # half the price of `with`
         try:
             if self._turns or mode is OFF or not self._take(reservation, self._clock()):
                 outcome = self._enter_otherwise(reservation, kind, mode)
         finally:
-            self._lock.release()
+            lock.release()
         if self._chores:
             self._work()
         if outcome is None:

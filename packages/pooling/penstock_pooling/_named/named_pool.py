@@ -118,6 +118,7 @@ class NamedPool(SessionPool):
                 await connection.close()
         if not self._closing:
             enter_resource(self)
+            self.mode_changed()  # which nobody has told it so far
         return self
 
     def acquire(self, *, timeout: float | None = None) -> Borrowing:

@@ -160,12 +160,12 @@ class Places(PoolResource):
 
     def _settle(self) -> None:
         """Take in what was given back, unless somebody has the lock: he does it when he is done."""
-        while self._returned and self._lock.acquire(blocking=False):
+        while self._returned and (lock := self._lock).acquire(blocking=False):  # a fork gives the child another
             try:
                 while self._returned:
                     self._take_in(*self._returned.popleft())
             finally:
-                self._lock.release()
+                lock.release()
 
     def _take_in(self, loan: Loan, session: Any) -> None:
         if session is not None:

@@ -77,7 +77,7 @@ class _Counters:
 
     @property
     def queued(self) -> int:
-        return self.submitted - self.started - self.cancelled
+        return max(0, self.submitted - self.started - self.cancelled)  # a child may cancel calls of its parent
 
     def submit(self) -> None:
         with self.lock:
