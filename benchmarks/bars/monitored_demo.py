@@ -29,7 +29,7 @@ BAR = Bar(
     title="jobs of the demo's agents",
     size=20,
     quick_size=2,
-    rounds=5,
+    rounds=3,
     contenders=(
         Contender("nobody watches", alone),
         Contender("ConcurrencyMonitor", monitored, ratio_at_most=1.03),

@@ -74,9 +74,9 @@ async def monitored(size: int, stopwatch: Stopwatch) -> None:
 
 BAR = Bar(
     title="calls under 20 policies",
-    size=100_000,
+    size=600_000,  # as long as from one scrape to the next
     quick_size=40_000,
-    rounds=9,
+    rounds=3,
     contenders=(
         Contender("nobody watches", alone),
         Contender("ConcurrencyMonitor, and Prometheus", monitored, ratio_at_most=1.03),
