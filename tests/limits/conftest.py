@@ -16,6 +16,12 @@ if os.environ.get("TEST_EVENT_LOOP") == "uvloop":  # set by test_uvloop.py, for 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forgotten() -> None:
+    """Let go of what the tests of another file have forgotten, permits of named limits among it."""
+    gc.collect()
+
+
 @pytest.fixture(autouse=True)
 def spared() -> Iterator[None]:
     """Spare the collector what was there before: many tests ask it to look at everything, again and again."""

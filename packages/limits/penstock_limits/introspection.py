@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import sys
-from asyncio import Task
+from asyncio import Task, current_task
+from inspect import CO_COROUTINE
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any, NamedTuple
 
@@ -51,6 +52,8 @@ def call_site(*skipped: str) -> CallSite:
     nobodys = _NOBODYS + skipped
     frame = sys._getframe(1)
     while frame.f_globals.get("__name__", "").startswith(nobodys):
+        if frame.f_code.co_flags & CO_COROUTINE and _is_outermost(frame):
+            break
         above = frame.f_back or _frame_of_parent()
         if above is None or above is frame:
             break
@@ -58,6 +61,15 @@ def call_site(*skipped: str) -> CallSite:
             break  # the event loop runs a task's step there: what is above did not call
         frame = above
     return tuple.__new__(CallSite, (frame.f_code, frame.f_lineno))  # as CallSite(), in less time
+
+
+def _is_outermost(frame: FrameType) -> bool:
+    """Tell whether a frame is that of a task's own coroutine; uvloop has no frame between it and what runs the loop."""
+    try:
+        task = current_task()
+    except RuntimeError:  # no loop runs
+        return False
+    return task is not None and frame_of(task.get_coro()) is frame
 
 
 def awaited_frames(task: Task[Any]) -> list[FrameType]:
