@@ -1,6 +1,5 @@
 """What the RFC names is there, and is called as the RFC writes it."""
 
-import dataclasses
 import inspect
 from pathlib import Path
 
@@ -28,20 +27,6 @@ METHODS = {
     (ConcurrencyMonitor, "track_connection_pool"): (False, {"pool": ..., "active": ..., "total": ...}),
     (ConcurrencyMonitor, "alert_resource_exhaustion"): (False, {"resource": ..., "threshold": ...}),
 }
-DEFAULTS = {
-    "default_semaphore_limit": 10,
-    "stress_test_semaphore_limit": 5,
-    "api_call_semaphore_limit": 20,
-    "rag_pool_min_size": 5,
-    "rag_pool_max_size": 20,
-    "openai_requests_per_minute": 60,
-    "anthropic_requests_per_minute": 50,
-    "default_operation_timeout": 30.0,
-    "llm_call_timeout": 60.0,
-    "database_operation_timeout": 10.0,
-    "enable_metrics": True,
-    "alert_threshold_percentage": 0.8,
-}
 
 
 @pytest.mark.parametrize(("owner", "method"), METHODS, ids=[f"{owner.__name__}.{name}" for owner, name in METHODS])
@@ -57,15 +42,6 @@ def test_a_method_is_called_as_the_rfc_writes_it(owner, method):
     assert {each.name: ... if each.default is each.empty else each.default for each in positional} == given
     assert [each.name for each in positional] == list(given)
     assert all(each.kind is each.KEYWORD_ONLY and each.default is not each.empty for each in others)
-
-
-def test_a_setting_has_the_name_and_the_default_of_the_rfc():
-    """And its type."""
-    config = ConcurrencyConfig()
-
-    assert {name: getattr(config, name) for name in DEFAULTS} == DEFAULTS
-    assert {name: type(getattr(config, name)) for name in DEFAULTS} == {n: type(v) for n, v in DEFAULTS.items()}
-    assert {each.name for each in dataclasses.fields(config)} - DEFAULTS.keys() == {"limits", "policies"}
 
 
 def test_a_manager_has_the_attributes_of_the_rfc():

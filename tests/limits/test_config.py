@@ -38,11 +38,12 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def test_the_defaults_are_those_of_the_rfc() -> None:
-    """Every field, every value."""
+    """Every field, every value and its type."""
     values = dataclasses.asdict(ConcurrencyConfig())
     tables = [dict(values.pop(name)) for name in ("limits", "policies")]
 
     assert (values, tables) == (RFC, [{}, {}])
+    assert {name: type(value) for name, value in values.items()} == {name: type(value) for name, value in RFC.items()}
 
 
 def test_without_a_file_the_defaults_hold(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from penstock_monitoring._reading.workers import Worker, worker_in
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.monitoring.helpers import wait_for
+from tests.monitoring.helpers import until, wait_for
 
 PROGRAM = Path(__file__).with_name("worker.py")
 ROOT = Path(__file__).parents[2]
@@ -306,6 +306,24 @@ def test_a_scrape_needs_no_room_on_the_disk(
 
     assert all(f'name="{limiter.name}"' in text for text in texts)
     assert [record.message for record in caplog.records] == ["what this process shows cannot be shared: OSError"]
+
+
+async def test_what_cannot_be_shared_is_logged_once(
+    shared: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried at every interval, and a log of the same is none."""
+    tried: list[None] = []
+
+    def fail(*_: object) -> None:
+        tried.append(None)
+        raise ValueError("a secret")
+
+    monitor = ConcurrencyMonitor(interval=0.01)
+    monkeypatch.setattr(monitor, "_series", fail)
+    async with monitor:
+        await until(lambda: len(tried) > 2)
+
+    assert [record.message for record in caplog.records] == ["what this process shows cannot be shared: ValueError"]
 
 
 def test_a_process_whose_folder_was_emptied_claims_a_number_again(tmp_path: Path) -> None:

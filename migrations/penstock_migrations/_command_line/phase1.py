@@ -61,7 +61,7 @@ def phase1(
     context.exit(result.judgement.verdict.exit_status)
 
 
-def _tried(  # noqa: PLR0913, RUF100 - what the command is given
+def _tried(
     context: click.Context, path: Path, test_command: str | None, timeout: float, reports: Path, *, review: bool
 ) -> Phase1:
     """Run the phase on the copy, showing on a terminal what is being done."""

@@ -23,7 +23,7 @@ from penstock_migrations.rule import Severity
 __all__ = ["evidence_of"]
 
 
-def evidence_of(  # noqa: PLR0913, RUF100 - what there is to look at
+def evidence_of(
     phase: Phase,
     path: Path,
     root: Path,

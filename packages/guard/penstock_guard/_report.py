@@ -96,7 +96,7 @@ def _blocks(entries: list[Entry]) -> list[list[Entry]]:
     return sorted(blocks.values(), key=lambda block: block[0]["baseline"])
 
 
-def write(  # noqa: PLR0913, RUF100 - what a report has
+def write(
     path: Path,
     mode: str,
     entries: list[Entry],

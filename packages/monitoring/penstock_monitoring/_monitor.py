@@ -105,6 +105,7 @@ class ConcurrencyMonitor:
         self._runs: dict[asyncio.AbstractEventLoop, list[asyncio.Task[None]]] = {}
         self._names = Names()
         self._shared = -float("inf")
+        self._told: set[type[Exception]] = set()
         self._tracked: dict[Key, Any] = {}
         self._alarm = Alarm(default_alerts() if alerts is None else alerts, hooks)
         self._lock = threading.Lock()
@@ -304,7 +305,9 @@ class ConcurrencyMonitor:
                 if self._runs:
                     worker_in(where).write(series)
         except Exception as error:  # noqa: BLE001 - the next time may be better
-            logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
+            if type(error) not in self._told:
+                self._told.add(type(error))
+                logger.warning("what this process shows cannot be shared: %s", type(error).__name__)
 
     def _withdraw(self, where: Path) -> None:
         with self._lock:

@@ -208,10 +208,16 @@ def test_an_interrupt_that_wakes_nobody_is_seen_all_the_same() -> None:
     ended = run(
         """
         set_exit_deadline(45)
+        def main_waits():
+            frame = sys._current_frames()[threading.main_thread().ident]
+            while frame is not None and frame.f_code.co_name != "join":
+                frame = frame.f_back
+            return frame is not None
         def obstinate():
             begun.release()
             stop_event().wait()
-            time.sleep(0.3)
+            while not main_waits():
+                time.sleep(0.001)
             signal.pthread_kill(threading.get_ident(), signal.SIGINT)
             time.sleep(50)
         start(Thread(target=obstinate, daemon=True))

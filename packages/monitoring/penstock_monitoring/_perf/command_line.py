@@ -61,7 +61,7 @@ def perf() -> None:
     help="Where to run it; here by default.",
 )
 @_timeout
-def record(  # noqa: PLR0913, RUF100 - options
+def record(
     command: tuple[str, ...],
     *,
     name: str | None,
@@ -128,7 +128,7 @@ def record(  # noqa: PLR0913, RUF100 - options
     help="Write what was found into a JSON file.",
 )
 @_timeout
-def compare(  # noqa: PLR0913, RUF100 - options
+def compare(
     baseline: Path,
     command: tuple[str, ...],
     *,

@@ -10,7 +10,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, Final, Protocol, cast
+from typing import Any, Protocol, cast
 
 from penstock_limits import ConcurrencyMetrics, Resource
 
@@ -18,14 +18,13 @@ from penstock_monitoring._reading.read import ResourceReading
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.track import Track
 from penstock_monitoring._registry.catalogue import METRICS
+from penstock_monitoring._registry.metric import NESTED
 
 __all__ = ["Counts", "Key", "Scan", "Scanner", "Trees"]
 
 logger = logging.getLogger("penstock.monitoring")
 
 Key = tuple[str, str]  # kind and name
-
-_NESTED: Final = "dimensions"
 
 
 class _Manager(Resource, Protocol):
@@ -176,7 +175,7 @@ def _sum(kind: str, counts: Counts | None, statistics: Any) -> Counts:
     fields, nested = _counters(kind)
     total = Counts(**_added(fields, counts, statistics))
     if nested:
-        before, last = getattr(counts, _NESTED, {}), getattr(statistics, _NESTED, {})
+        before, last = getattr(counts, NESTED, {}), getattr(statistics, NESTED, {})
         total.dimensions = {
             each: Counts(**_added(nested, before.get(each), last.get(each))) for each in {**before, **last}
         }
@@ -200,5 +199,5 @@ def _counters(kind: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
         for metric in METRICS
         if metric.kind == kind and metric.type == "counter" and metric.source == "statistics"
     }
-    nested = {each for each in counters if each.startswith(f"{_NESTED}.")}
-    return tuple(counters - nested), tuple(each.removeprefix(f"{_NESTED}.") for each in nested)
+    nested = {each for each in counters if each.startswith(f"{NESTED}.")}
+    return tuple(counters - nested), tuple(each.removeprefix(f"{NESTED}.") for each in nested)

@@ -13,14 +13,14 @@ from penstock_monitoring._reading.scan import Counts
 from penstock_monitoring._reading.shown import shown
 from penstock_monitoring._reading.track import Track
 from penstock_monitoring._registry.catalogue import METRICS, OTHER, SERIES
-from penstock_monitoring._registry.metric import Merge, Metric
+from penstock_monitoring._registry.metric import NESTED, Merge, Metric
 
 __all__ = ["Labels", "Names", "Series", "label_names", "series_of"]
 
 Labels = tuple[str, ...]
 Series = dict[str, dict[Labels, float]]  # by the metric's name, then by the values of its labels
 
-_NESTED: Final = "dimensions."
+_NESTED: Final = f"{NESTED}."
 _NUMBERS: Final = frozenset({int, float, bool})
 
 
@@ -113,7 +113,7 @@ def _add(series: Series, plan: _Plan, name: str, statistics: Any) -> None:
         if value.__class__ in _NUMBERS:
             _put(series[target.name], labels + target.fixed if target.fixed else labels, value, target.merge)
     if plan.nested:
-        for dimension, held in getattr(statistics, "dimensions", {}).items():
+        for dimension, held in getattr(statistics, NESTED, {}).items():
             for metric in plan.nested:
                 value = getattr(held, metric.field.removeprefix(_NESTED), None)
                 if value.__class__ in _NUMBERS:

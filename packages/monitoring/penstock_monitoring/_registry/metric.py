@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-__all__ = ["Kind", "Merge", "Metric", "MetricType", "Source"]
+__all__ = ["NESTED", "Kind", "Merge", "Metric", "MetricType", "Source"]
+
+NESTED: Final = "dimensions"  # the field of statistics that holds further ones by name: `dimensions.used`
 
 MetricType = Literal["counter", "gauge", "info", "state"]
 Merge = Literal["max", "sum"]
