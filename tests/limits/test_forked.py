@@ -9,6 +9,7 @@ import logging
 import multiprocessing
 import os
 import threading
+import time
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -236,6 +237,25 @@ def test_a_release_without_an_acquire_adds_a_permit_in_a_child_too() -> None:
         return limiter.max_running, locked, limiter.statistics().surplus_releases
 
     assert told_by_a_child(seen) == "(1, True, 1)"
+
+
+def test_a_thread_that_waits_in_the_parent_has_no_permit_to_give_back_in_a_child() -> None:
+    """It is not there: a release too many is one."""
+    limiter = Limiter(max_running=1)
+    limiter.acquire_nowait()
+    thread = threading.Thread(target=limiter.__enter__)
+    thread.start()
+    while limiter.statistics().queued != 1:
+        time.sleep(0.001)
+
+    def seen() -> int:
+        limiter.release()
+        limiter.release()
+        return limiter.statistics().surplus_releases
+
+    assert told_by_a_child(seen) == "1"
+    limiter.release()
+    thread.join()
 
 
 async def test_tasks_of_the_parent_are_not_woken(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from typing import Final
 from penstock_limits import _modes
 from penstock_limits._errors import QueueFullError
 from penstock_limits._limiters.wait_queue import AgingQueue, FifoQueue, Shed, WaitQueue, victim
-from penstock_limits._limiters.waiting import TaskWaiter, Waiter
+from penstock_limits._limiters.waiting import TaskWaiter, ThreadWaiter, Waiter
 from penstock_limits._modes import Mode
 from penstock_limits._queue_time import QueueTime
 
@@ -109,19 +109,19 @@ class Permits:
     def _forked(self) -> None:
         """Begin anew in a forked child: those that hold permits, or wait for them, are its parent's.
 
-        Only the thread that forked may still give back what it holds; that is then no permit of this process. Whether
-        it is among those that wait, as it may be if a signal's handler has forked, cannot be told: so they go on.
+        Only the thread that forked may still give back what it holds; that is then no permit of this process. If it is
+        among those that wait, as it may be if a signal's handler has forked, it goes on.
         """
         waiters = self._waiters.snapshot()
         self._inherited += len(self._held)
         self._capacity -= self._surplus
         self._begin()
         for waiter in waiters:
-            if waiter.loop is None:
+            if not isinstance(waiter, ThreadWaiter):
+                waiter.drop()
+            elif waiter.thread == threading.get_ident():
                 self._inherited += waiter.weight
                 waiter.admit(queued=False)
-            else:
-                waiter.drop()
 
     @property
     def mode(self) -> Mode:

@@ -110,9 +110,10 @@ class ThreadWaiter:
     Attributes:
         dropped: Whether it left the queue without permits.
         error: What it was refused with.
+        thread: The number of the thread, which stays the same in a child that it forks.
     """
 
-    __slots__ = ("_gate", "_nudges", "admitted", "dropped", "error", "priority", "weight")
+    __slots__ = ("_gate", "_nudges", "admitted", "dropped", "error", "priority", "thread", "weight")
     stays: ClassVar[bool] = False
 
     def __init__(self, weight: int = 1, priority: int = 0) -> None:
@@ -121,6 +122,7 @@ class ThreadWaiter:
         self.admitted = self.dropped = False
         self.error: Exception | None = None
         self._nudges: list[Callable[[], None]] = []
+        self.thread = threading.get_ident()
         self._gate = threading.Lock()
         self._gate.acquire()
 
